@@ -1,0 +1,1 @@
+"""Event contracts, sources, quality rules, the streaming ingest and the daily facts."""

@@ -1,0 +1,1 @@
+"""Features: Feast entities and views, the pure transforms behind them, and one facade to read them."""

@@ -1,0 +1,1 @@
+"""Settings, engines and stores: everything that the other rooms stand on."""

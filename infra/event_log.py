@@ -1,0 +1,77 @@
+"""The event log: topics of JSON lines, in a landing folder (`file://`) or in Kafka (`kafka://`)."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+from urllib.parse import urlsplit
+
+from infra.errors import BadInput
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+
+class EventLog(Protocol):
+    """Where producers write and the ingest reads."""
+
+    def write(self, topic: str, lines: Iterable[bytes], name: str = "") -> int:
+        """Append one record a line; the same non-empty `name` again replaces what it wrote. Returns the count."""
+        ...
+
+    def stream(self, spark: SparkSession, topics: Iterable[str]) -> DataFrame:
+        """A streaming frame of `topic` (string), `value` (binary: the raw bytes) and `position` (string: where it lay)."""
+        ...
+
+
+@dataclass(frozen=True)
+class LandingFolder:
+    """Topics as folders of JSON-lines files; a file appears whole, by a rename, and never changes afterwards."""
+
+    root: Path
+    #: files a micro-batch takes; bounds memory and makes progress visible
+    files_per_batch: int = 24
+
+    def write(self, topic: str, lines: Iterable[bytes], name: str = "") -> int:
+        """One new file of the topic."""
+        folder = self.root / topic
+        folder.mkdir(parents=True, exist_ok=True)
+        target = folder / f"{name or uuid.uuid4().hex}.jsonl"
+        partial = folder / f".{target.name}.{os.getpid()}.partial"
+        count = 0
+        with partial.open("wb") as out:
+            for line in lines:
+                out.write(line.rstrip(b"\n") + b"\n")
+                count += 1
+            out.flush()
+            os.fsync(out.fileno())
+        partial.replace(target)
+        return count
+
+    def stream(self, spark: SparkSession, topics: Iterable[str]) -> DataFrame:
+        """Raw lines of all `topics`: Spark's text source keeps the bytes as they are, valid UTF-8 or not."""
+        from pyspark.sql import functions as F
+
+        wanted = list(topics)
+        for topic in wanted:
+            (self.root / topic).mkdir(parents=True, exist_ok=True)
+        reader = spark.readStream.format("text").option("maxFilesPerTrigger", self.files_per_batch)
+        raw = reader.load(f"{self.root}/{{{','.join(wanted)}}}/*.jsonl")
+        path = F.col("_metadata.file_path")
+        return raw.select(
+            F.element_at(F.split(path, "/"), -2).alias("topic"),
+            F.col("value").cast("binary").alias("value"),
+            F.concat_ws("@", path, F.col("_metadata.file_block_start").cast("string")).alias("position"),
+        )
+
+
+def event_log(url: str) -> EventLog:
+    """The event log at `url`; raises BadInput for a scheme that has none."""
+    parts = urlsplit(url)
+    if parts.scheme == "file":
+        return LandingFolder(Path(parts.path))
+    raise BadInput(f"SHELFCAST_EVENTS_URL is {url!r}: no event log speaks {parts.scheme}://")

@@ -1,0 +1,102 @@
+"""The lake: Delta tables below one URL. Every write is one Delta commit, so a reader never sees half of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import TYPE_CHECKING
+
+from infra.errors import NotReady
+from infra.tables import Table
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from pyspark.sql import DataFrame, SparkSession
+
+#: the partition column that the lake adds to tables with a `day`
+MONTH = "month"
+
+
+@dataclass(frozen=True)
+class Lake:
+    """Delta tables at `<url>/<layer>/<table>`; `url` is file:// or s3a://."""
+
+    url: str
+
+    def path(self, table: Table) -> str:
+        """Where the table lies, as Spark takes it."""
+        return f"{self.url.rstrip('/')}/{table.layer}/{table.name}"
+
+    def exists(self, table: Table) -> bool:
+        """Whether the table has had a first commit (needs no JVM)."""
+        from deltalake import DeltaTable
+
+        return DeltaTable.is_deltatable(self._local(table))
+
+    def version(self, table: Table) -> int:
+        """The table's newest Delta version (needs no JVM); raises NotReady when there is no table yet."""
+        return self._delta(table).version()
+
+    def read(self, spark: SparkSession, table: Table, version: int | None = None) -> DataFrame:
+        """The table's declared columns, at `version` when given; raises NotReady when it was never written."""
+        if not self.exists(table):
+            raise NotReady(_missing(table))
+        reader = spark.read.format("delta")
+        if version is not None:
+            reader = reader.option("versionAsOf", version)
+        return reader.load(self.path(table)).select(*table.names)
+
+    def read_pandas(self, table: Table, columns: Sequence[str] | None = None, filters: list[tuple] | None = None) -> pd.DataFrame:
+        """Columns of a table as pandas, without a JVM; for what is bounded by products, stores or one day's decisions.
+        `filters` are (column, operator, value) triples that are pushed down to the files."""
+        return self._delta(table).to_pandas(columns=list(columns or table.names), filters=filters)
+
+    def overwrite(self, frame: DataFrame, table: Table) -> None:
+        """Replace the whole table in one commit."""
+        self._writer(frame, table).mode("overwrite").option("overwriteSchema", "true").save(self.path(table))
+
+    def append(self, frame: DataFrame, table: Table, app_id: str, batch: int) -> None:
+        """Append a micro-batch; the same (app_id, batch) again changes nothing. Tie `app_id` to the identity of the
+        query's checkpoint: Delta ignores a batch number that is not greater than the last of its app."""
+        writer = self._writer(frame, table).mode("append").option("mergeSchema", "true")
+        writer.option("txnAppId", app_id).option("txnVersion", batch).save(self.path(table))
+
+    def replace_days(self, frame: DataFrame, table: Table, days: Iterable[date]) -> None:
+        """Replace the rows of `days` by those of `frame` (which has no others) in one commit; other days are kept."""
+        listed = sorted(set(days))
+        if not listed:
+            return
+        if not self.exists(table):
+            return self.overwrite(frame, table)
+        months = ", ".join(f"'{m}'" for m in sorted({d.strftime("%Y-%m") for d in listed}))
+        values = ", ".join(f"date'{d.isoformat()}'" for d in listed)
+        where = f"{MONTH} in ({months}) and {table.day} in ({values})"
+        self._writer(frame, table).mode("overwrite").option("replaceWhere", where).save(self.path(table))
+
+    def _writer(self, frame: DataFrame, table: Table):
+        from pyspark.sql import functions as F
+
+        out = frame.select(*[F.col(c.name).cast(c.type).alias(c.name) for c in table.columns])
+        if not table.day:
+            return out.write.format("delta")
+        out = out.withColumn(MONTH, F.date_format(F.col(table.day), "yyyy-MM"))
+        return out.write.format("delta").partitionBy(MONTH)
+
+    def _delta(self, table: Table):
+        from deltalake import DeltaTable
+        from deltalake.exceptions import TableNotFoundError
+
+        try:
+            return DeltaTable(self._local(table))
+        except TableNotFoundError as error:
+            raise NotReady(_missing(table)) from error
+
+    def _local(self, table: Table) -> str:
+        # delta-rs names S3 `s3://` where Hadoop says `s3a://`
+        return self.path(table).replace("s3a://", "s3://", 1)
+
+
+def _missing(table: Table) -> str:
+    step = {"bronze": "ingest", "silver": "ingest", "gold": "features", "decisions": "score"}.get(table.layer, "ingest")
+    return f"the lake has no table {table.layer}/{table.name} yet: run `shelfcast {step}` first."

@@ -1,0 +1,95 @@
+"""The settings: the only reader of the environment, built once by the entry point and passed down."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from infra.errors import BadInput
+
+PREFIX = "SHELFCAST_"
+
+_SCHEMES = {
+    "events_url": ("file", "kafka"),
+    "lake_url": ("file", "s3a"),
+    "warehouse_url": ("chdb", "clickhouse", "clickhouses"),
+    "online_url": ("sqlite", "redis"),
+    "tracking_url": ("sqlite", "http", "https", "postgresql"),
+    "artifacts_url": ("file", "s3"),
+}
+
+
+class Settings(BaseSettings):
+    """Where everything lives. Every field is set by `SHELFCAST_<FIELD>`; an empty URL means the embedded default
+    below `home`. An environment (laptop, real services, cluster) is nothing but these URLs."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore")
+
+    home: Path = Field(default=Path("~/.shelfcast"), description="folder of all embedded state and reports")
+    jars: Path = Field(default=Path("~/.shelfcast/jars"), description="folder of the jars that Spark is started with")
+    events_url: str = Field(default="", description="file:///folder or kafka://host:port")
+    lake_url: str = Field(default="", description="file:///folder or s3a://bucket/prefix")
+    warehouse_url: str = Field(default="", description="chdb:///folder or clickhouse://user:password@host:port/database")
+    online_url: str = Field(default="", description="sqlite:///file or redis://host:port")
+    tracking_url: str = Field(default="", description="sqlite:///file or http://mlflow-server:port")
+    artifacts_url: str = Field(default="", description="file:///folder or s3://bucket/prefix")
+    spark_url: str = Field(default="local[*]", description="Spark master")
+    spark_memory: str = Field(default="3g", pattern=r"^\d+[gm]$", description="driver heap, such as 3g")
+    s3_endpoint_url: str = Field(default="", description="endpoint of an S3 store that is not AWS")
+    serve_host: str = "127.0.0.1"
+    serve_port: int = Field(default=3000, ge=1, le=65535)
+    serve_tokens: str = Field(default="", description="comma separated bearer tokens; empty: loopback only, no token")
+    seed: int = Field(default=2017, ge=0)
+    tuning_trials: int = Field(default=6, ge=1, le=1000, description="Optuna trials a candidate")
+
+    @field_validator("home", "jars")
+    @classmethod
+    def _absolute(cls, folder: Path) -> Path:
+        return folder.expanduser().resolve()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _embedded_defaults(cls, values: dict[str, Any]) -> dict[str, Any]:
+        home = Path(values.get("home") or "~/.shelfcast").expanduser().resolve()
+        embedded = {
+            "events_url": f"file://{home}/landing",
+            "lake_url": f"file://{home}/lake",
+            "warehouse_url": f"chdb://{home}/warehouse",
+            "online_url": f"sqlite:///{home}/online.db",
+            "tracking_url": f"sqlite:///{home}/mlflow.db",
+            "artifacts_url": f"file://{home}/artifacts",
+        }
+        return {**values, **{name: values.get(name) or url for name, url in embedded.items()}}
+
+    @model_validator(mode="after")
+    def _known_schemes(self) -> Settings:
+        for name, schemes in _SCHEMES.items():
+            url = getattr(self, name)
+            if url.split("://", 1)[0] not in schemes or "://" not in url:
+                raise ValueError(f"{PREFIX}{name.upper()} is {url!r}: expected one of {', '.join(s + '://' for s in schemes)}")
+        return self
+
+    @property
+    def checkpoints(self) -> Path:
+        """Folder of streaming checkpoints and step markers."""
+        return self.home / "checkpoints"
+
+    @property
+    def reports(self) -> Path:
+        """Folder of HTML reports."""
+        return self.home / "reports"
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """Settings from `SHELFCAST_*` variables, `overrides` winning; raises BadInput naming the variable and its value."""
+    try:
+        return Settings(**overrides)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        if not where:
+            raise BadInput(str(first["ctx"]["error"])) from error
+        raise BadInput(f"{PREFIX}{where.upper()} is {first['input']!r}: {first['msg']}") from error

@@ -1,0 +1,51 @@
+"""The one Spark session of a process."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from infra.jars import jar_paths
+from infra.java import find_java
+from infra.settings import Settings
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+
+def session(settings: Settings, app_name: str = "shelfcast") -> SparkSession:
+    """The active Spark session, or a new one on `settings.spark_url` with Delta, UTC and Arrow.
+
+    Few shuffle partitions and `snapshotPartitions` keep the small commits of a laptop cheap; adaptive execution
+    raises the parallelism where the data asks for it."""
+    from pyspark.sql import SparkSession
+
+    os.environ["JAVA_HOME"] = str(find_java())
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    builder = SparkSession.builder.master(settings.spark_url).appName(app_name)
+    for key, value in _configuration(settings).items():
+        builder = builder.config(key, value)
+    spark = builder.getOrCreate()
+    spark.sparkContext.setLogLevel("ERROR")
+    return spark
+
+
+def _configuration(settings: Settings) -> dict[str, str]:
+    warehouse = settings.home / "spark-warehouse"
+    return {
+        "spark.jars": ",".join(jar_paths(settings.jars)),
+        "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
+        "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
+        "spark.sql.warehouse.dir": str(warehouse),
+        "spark.sql.session.timeZone": "UTC",
+        "spark.sql.shuffle.partitions": "4",
+        "spark.sql.execution.arrow.pyspark.enabled": "true",
+        "spark.sql.execution.pythonUDF.arrow.enabled": "true",
+        "spark.databricks.delta.snapshotPartitions": "2",
+        "spark.driver.memory": settings.spark_memory,
+        "spark.driver.extraJavaOptions": "-Duser.timezone=UTC -XX:+UseParallelGC",
+        "spark.ui.enabled": "false",
+        "spark.ui.showConsoleProgress": "false",
+        "spark.sql.streaming.metricsEnabled": "false",
+    }

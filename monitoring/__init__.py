@@ -1,0 +1,1 @@
+"""Drift, accuracy when actuals arrive, and the policy that answers them."""

@@ -1,0 +1,31 @@
+"""The real parts that tests share: one Spark session for the whole run, and a home of its own for each test."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from infra.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """Embedded settings with every store below this test's own folder."""
+    return load_settings(home=tmp_path / "home")
+
+
+@pytest.fixture(scope="session")
+def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
+    """The one Spark session of the run: two cores, Delta."""
+    from infra.spark import session
+
+    home = tmp_path_factory.mktemp("spark")
+    active = session(load_settings(home=home, spark_url="local[2]", spark_memory="2g"), "shelfcast-tests")
+    yield active
+    active.stop()

@@ -1,0 +1,1 @@
+"""Model families and the one story that trains, judges and registers them."""
