@@ -42,7 +42,7 @@ def jar_paths(folder: Path) -> list[str]:
     return [str(folder / f"{module}-{revision}.jar") for _, module, revision in EMBEDDED]
 
 
-def resolve_jars(folder: Path) -> list[str]:
+def resolve_jars(folder: Path, java_home: str = "") -> list[str]:
     """Download what `folder` lacks by the Ivy that pyspark carries; returns the names added. Repeatable: each jar is
     moved in by a rename, so a kill leaves no half file. The local Maven repository is not consulted, since a POM
     there without its jar makes Ivy fail."""
@@ -54,7 +54,7 @@ def resolve_jars(folder: Path) -> list[str]:
     ivy = next((Path(pyspark.__file__).parent / "jars").glob("ivy-*.jar"))
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder, prefix=".ivy-") as work:
-        _retrieve(find_java() / "bin" / "java", ivy, Path(work))
+        _retrieve(find_java(java_home) / "bin" / "java", ivy, Path(work))
         for name in missing:
             arrived = Path(work) / "libs" / name
             if not arrived.is_file():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import subprocess
@@ -26,20 +25,20 @@ def java_version(java: str) -> int | None:
     return int(found.group(1)) if found else None
 
 
-def _candidates() -> list[str]:
+def _candidates(java_home: str) -> list[str]:
     on_path = shutil.which("java")
-    homes = [os.environ.get("JAVA_HOME", "")]
-    found = [str(Path(home) / "bin" / "java") for home in homes if home] + ([on_path] if on_path else [])
+    found = [str(Path(java_home) / "bin" / "java")] if java_home else []
+    found += [on_path] if on_path else []
     for place in _USUAL_PLACES:
         found += sorted(str(path) for path in Path(place).glob("*/bin/java"))
         found += sorted(str(path) for path in Path(place).glob("*/Contents/Home/bin/java"))
     return found
 
 
-def find_java() -> Path:
-    """The JAVA_HOME to use: the first supported one of JAVA_HOME, PATH and the usual places; raises NotReady."""
+def find_java(java_home: str = "") -> Path:
+    """The Java home to use: the first supported one of `java_home`, PATH and the usual places; raises NotReady."""
     seen = []
-    for java in dict.fromkeys(_candidates()):
+    for java in dict.fromkeys(_candidates(java_home)):
         version = java_version(java)
         if version in SUPPORTED:
             return Path(java).resolve().parent.parent

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import AliasChoices, Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from infra.errors import BadInput
@@ -42,6 +42,12 @@ class Settings(BaseSettings):
     serve_host: str = "127.0.0.1"
     serve_port: int = Field(default=3000, ge=1, le=65535)
     serve_tokens: str = Field(default="", description="comma separated bearer tokens; empty: loopback only, no token")
+    serve_poll_seconds: float = Field(default=5, gt=0, le=3600, description="seconds between two looks at the registry")
+    serve_shadow_share: float = Field(default=0.1, ge=0, le=1, description="share of requests that a challenger scores too")
+    java_home: str = Field(default="", validation_alias=AliasChoices("java_home", "JAVA_HOME"), description="JAVA_HOME, tried first")
+    mlflow_run_id: str = Field(
+        default="", validation_alias=AliasChoices("mlflow_run_id", "MLFLOW_RUN_ID"), description="the run that `mlflow run` opened"
+    )
     seed: int = Field(default=2017, ge=0)
     tuning_trials: int = Field(default=6, ge=1, le=1000, description="Optuna trials a candidate")
 

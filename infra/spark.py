@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from infra.jars import jar_paths
@@ -13,6 +14,8 @@ from infra.settings import Settings
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
+LOG_SETTINGS = Path(__file__).parent / "log4j2.properties"
+
 
 def session(settings: Settings, app_name: str = "shelfcast") -> SparkSession:
     """The active Spark session, or a new one on `settings.spark_url` with Delta, UTC and Arrow.
@@ -21,7 +24,7 @@ def session(settings: Settings, app_name: str = "shelfcast") -> SparkSession:
     raises the parallelism where the data asks for it."""
     from pyspark.sql import SparkSession
 
-    os.environ["JAVA_HOME"] = str(find_java())
+    os.environ["JAVA_HOME"] = str(find_java(settings.java_home))
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     builder = SparkSession.builder.master(settings.spark_url).appName(app_name)
     for key, value in _configuration(settings).items():
@@ -44,7 +47,7 @@ def _configuration(settings: Settings) -> dict[str, str]:
         "spark.sql.execution.pythonUDF.arrow.enabled": "true",
         "spark.databricks.delta.snapshotPartitions": "2",
         "spark.driver.memory": settings.spark_memory,
-        "spark.driver.extraJavaOptions": "-Duser.timezone=UTC -XX:+UseParallelGC",
+        "spark.driver.extraJavaOptions": f"-Duser.timezone=UTC -XX:+UseParallelGC -Dlog4j2.configurationFile=file://{LOG_SETTINGS}",
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
         "spark.sql.streaming.metricsEnabled": "false",

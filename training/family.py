@@ -15,6 +15,7 @@ import pandas as pd
 
 from infra.errors import BadInput
 from infra.settings import Settings
+from infra.tables import Table
 from training.portable import Portable
 
 if TYPE_CHECKING:
@@ -93,6 +94,10 @@ class Family(Protocol):
     """What the training story asks of a family."""
 
     card: Card
+    #: the lake tables that `dataset` reads; their Delta versions identify what a model was trained on
+    sources: Sequence[Table]
+    #: the decision table that `score` fills
+    decisions: Table
 
     def dataset(self, spark: SparkSession, settings: Settings) -> DataFrame:
         """The examples: keys, `origin`, `segment`, the card's features and label, each as known at its origin."""
@@ -107,11 +112,20 @@ class Family(Protocol):
         ...
 
     def judge(self, predicted: DataFrame) -> pd.DataFrame:
-        """Rows `segment, metric, value` of a predicted test fold; segment `all` pools them; lower is better."""
+        """Rows `segment, metric, value` of a predicted test fold; segment `all` pools them; `card.metric` and the
+        gates' metrics are among them and are better when lower."""
         ...
 
     def finish(self, fitted: Fitted, data: DataFrame) -> Portable:
         """The portable model that serves, calibrated on data the fit has not seen where that applies."""
+        ...
+
+    def score(self, spark: SparkSession, settings: Settings, model: Portable, version: str) -> DataFrame:
+        """Today's rows of `decisions`, by the champion, from the newest features of the lake."""
+        ...
+
+    def parity(self, fitted: Fitted, portable: Portable, sample: DataFrame) -> float:
+        """Largest relative difference between the Spark model's and the portable model's predictions, row by row."""
         ...
 
 

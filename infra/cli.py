@@ -1,0 +1,402 @@
+"""The command line, and the composition root: the one module of infra that reaches up, lazily, verb by verb."""
+
+from __future__ import annotations
+
+import dataclasses
+import getpass
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import date
+from pathlib import Path
+from typing import Annotated, Any
+
+import click
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table as Grid
+
+from infra.errors import BadInput, NotReady
+from infra.settings import Settings, load_settings
+
+app = typer.Typer(
+    help="Shelfcast turns a retailer's events into decisions. The verbs are in the order of the story; "
+    "exit codes: 0 done, 2 bad input, 3 an earlier step or a service is missing, 130 interrupted.",
+    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
+)  # fmt: skip
+console, complaints = Console(), Console(stderr=True)
+
+EVENTS, MODELS, DECISIONS, FILES, UPKEEP = "Events", "Models", "Decisions", "Your own files, no event bus", "Upkeep"
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document, for scripts.")]
+Who = Annotated[str, typer.Option(help="Who decides.", show_default="you")]
+Why = Annotated[str, typer.Option(help="Why; the registry remembers it.")]
+FamilyName = Annotated[str, typer.Argument(help="demand, stock, anomaly, slow_mover or recommend.")]
+Out = Annotated[Path, typer.Option("--out", help="File to write: .parquet or .csv.")]
+History = Annotated[Path, typer.Option("--history", help="store_id, product_id, ds, units and more: .parquet or .csv.")]
+Day = Annotated[str | None, typer.Option(metavar="YYYY-MM-DD")]
+
+
+def main() -> None:
+    """Run one verb and leave with an exit code that means something."""
+    try:
+        app(standalone_mode=False)
+    except (BadInput, NotReady) as error:
+        complaints.print(f"[red]{'Bad input' if isinstance(error, BadInput) else 'Not ready'}:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
+        sys.exit(error.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (KeyboardInterrupt, click.Abort):
+        complaints.print("Interrupted: the same command again continues where this one stopped.")
+        sys.exit(130)
+
+
+# Events --------------------------------------------------------------------------------------------------------------
+
+
+@app.command(rich_help_panel=EVENTS)
+def simulate(
+    stores: int = 5, products: int = 50, days: int = 180, seed: int = 1, start: Annotated[str, typer.Option(metavar="YYYY-MM-DD")] = "2024-01-01", as_json: Json = False
+) -> None:
+    """Write the events of a made-up retailer whose latent demand is known."""
+    from data_ingest.simulator import simulate as story
+
+    for name, value in (("stores", stores), ("products", products), ("days", days)):
+        _at_least_one(name, value)
+    settings = load_settings()
+    with _spark(settings) as spark, _progress() as say:
+        _show(story(spark, settings, stores=stores, products=products, days=days, seed=seed, start=_day(start, "--start"), progress=say), as_json)
+
+
+@app.command(rich_help_panel=EVENTS)
+def replay(start: Day = None, end: Day = None, pairs: Annotated[int | None, typer.Option(help="Only the busiest store-product pairs.")] = None, as_json: Json = False) -> None:
+    """Write the real sales of Complete Journey as events, with a simulated shelf around them."""
+    from data_ingest.replay import replay as story
+
+    if pairs is not None:
+        _at_least_one("pairs", pairs)
+    settings = load_settings()
+    with _spark(settings) as spark, _progress() as say:
+        _show(story(spark, settings, start=_day(start, "--start"), end=_day(end, "--end"), pairs=pairs, progress=say), as_json)
+
+
+@app.command("import", rich_help_panel=EVENTS)
+def import_(
+    path: Annotated[Path, typer.Argument(help="CSV or parquet of sale lines or stock rows.")],
+    kind: Annotated[str, typer.Option(help="sales or stock")] = "sales",
+    column: Annotated[list[str] | None, typer.Option("--column", "-c", help="field=column of your file; repeat.")] = None,
+    utc_offset_hours: float = 0.0, source: str = "import", as_json: Json = False,
+) -> None:  # fmt: skip
+    """Write your own file's rows as events."""
+    from data_ingest.csv_import import import_csv
+
+    settings = load_settings()
+    mapping = _mapping(column or [])
+    with _spark(settings) as spark:
+        _show(import_csv(spark, settings, path, kind=kind, mapping=mapping, utc_offset_hours=utc_offset_hours, source=source), as_json)
+
+
+@app.command(rich_help_panel=EVENTS)
+def ingest(as_json: Json = False) -> None:
+    """Stream what is new in the event log through the quality rules into lake and warehouse, then bring the daily facts up to date."""
+    from data_ingest.facts import facts
+    from data_ingest.ingest import ingest as story
+
+    settings = load_settings()
+    with _spark(settings) as spark, _progress() as say:
+        read = story(spark, settings, progress=say)
+        made = facts(spark, settings, progress=say)
+        _show({"ingest": read, "facts": made}, as_json)
+
+
+@app.command(rich_help_panel=EVENTS)
+def features(as_json: Json = False) -> None:
+    """Build the feature tables from the facts, and publish the newest values to the online store."""
+    from feature_repo.build import build_features
+
+    settings = load_settings()
+    with _spark(settings) as spark, _progress() as say:
+        _show(build_features(spark, settings, progress=say), as_json)
+
+
+# Models --------------------------------------------------------------------------------------------------------------
+
+
+@app.command(rich_help_panel=MODELS)
+def train(family: FamilyName, trials: Annotated[int | None, typer.Option(help="Optuna trials a candidate.")] = None, as_json: Json = False) -> None:
+    """Train, tune, judge and register a family (or `all`); it becomes challenger when its gates pass."""
+    from training.runner import train as story
+
+    settings = load_settings()
+    with _spark(settings) as spark, _progress() as say:
+        trained = [story(spark, settings, name, trials=trials, progress=say) for name in _families(family)]
+    _show(trained if family == "all" else trained[0], as_json)
+
+
+@app.command(rich_help_panel=MODELS)
+def promote(family: FamilyName, why: Why, who: Who = "", version: Annotated[str | None, typer.Option(help="Default: the challenger.")] = None, as_json: Json = False) -> None:
+    """Make the challenger (or a named version) champion; the service follows without restart."""
+    from infra.registry import Registry
+
+    _families(family)
+    _show(Registry(load_settings()).promote(family, version, who or getpass.getuser(), why), as_json)
+
+
+@app.command(rich_help_panel=MODELS)
+def rollback(family: FamilyName, why: Why, who: Who = "", as_json: Json = False) -> None:
+    """Go back to the previous champion."""
+    from infra.registry import Registry
+
+    _families(family)
+    _show(Registry(load_settings()).rollback(family, who or getpass.getuser(), why), as_json)
+
+
+@app.command(rich_help_panel=MODELS)
+def history(family: FamilyName, as_json: Json = False) -> None:
+    """Every promotion and rollback of a family: who, why, from, to, on what numbers."""
+    from infra.registry import Registry
+
+    registry = Registry(load_settings())
+    _show([move for name in _families(family) for move in registry.history(name)], as_json)
+
+
+# Decisions -----------------------------------------------------------------------------------------------------------
+
+
+@app.command(rich_help_panel=DECISIONS)
+def score(family: Annotated[str, typer.Argument(help="A family, or all.")] = "all", as_json: Json = False) -> None:
+    """Fill today's decision tables by the champions: forecasts, orders, alerts, slow movers, recommendations."""
+    from training.score import score as story
+
+    settings = load_settings()
+    with _spark(settings) as spark, _progress() as say:
+        _show(story(spark, settings, None if family == "all" else _families(family), progress=say), as_json)
+
+
+@app.command(rich_help_panel=DECISIONS)
+def serve() -> None:
+    """Serve the champions over HTTP; promotions are followed without restart."""
+    from serving.service import serve as story
+
+    story(load_settings())
+
+
+@app.command(rich_help_panel=DECISIONS)
+def report(as_json: Json = False) -> None:
+    """Write the drift and accuracy report, and say what the policy makes of it."""
+    from monitoring.report import report as story
+
+    settings = load_settings()
+    with _spark(settings) as spark, _progress() as say:
+        _show(story(settings, spark, progress=say), as_json)
+
+
+@app.command(rich_help_panel=DECISIONS)
+def pipeline(as_json: Json = False) -> None:
+    """The whole story on real data: replay, ingest, features, train, promote, score, report, and a summary to read."""
+    from infra.pipeline import run
+
+    settings = load_settings()
+    with _spark(settings) as spark, _progress() as say:
+        summary = run(spark, settings, say)
+    if as_json:
+        _show(summary, True)
+    else:
+        console.print(summary.text, highlight=False, soft_wrap=True)
+
+
+# Files ---------------------------------------------------------------------------------------------------------------
+
+
+@app.command(rich_help_panel=FILES)
+def forecast(
+    history: History, horizon: Annotated[int, typer.Option(help="Periods ahead: days, or weeks for weekly data.")], out: Out,
+    future: Annotated[Path | None, typer.Option(help="Known-future columns by store_id, product_id, ds.")] = None,
+    items: Annotated[Path | None, typer.Option(help="Static attributes by product_id and/or store_id.")] = None,
+    origin: Day = None, quantiles: str = "0.1,0.5,0.9",
+) -> None:  # fmt: skip
+    """Forecast each series: mean and quantiles for every step ahead."""
+    from training.demand.forecast import forecast_file
+
+    with _progress() as say:
+        rows = forecast_file(history, horizon, future=future, items=items, origin=origin, quantiles=quantiles, out=out, progress=say)
+    console.print(f"{rows:,} rows in {out}")
+
+
+@app.command(rich_help_panel=FILES)
+def order(
+    history: History, stock: Annotated[Path, typer.Option(help="on_hand, and deliveries in transit, by pair.")], out: Out,
+    items: Annotated[Path | None, typer.Option(help="Prices, costs, lead times, packs by product_id and/or store_id.")] = None, as_of: Day = None,
+) -> None:  # fmt: skip
+    """Say what to order today, ranked by money at risk, each line with its arithmetic."""
+    from training.stock.plan import order_file
+
+    rows = order_file(history, stock, items, as_of, out)
+    console.print(f"{rows:,} rows in {out}")
+
+
+@app.command(rich_help_panel=FILES)
+def detect(history: History, out: Out, since: Day = None) -> None:
+    """Score how strange each series' days are, and say why."""
+    from training.anomaly.detect import detect_file
+
+    rows = detect_file(history, since, out)
+    console.print(f"{rows:,} rows in {out}")
+
+
+@app.command("slow-movers", rich_help_panel=FILES)
+def slow_movers(
+    history: History, origin: Annotated[str, typer.Option(metavar="YYYY-MM-DD")], out: Out,
+    items: Annotated[Path | None, typer.Option(help="Attributes, stock and cost by product_id.")] = None, horizon: Annotated[int, typer.Option(help="Days.")] = 56,
+) -> None:  # fmt: skip
+    """Say how likely each item is to sell nothing in the horizon, and what to do about it."""
+    from training.slow_mover.classify import slow_movers_file
+
+    rows = slow_movers_file(history, items, origin, horizon, out)
+    console.print(f"{rows:,} rows in {out}")
+
+
+@app.command(rich_help_panel=FILES)
+def recommend(
+    lines: Annotated[Path, typer.Option(help="customer_id, basket_id, product_id, ds, units.")], out: Out,
+    k: Annotated[int, typer.Option("--k", help="How many each.")] = 10,
+    novel: Annotated[bool, typer.Option("--novel", help="Only products never bought.")] = False,
+    baskets: Annotated[Path | None, typer.Option(help="Partial baskets to complete: basket_id, product_id.")] = None,
+) -> None:  # fmt: skip
+    """Recommend products to customers, or complete their baskets."""
+    from training.recommend.recommend import recommend_file
+
+    rows = recommend_file(lines, k, novel=novel, baskets=baskets, out=out)
+    console.print(f"{rows:,} rows in {out}")
+
+
+# Upkeep --------------------------------------------------------------------------------------------------------------
+
+
+@app.command(rich_help_panel=UPKEEP)
+def status(as_json: Json = False) -> None:
+    """What there is: tables and their versions, models and their aliases, the last report."""
+    from infra.pipeline import status as story
+
+    _show(story(load_settings()), as_json)
+
+
+@app.command(rich_help_panel=UPKEEP)
+def doctor(fix: Annotated[bool, typer.Option("--fix", help="Mend what can be mended here.")] = False, as_json: Json = False) -> None:
+    """Check Java, jars, folders and services, and say how to mend each; exit code 3 when something is broken."""
+    from infra.doctor import examine
+
+    checks = examine(load_settings(), fix=fix)
+    _show(checks, as_json)
+    if not all(check.ok for check in checks):
+        raise typer.Exit(3)
+
+
+# What the verbs share ------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def _spark(settings: Settings) -> Iterator[Any]:
+    from infra.spark import session
+
+    spark = session(settings)
+    try:
+        yield spark
+    finally:
+        spark.stop()
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[int, int, str], None]]:
+    """A callback `(done, total, label)` that draws one bar a label, or a line a label where there is no terminal."""
+    bar = Progress(
+        TextColumn("{task.description}"), BarColumn(bar_width=30), TaskProgressColumn(), TimeElapsedColumn(), console=complaints, transient=False
+    )
+    tasks: dict[str, Any] = {}
+
+    def say(done: int, total: int, label: str) -> None:
+        story = label.split(":", 1)[0]
+        if not complaints.is_terminal:
+            complaints.print(f"{label} ({done}/{total})", highlight=False)
+            return
+        if story not in tasks:
+            tasks[story] = bar.add_task(label, total=total)
+        bar.update(tasks[story], completed=done, total=total, description=label)
+
+    with bar:
+        yield say
+
+
+def _show(value: Any, as_json: bool) -> None:
+    plain = _plain(value)
+    if as_json:
+        print(json.dumps(plain, default=str, indent=2))
+    elif isinstance(plain, list) and plain and isinstance(plain[0], dict):
+        _grid(plain)
+    elif isinstance(plain, dict):
+        for key, part in plain.items():
+            console.print(f"[bold]{key}[/]: {escape(_words(part))}", highlight=False, soft_wrap=True)
+    else:
+        console.print("nothing" if plain in ([], None) else escape(str(plain)), highlight=False)
+
+
+def _grid(rows: list[dict[str, Any]]) -> None:
+    grid = Grid(*rows[0].keys(), show_lines=False)
+    for row in rows:
+        grid.add_row(*(escape(_words(value)) for value in row.values()))
+    console.print(grid)
+
+
+def _words(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_words(part)}" for key, part in value.items())
+    if isinstance(value, (list, tuple)):
+        return "; ".join(_words(part) for part in value)
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+
+
+def _plain(value: Any) -> Any:
+    """Dataclasses as dictionaries, without the fields that are not for reading (repr=False)."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: _plain(getattr(value, f.name)) for f in dataclasses.fields(value) if f.repr}
+    if isinstance(value, dict):
+        return {key: _plain(part) for key, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(part) for part in value]
+    return value
+
+
+def _families(name: str) -> list[str]:
+    from training.family import family_names, load_card
+
+    return family_names() if name == "all" else [load_card(name).name]
+
+
+def _day(text: str | None, option: str) -> date | None:
+    try:
+        return date.fromisoformat(text) if text else None
+    except ValueError as error:
+        raise BadInput(f"{option} is {text!r}: expected a day as YYYY-MM-DD") from error
+
+
+def _at_least_one(name: str, value: int) -> None:
+    if value < 1:
+        raise BadInput(f"--{name} is {value}: expected at least 1")
+
+
+def _mapping(pairs: list[str]) -> dict[str, str]:
+    split = [pair.partition("=") for pair in pairs]
+    for field, sign, column in split:
+        if not (field and sign and column):
+            raise BadInput(f"--column is {field + sign + column!r}: expected field=column, such as units=Qty")
+    return {field: column for field, _, column in split}
+
+
+if __name__ == "__main__":
+    main()

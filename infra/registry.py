@@ -1,0 +1,234 @@
+"""The registry that remembers: model versions in MLflow, three aliases, and a record of every move of an alias.
+
+MLflow keeps no history of alias moves, so each move is first written down as a tag of the registered model and only
+then carried out. A kill between the two leaves a record whose aliases have not followed; `history` shows it as not
+done, and the same command again completes it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from infra.errors import BadInput, NotReady
+from infra.settings import Settings
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
+ALIASES = (CHAMPION, CHALLENGER, PREVIOUS)
+_MOVE_TAG = "shelfcast.move."
+_PREFIX = "shelfcast-"
+
+
+@dataclass(frozen=True)
+class Move:
+    """One move of the champion alias: who moved it from which version to which, why, and on what numbers."""
+
+    family: str
+    action: str
+    at: str
+    who: str
+    why: str
+    from_version: str | None
+    to_version: str
+    numbers: Mapping[str, float]
+    done: bool = True
+
+
+@dataclass(frozen=True)
+class Registry:
+    """Versions and aliases of every family at `settings.tracking_url`."""
+
+    settings: Settings
+
+    @property
+    def client(self) -> MlflowClient:
+        """An MLflow client of the tracking server and registry."""
+        return connect(self.settings)
+
+    def version(self, family: str, alias: str) -> str | None:
+        """The version that `alias` points to, or None."""
+        model = self._model(family)
+        return model.aliases.get(alias) if model else None
+
+    def register(self, family: str, run_id: str, model_uri: str, numbers: Mapping[str, float]) -> str:
+        """A new version of `family` from a run's logged model, its judged numbers beside it. Returns the version."""
+        from mlflow.exceptions import MlflowException
+
+        client = self.client
+        name = model_name(family)
+        if self._model(family) is None:
+            try:
+                client.create_registered_model(name, description=f"Shelfcast's {family} models")
+            except MlflowException as error:  # another process may have been first
+                if "already exists" not in str(error):
+                    raise
+        tags = {"numbers": json.dumps(dict(numbers))}
+        made = client.create_model_version(name, source=model_uri, run_id=run_id, tags=tags)
+        return str(made.version)
+
+    def set_challenger(self, family: str, version: str) -> None:
+        """Point `challenger` at a version whose gates passed."""
+        self._require_version(family, version)
+        self.client.set_registered_model_alias(model_name(family), CHALLENGER, version)
+
+    def promote(self, family: str, version: str | None, who: str, why: str) -> Move:
+        """Make `version` (the challenger when None) champion and the old champion `previous`. Promoting what is
+        champion already completes an interrupted move and otherwise changes nothing."""
+        target = version or self.version(family, CHALLENGER)
+        if target is None:
+            raise NotReady(f"{family} has no challenger to promote: run `shelfcast train {family}` first, or name a version.")
+        self._require_version(family, target)
+        return self._move(family, "promote", target, who, why)
+
+    def rollback(self, family: str, who: str, why: str) -> Move:
+        """Make `previous` champion again; the two change places."""
+        target = self.version(family, PREVIOUS)
+        if target is None:
+            raise NotReady(f"{family} has no previous champion to go back to.")
+        return self._move(family, "rollback", target, who, why)
+
+    def history(self, family: str) -> list[Move]:
+        """Every move, oldest first; a move whose aliases have not followed is marked not done."""
+        model = self._model(family)
+        if model is None:
+            return []
+        records = sorted((int(key.removeprefix(_MOVE_TAG)), value) for key, value in model.tags.items() if key.startswith(_MOVE_TAG))
+        moves = [Move(**json.loads(value)) for _, value in records]
+        if moves and moves[-1].to_version != model.aliases.get(CHAMPION):
+            moves[-1] = replace(moves[-1], done=False)
+        return moves
+
+    def numbers(self, family: str, version: str) -> dict[str, float]:
+        """The judged numbers that were registered with a version."""
+        found = self._require_version(family, version)
+        return json.loads(found.tags.get("numbers", "{}"))
+
+    def run_id(self, family: str, version: str) -> str:
+        """The training run of a version."""
+        return self._require_version(family, version).run_id
+
+    def models(self) -> list[dict[str, Any]]:
+        """Every family with its aliases, newest version and that version's numbers."""
+        out = []
+        for model in self.client.search_registered_models():
+            if not model.name.startswith(_PREFIX):
+                continue
+            family = model.name.removeprefix(_PREFIX)
+            versions = [str(v.version) for v in self.client.search_model_versions(f"name = '{model.name}'")]
+            champion = model.aliases.get(CHAMPION)
+            out.append({
+                "family": family, "aliases": dict(model.aliases), "versions": sorted(versions, key=int),
+                "numbers": self.numbers(family, champion) if champion else {},
+            })  # fmt: skip
+        return sorted(out, key=lambda row: row["family"])
+
+    def folder(self, family: str, version: str) -> Path:
+        """The portable model's files, fetched once into `<home>/models/<family>/<version>`; a kill leaves no half folder."""
+        target = self.settings.home / "models" / family / version
+        if target.is_dir():
+            return target
+        import mlflow.artifacts
+
+        found = self._require_version(family, version)
+        partial = target.with_name(f".{version}.{datetime.now(UTC):%H%M%S%f}.partial")
+        partial.mkdir(parents=True)
+        fetched = mlflow.artifacts.download_artifacts(artifact_uri=found.source, dst_path=str(partial), tracking_uri=self.settings.tracking_url)
+        data = next((path.parent for path in Path(fetched).rglob("portable.json")), None)
+        if data is None:
+            shutil.rmtree(partial)
+            raise NotReady(f"{family} version {version} holds no portable model at {found.source}.")
+        if not target.is_dir():
+            data.rename(target)
+        shutil.rmtree(partial, ignore_errors=True)
+        return target
+
+    def _move(self, family: str, action: str, target: str, who: str, why: str) -> Move:
+        if not who.strip() or not why.strip():
+            raise BadInput(f"a {action} of {family} needs --who and --why: the registry remembers both.")
+        past = self.history(family)
+        if past and past[-1].to_version == target and past[-1].action == action:
+            self._carry_out(past[-1])
+            return replace(past[-1], done=True)
+        current = self.version(family, CHAMPION)
+        move = Move(family, action, datetime.now(UTC).isoformat(timespec="seconds"), who, why, current, target, self.numbers(family, target))
+        self.client.set_registered_model_tag(model_name(family), f"{_MOVE_TAG}{len(past):06d}", json.dumps(asdict(move)))
+        self._carry_out(move)
+        return move
+
+    def _carry_out(self, move: Move) -> None:
+        name = model_name(move.family)
+        if move.from_version and move.from_version != move.to_version:
+            self.client.set_registered_model_alias(name, PREVIOUS, move.from_version)
+        self.client.set_registered_model_alias(name, CHAMPION, move.to_version)
+        if self.version(move.family, CHALLENGER) == move.to_version:
+            self.client.delete_registered_model_alias(name, CHALLENGER)
+
+    def _model(self, family: str):
+        from mlflow.exceptions import MlflowException
+
+        try:
+            return self.client.get_registered_model(model_name(family))
+        except MlflowException as error:
+            if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+                return None
+            raise
+
+    def _require_version(self, family: str, version: str):
+        from mlflow.exceptions import MlflowException
+
+        try:
+            return self.client.get_model_version(model_name(family), version)
+        except MlflowException as error:
+            model = self._model(family)
+            known = [v.version for v in self.client.search_model_versions(f"name = '{model_name(family)}'")] if model else []
+            raise BadInput(f"{family} has no version {version!r}: it has {', '.join(map(str, sorted(known))) or 'none'}.") from error
+
+
+def model_name(family: str) -> str:
+    """The registered model of a family."""
+    return f"{_PREFIX}{family}"
+
+
+def connect(settings: Settings) -> MlflowClient:
+    """An MLflow client; makes the folder of an embedded store, and points S3 clients at the configured endpoint."""
+    from mlflow import MlflowClient
+
+    if settings.tracking_url.startswith("sqlite:///"):
+        Path(settings.tracking_url.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+    return MlflowClient(settings.tracking_url, settings.tracking_url)
+
+
+@contextmanager
+def tracked_run(settings: Settings, experiment: str, name: str, tags: Mapping[str, str] | None = None) -> Iterator[str]:
+    """An active MLflow run in `experiment`, joined to the run that `mlflow run` opened when there is one; yields its id."""
+    import mlflow
+
+    connect(settings)
+    mlflow.set_tracking_uri(settings.tracking_url)
+    mlflow.set_registry_uri(settings.tracking_url)
+    if mlflow.get_experiment_by_name(experiment) is None:
+        mlflow.create_experiment(experiment, artifact_location=f"{settings.artifacts_url}/{experiment}")
+    mlflow.set_experiment(experiment)
+    os.environ.pop("MLFLOW_RUN_ID", None)  # MLflow would resume it even where it belongs to another tracking store
+    with mlflow.start_run(run_id=_opened_run(settings), run_name=name, tags=dict(tags or {})) as run:
+        yield run.info.run_id
+
+
+def _opened_run(settings: Settings) -> str | None:
+    from mlflow.exceptions import MlflowException
+
+    if not settings.mlflow_run_id:
+        return None
+    try:
+        return connect(settings).get_run(settings.mlflow_run_id).info.run_id
+    except MlflowException:
+        return None  # `mlflow run` keeps its own record in another store; ours starts afresh

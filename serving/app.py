@@ -1,0 +1,94 @@
+"""The HTTP face: one POST a family, lists in and lists out, derived from the cards. BentoML mounts it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from anyio import CapacityLimiter, to_thread
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+
+from infra.errors import NotReady
+from training.family import Card
+
+from serving.desk import Desk
+from serving.openapi import document
+
+ITEMS_AT_MOST = 10_000
+BYTES_AT_MOST = 16 * 2**20
+#: requests that are answered at the same time; the others wait in line
+_TOGETHER = 8
+
+
+class Refusal(Exception):
+    """A request that is not the contract: an HTTP status and one sentence."""
+
+    def __init__(self, status: int, sentence: str) -> None:
+        super().__init__(sentence)
+        self.status = status
+
+
+def http_app(cards: Mapping[str, Card], desk: Callable[[], Desk]) -> Starlette:
+    """Routes for every card; `desk` is asked at the first request, since the service makes it when it starts."""
+    told = document(cards.values(), ITEMS_AT_MOST)
+
+    async def models(request: Request) -> JSONResponse:
+        return JSONResponse(desk().models())
+
+    async def openapi(request: Request) -> JSONResponse:
+        return JSONResponse(told)
+
+    routes = [Route(card.endpoint, _endpoint(name, desk), methods=["POST"]) for name, card in cards.items()]
+    routes += [Route("/v1/models", models), Route("/openapi.json", openapi), Route("/docs.json", openapi)]
+    return Starlette(routes=routes)
+
+
+def _endpoint(family: str, desk: Callable[[], Desk]) -> Callable[[Request], Any]:
+    limiter: list[CapacityLimiter] = []
+
+    async def post(request: Request) -> JSONResponse:
+        try:
+            items = items_of(await _body(request))
+            limiter[:] = limiter or [CapacityLimiter(_TOGETHER)]
+            return JSONResponse(await to_thread.run_sync(desk().answer, family, items, limiter=limiter[0]))
+        except Refusal as refusal:
+            return JSONResponse({"error": str(refusal)}, status_code=refusal.status)
+        except NotReady as missing:
+            return JSONResponse({"error": str(missing)}, status_code=503)
+
+    return post
+
+
+async def _body(request: Request) -> bytes:
+    """The request's body; stops reading when it grows too long."""
+    parts, size = [], 0
+    async for part in request.stream():
+        size += len(part)
+        if size > BYTES_AT_MOST:
+            raise Refusal(413, f"the body is longer than {BYTES_AT_MOST} bytes: send fewer items a request.")
+        parts.append(part)
+    return b"".join(parts)
+
+
+def items_of(body: bytes) -> list[Any]:
+    """The list of a `{"items": [...]}` body; raises Refusal with one sentence."""
+    try:
+        told = json.loads(body, parse_constant=_no_constant)
+    except (ValueError, RecursionError):
+        raise Refusal(400, 'the body is not JSON: expected {"items": [...]}.') from None
+    if not isinstance(told, dict) or not isinstance(told.get("items"), list):
+        raise Refusal(422, 'the body is not the contract: expected an object {"items": [...]}.')
+    if set(told) != {"items"}:
+        extra = sorted(set(told) - {"items"})[0]
+        raise Refusal(422, f"the body has a field {extra[:60]!r}: expected only `items`.")
+    if len(told["items"]) > ITEMS_AT_MOST:
+        raise Refusal(413, f"the body has {len(told['items'])} items: expected at most {ITEMS_AT_MOST}.")
+    return told["items"]
+
+
+def _no_constant(name: str) -> float:
+    raise ValueError(f"{name} is not JSON")

@@ -1,0 +1,115 @@
+"""What an endpoint takes and gives, derived from the family's card: checks of one item in words, JSON Schemas, examples.
+
+A card's type is a JSON type or `date`; a `?` behind it says that the field may be left out or null."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from datetime import date
+from typing import Any
+
+#: what an item field may be: how a message calls it, its JSON Schema, and an example
+_TYPES: dict[str, tuple[str, dict[str, Any], Any]] = {
+    "string": ("text", {"type": "string", "minLength": 1, "maxLength": 256}, "S001"),
+    "date": ("a day as YYYY-MM-DD", {"type": "string", "format": "date"}, "2024-03-01"),
+    "number": ("a finite number", {"type": "number"}, 1.5),
+    "integer": ("an integer", {"type": "integer"}, 7),
+    "boolean": ("true or false", {"type": "boolean"}, True),
+    "array": ("a list", {"type": "array"}, []),
+    "object": ("an object", {"type": "object"}, {}),
+}
+_LONGEST_TEXT = 256
+#: examples that read better than their type's
+_EXAMPLES: dict[str, Any] = {
+    "store_id": "S001", "product_id": "P0001", "customer_id": "C0001", "basket_id": "B0001", "supplier_id": "V01",
+    "k": 10, "horizon": 7, "rank": 1, "units": 3.4, "probability": 0.12, "score": 2.7, "alert": False,
+    "why": "one sentence that shows the arithmetic", "action": "keep",
+}  # fmt: skip
+
+
+def problem(request: Mapping[str, str], item: Any) -> str | None:
+    """The first breach of a request contract in one item, as a sentence, or None."""
+    if not isinstance(item, dict):
+        return f"an item is {_shown(item)}: expected an object with {', '.join(request)}."
+    unknown = next((name for name in item if name not in request), None)
+    if unknown is not None:
+        return f"{_shown(unknown)} is not a field of this endpoint: expected {', '.join(request)}."
+    return next((said for name, kind in request.items() if (said := _field_problem(name, kind, item.get(name)))), None)
+
+
+def required(request: Mapping[str, str]) -> list[str]:
+    """The fields that an item must have."""
+    return [name for name, kind in request.items() if not kind.endswith("?")]
+
+
+def schema(fields: Mapping[str, str]) -> dict[str, Any]:
+    """JSON Schema (2020-12) of one item, with an example."""
+    properties = {name: _schema_of(kind) for name, kind in fields.items()}
+    return {"type": "object", "properties": properties, "required": required(fields), "example": example(fields)}
+
+
+def example(fields: Mapping[str, str]) -> dict[str, Any]:
+    """An item that fulfils the contract, for the documentation."""
+    return {name: _EXAMPLES.get(name, _TYPES[kind.rstrip("?")][2]) for name, kind in fields.items() if kind.rstrip("?") in _TYPES}
+
+
+def plain(value: Any) -> Any:
+    """A JSON value of what a model gave: numpy scalars unwrapped, days as ISO text, what is not a number as null."""
+    if hasattr(value, "tolist") and not isinstance(value, (str, bytes)):
+        value = value.tolist()
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {str(key): plain(inner) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(inner) for inner in value]
+    if isinstance(value, date):  # a datetime and a pandas timestamp are dates too; NaT prints as such
+        return None if str(value) == "NaT" else value.isoformat()[:10]
+    return value if isinstance(value, (str, int, bool, type(None))) else _null_or_text(value)
+
+
+def _null_or_text(value: Any) -> str | None:
+    return None if str(value) in ("<NA>", "NaT") else str(value)
+
+
+def _field_problem(name: str, kind: str, value: Any) -> str | None:
+    if value is None:
+        return None if kind.endswith("?") else f"{name} is missing: expected {_called(kind)}."
+    return None if _fits(kind.rstrip("?"), value) else f"{name} is {_shown(value)}: expected {_called(kind)}."
+
+
+def _fits(kind: str, value: Any) -> bool:
+    if kind == "string":
+        return isinstance(value, str) and 0 < len(value) <= _LONGEST_TEXT and value.isprintable()
+    if kind == "date":
+        return isinstance(value, str) and _is_day(value)
+    if kind == "integer":
+        return isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**53
+    if kind == "number":
+        return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < 1e15
+    expected = {"boolean": bool, "array": list, "object": dict}.get(kind, object)
+    return isinstance(value, expected)
+
+
+def _is_day(value: str) -> bool:
+    try:
+        return date.fromisoformat(value).isoformat() == value
+    except ValueError:
+        return False
+
+
+def _called(kind: str) -> str:
+    return _TYPES.get(kind.rstrip("?"), (f"a value of type {kind}",))[0]
+
+
+def _schema_of(kind: str) -> dict[str, Any]:
+    found = dict(_TYPES.get(kind.rstrip("?"), ("", {}, None))[1])
+    if kind.endswith("?") and "type" in found:
+        found["type"] = [found["type"], "null"]
+    return found
+
+
+def _shown(value: Any) -> str:
+    said = repr(value)
+    return said if len(said) <= 60 else f"{said[:57]}..."

@@ -1,0 +1,115 @@
+"""What happens to one request between HTTP and the models: the serving champion answers, the answer becomes an event,
+a challenger shadows."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from infra.errors import NotReady
+from infra.registry import Registry
+from infra.settings import Settings
+from training.family import Card
+
+from serving.champions import Champions, Loaded, Seat, described
+from serving.events import PredictionLog, prediction_events
+from serving.metrics import Metrics
+from serving.predict import ReadOnline, answer
+from serving.shadow import Shadow
+
+
+@dataclass(frozen=True)
+class Desk:
+    """Everything an endpoint needs; one a process."""
+
+    champions: Champions
+    read_online: ReadOnline
+    log: PredictionLog
+    metrics: Metrics
+    shadow: Shadow
+
+    def start(self, poll_seconds: float) -> None:
+        """Load the champions, then follow them; begin to write events."""
+        self.champions.follow(poll_seconds)
+        self.log.start()
+
+    def stop(self) -> None:
+        """End what was started; accepted events are written."""
+        self.champions.stop()
+        self.shadow.stop()
+        self.log.stop()
+
+    def answer(self, family: str, items: list[Any]) -> dict[str, Any]:
+        """The response body of a request; raises NotReady when the family has no champion or features cannot be read."""
+        started = time.perf_counter()
+        seat = self.champions.seats[family]
+        if seat.champion is None:
+            raise NotReady(_without_champion(seat))
+        answers, frame = self._ask(seat, seat.champion, items)
+        request_id = uuid.uuid4().hex
+        self.log.add(prediction_events(family, seat.champion.version, "champion", items, answers, request_id))
+        self.champions.remember(family, frame)
+        if seat.challenger is not None:
+            challenger = seat.challenger
+            self.shadow.offer(lambda: self._shadow(seat, challenger, items, request_id))
+        good = sum(a["ok"] for a in answers)
+        self.metrics.answered(family, time.perf_counter() - started, good, len(answers) - good)
+        return {"model_version": seat.champion.version, "items": answers}
+
+    def models(self) -> dict[str, Any]:
+        """Who serves, shadows and was refused, by family."""
+        seats = [described(seat) for _, seat in sorted(self.champions.seats.items())]
+        return {"models": seats, "registry": self.champions.problem or "ok"}
+
+    def _ask(self, seat: Seat, loaded: Loaded, items: list[Any]) -> tuple[list[dict[str, Any]], pd.DataFrame]:
+        return answer(seat.card, loaded.model, self.read_online, items)
+
+    def _shadow(self, seat: Seat, challenger: Loaded, items: list[Any], request_id: str) -> None:
+        answers, _ = self._ask(seat, challenger, items)
+        self.log.add(prediction_events(seat.card.name, challenger.version, "challenger", items, answers, request_id))
+        good = sum(a["ok"] for a in answers)
+        self.metrics.shadowed(seat.card.name, good, len(answers) - good)
+
+
+def make_desk(settings: Settings, cards: Mapping[str, Card]) -> Desk:
+    """A desk over the settings' registry, online features and home."""
+    metrics = Metrics()
+    log = PredictionLog(settings.home / "predictions", dropped=metrics.dropped)
+    champions = Champions(Registry(settings), cards, metrics)
+    return Desk(champions, online_reader(settings), log, metrics, Shadow(settings.serve_shadow_share))
+
+
+def online_reader(settings: Settings) -> ReadOnline:
+    """Reads online features, opened at the first need; raises NotReady when they are out of reach."""
+    from threading import Lock
+
+    opened: dict[str, Any] = {}
+    lock = Lock()
+
+    def read(service: str, keys: pd.DataFrame) -> pd.DataFrame:
+        from feature_repo.online import OnlineFeatures
+
+        try:
+            with lock:
+                features = opened.setdefault("features", None) or OnlineFeatures(settings)
+                opened["features"] = features
+                return features.read(service, keys)
+        except NotReady:
+            raise
+        except Exception as error:  # the store's client has exceptions of its own; the cause is told
+            raise NotReady(f"online features of {service} cannot be read ({type(error).__name__}): check `shelfcast doctor`.") from error
+
+    return read
+
+
+def _without_champion(seat: Seat) -> str:
+    name = seat.card.name
+    refused = seat.refused.get("champion")
+    if refused:
+        return f"{name}'s champion, version {refused.version}, was refused ({refused.why}): run `shelfcast rollback {name}`."
+    return f"{name} has no champion yet: run `shelfcast train {name}` and `shelfcast promote {name}` first."

@@ -1,0 +1,97 @@
+"""The BentoML service, and `serve`, which runs it. `bentoml serve serving.service:SERVICE` works too."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from infra.errors import BadInput
+from infra.settings import PREFIX, Settings, load_settings
+
+from serving.auth import BearerTokens, is_loopback, tokens_of
+
+if TYPE_CHECKING:
+    import bentoml
+
+    from serving.desk import Desk
+
+TARGET = "serving.service:SERVICE"
+#: seconds a request may take before BentoML answers 504
+_TIMEOUT_SECONDS = 60
+
+
+def build(settings: Settings) -> bentoml.Service:
+    """The service over the settings' registry: its routes come from the cards that are there, its models are loaded when
+    a worker starts."""
+    import bentoml
+
+    from training.family import family_names, load_card
+
+    from serving.app import http_app
+    from serving.desk import make_desk
+
+    cards = {name: load_card(name) for name in family_names()}
+    desks: list[Desk] = []
+
+    @bentoml.service(
+        name="shelfcast", workers=1, traffic={"timeout": _TIMEOUT_SECONDS}, metrics={"enabled": True}, logging={"access": {"enabled": False}}
+    )
+    @bentoml.asgi_app(http_app(cards, lambda: desks[0]), path="/", name="shelfcast")
+    class Shelfcast:
+        def __init__(self) -> None:
+            desks[:] = [make_desk(settings, cards)]
+            desks[0].start(settings.serve_poll_seconds)
+
+        def __is_ready__(self) -> bool:
+            return bool(desks)
+
+        @bentoml.on_shutdown
+        def close(self) -> None:
+            desks[0].stop()
+
+    Shelfcast.add_asgi_middleware(BearerTokens, tokens=tokens_of(settings.serve_tokens))
+    return Shelfcast
+
+
+def serve(settings: Settings) -> int:
+    """Serve until Ctrl-C; returns the exit code. Raises BadInput for a host that others reach without a token."""
+    check_reach(settings)
+    command = [sys.executable, "-m", "bentoml", "serve", TARGET, "--host", settings.serve_host, "--port", str(settings.serve_port)]
+    process = subprocess.Popen(command, env=child_environment(settings, dict(os.environ)))
+    while True:
+        try:
+            return max(process.wait(), 0)
+        except KeyboardInterrupt:
+            # the terminal has told the child too; it finishes its requests and writes its events
+            continue
+
+
+def check_reach(settings: Settings) -> None:
+    """Raise BadInput when the service would answer strangers without a token."""
+    if not tokens_of(settings.serve_tokens) and not is_loopback(settings.serve_host):
+        raise BadInput(
+            f"{PREFIX}SERVE_HOST is {settings.serve_host!r}: expected a loopback address such as 127.0.0.1, "
+            f"or tokens in {PREFIX}SERVE_TOKENS."
+        )
+
+
+def child_environment(settings: Settings, inherited: dict[str, str]) -> dict[str, str]:
+    """The environment of BentoML's process: `settings` as variables, BentoML's own files below the home, no usage
+    reports to anyone."""
+    told = {f"{PREFIX}{name.upper()}": str(value) for name, value in settings.model_dump().items()}
+    return {**inherited, **told, "BENTOML_HOME": str(settings.home / "bentoml"), "BENTOML_DO_NOT_TRACK": "True"}
+
+
+@cache
+def _service() -> bentoml.Service:
+    return build(load_settings())
+
+
+def __getattr__(name: str) -> Any:
+    # BentoML's workers import `serving.service:SERVICE`; made when asked for, so that importing does nothing
+    if name == "SERVICE":
+        return _service()
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,249 @@
+"""Users' own files, in and out: a CSV or parquet frame is checked at the border, column by column, and a result appears
+under its name whole or not at all. Shared by every file verb; imports no Spark.
+
+Types of a column: `text` (ids: 7, 7.0 and "7" are all "7"; leading zeros of a CSV stay), `date` (a day, ISO 8601 or a
+date/timestamp type, cut to midnight), `number` (float64 or integer; true/false is 1/0), `any` (numbers if all are, else text).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from infra.errors import BadInput
+from infra.tables import require_columns
+
+_CSV = (".csv", ".csv.gz")
+_PARQUET = (".parquet", ".pq")
+_ENDINGS = ", ".join((*_CSV, *_PARQUET))
+#: what a CSV may write for "not known" in a column that is not text
+_BLANKS = ["", "NA", "N/A", "NaN", "nan", "null", "NULL", "None"]
+
+
+def read_frame(
+    path: str | Path,
+    *,
+    required: Mapping[str, str],
+    optional: Mapping[str, str] | None = None,
+    what: str,
+    key: Sequence[str] = (),
+    nonnegative: Collection[str] = (),
+    blank: Collection[str] = (),
+    between: Mapping[str, tuple[float, float]] | None = None,
+) -> pd.DataFrame:
+    """The rows of a user's file in their order, typed as `required` and `optional` say; other columns are kept as found.
+
+    `what` names the file's role in messages ("history"). `key` columns that are present must identify a row. A required
+    column may hold no blank unless in `blank`; optional ones may. Infinite numbers are always refused, negative ones
+    in `nonnegative`, and those outside `between` (inclusive). Raises BadInput naming file, column, row (1 = first data
+    row) and what was expected."""
+    where = f"{what} file {path}"
+    frame = _read(Path(path), where, {**required, **(optional or {})})
+    return check_frame(
+        frame, required=required, optional=optional, where=where, key=key, nonnegative=nonnegative, blank=blank, between=between
+    )
+
+
+def check_frame(
+    frame: pd.DataFrame,
+    *,
+    required: Mapping[str, str],
+    optional: Mapping[str, str] | None = None,
+    where: str,
+    key: Sequence[str] = (),
+    nonnegative: Collection[str] = (),
+    blank: Collection[str] = (),
+    between: Mapping[str, tuple[float, float]] | None = None,
+) -> pd.DataFrame:
+    """A copy of a data frame typed and checked as `read_frame` does; for Python callers that bring frames, not files.
+    `where` names the frame in messages."""
+    require_columns(frame, list(required), where)
+    if frame.empty:
+        raise BadInput(f"{where}: it has no rows; expected at least one")
+    typed = {name: kind for name, kind in {**required, **(optional or {})}.items() if name in frame.columns}
+    checked = frame.reset_index(drop=True).copy(deep=False)
+    for name, kind in typed.items():
+        values = _TYPED[kind](checked[name], name, where)
+        if name in required and name not in blank:
+            _refuse(values.isna(), checked[name], name, where, "a value" if kind == "any" else f"a {kind}")
+        checked[name] = values
+    for name in nonnegative:
+        if name in typed:
+            _refuse(checked[name] < 0, checked[name], name, where, "a number of at least 0")
+    for name, (low, high) in (between or {}).items():
+        if name in typed:
+            _refuse((checked[name] < low) | (checked[name] > high), checked[name], name, where, f"a number from {low:g} to {high:g}")
+    _refuse_duplicates(checked, [name for name in key if name in checked.columns], where)
+    return checked
+
+
+def write_frame(frame: pd.DataFrame, path: str | Path) -> Path:
+    """Write rows to a CSV or parquet file (by its ending), replacing it at once when whole; days are written YYYY-MM-DD in
+    CSV. Raises BadInput when the folder is missing or the ending unknown."""
+    target = Path(path)
+    if not _ends(target, _CSV + _PARQUET):
+        raise BadInput(f"output file {target}: its ending is unknown; expected one of {_ENDINGS}")
+    if not target.parent.is_dir():
+        raise BadInput(f"output file {target}: there is no folder {target.parent}; make it first")
+    temporary = target.with_name(f".{os.getpid()}-{target.name}")
+    try:
+        if _ends(target, _CSV):
+            frame.to_csv(temporary, index=False, date_format="%Y-%m-%d")
+        else:
+            frame.to_parquet(temporary, index=False)
+        temporary.replace(target)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return target
+
+
+def check_output(path: str | Path) -> Path:
+    """The path, when `write_frame` could write there; for verbs that should fail before an hour of work, not after."""
+    target = Path(path)
+    if not _ends(target, _CSV + _PARQUET):
+        raise BadInput(f"output file {target}: its ending is unknown; expected one of {_ENDINGS}")
+    if not target.parent.is_dir():
+        raise BadInput(f"output file {target}: there is no folder {target.parent}; make it first")
+    return target
+
+
+def _ends(path: Path, endings: tuple[str, ...]) -> bool:
+    return path.name.lower().endswith(endings)
+
+
+def _read(path: Path, where: str, types: Mapping[str, str]) -> pd.DataFrame:
+    if not path.is_file():
+        raise BadInput(f"{where}: there is no such file")
+    if not _ends(path, _CSV + _PARQUET):
+        raise BadInput(f"{where}: its ending is unknown; expected one of {_ENDINGS}")
+    if path.stat().st_size == 0:
+        raise BadInput(f"{where}: it is empty; expected columns {', '.join(types)}")
+    try:
+        return _read_csv(path, types) if _ends(path, _CSV) else _read_parquet(path)
+    except (ValueError, OSError) as problem:  # pandas' parser errors, pyarrow's and codec errors are all one of these
+        said = " ".join(str(problem).split()) or type(problem).__name__
+        raise BadInput(f"{where}: it cannot be read as {'CSV' if _ends(path, _CSV) else 'parquet'} ({said})") from problem
+
+
+def _read_csv(path: Path, types: Mapping[str, str]) -> pd.DataFrame:
+    header = list(pd.read_csv(path, nrows=0, encoding="utf-8-sig").columns)
+    text = {name for name in header if types.get(name) == "text"}
+    # an id "NA" is an id: only the empty cell is blank in a text column
+    blanks = {name: [""] if name in text else _BLANKS for name in header}
+    kinds: Any = dict.fromkeys(text, "category")
+    return pd.read_csv(path, dtype=kinds, encoding="utf-8-sig", keep_default_na=False, na_values=blanks, low_memory=False)
+
+
+def _read_parquet(path: Path) -> pd.DataFrame:
+    import pyarrow.parquet as pq
+
+    # one string object a distinct value instead of one a row: 12 M rows of ids in megabytes
+    return pq.read_table(path).to_pandas(strings_to_categorical=True)
+
+
+def _text(values: pd.Series, name: str, where: str) -> pd.Series:
+    codes, distinct = pd.factorize(values)
+    words = np.array([_word(value) for value in distinct] + [None], dtype=object)
+    return pd.Series(words[codes], index=values.index, dtype=object)
+
+
+def _word(value: Any) -> str | None:
+    if isinstance(value, (float, np.floating)) and float(value).is_integer():
+        value = int(value)
+    return _FLOATED.sub(r"\1", str(value).strip()) or None
+
+
+#: an id that went through a float column: 42.0
+_FLOATED = re.compile(r"^(-?[0-9]+)\.0+$")
+
+
+def _date(values: pd.Series, name: str, where: str) -> pd.Series:
+    codes, distinct = pd.factorize(values)
+    parsed = _days(distinct)
+    days = np.append(parsed.to_numpy(dtype="datetime64[ns]"), np.datetime64("NaT", "ns"))
+    result = pd.Series(days[codes], index=values.index)
+    _refuse(result.isna() & values.notna(), values, name, where, "a date as YYYY-MM-DD")
+    return result
+
+
+def _days(distinct: Any) -> pd.DatetimeIndex:
+    """Distinct values as days without time zone; NaT where one is not a date."""
+    found = pd.Index(distinct)
+    if isinstance(found, pd.CategoricalIndex):
+        found = pd.Index(found.astype(object))
+    if not isinstance(found, pd.DatetimeIndex):
+        # shorter ISO forms ("2024", "2024-03") are not days, and a bare small number is no date
+        words = pd.Series([_word(value) for value in found], dtype=object)
+        found = pd.DatetimeIndex(pd.to_datetime(words.where(words.str.len() >= 8), format="ISO8601", errors="coerce"))
+    return pd.DatetimeIndex(found.tz_localize(None)).normalize()
+
+
+def _number(values: pd.Series, name: str, where: str) -> pd.Series:
+    if isinstance(values.dtype, pd.CategoricalDtype):
+        values = values.astype(object)
+    if values.dtype == bool:
+        return values.astype(float)
+    numbers = values if _numeric(values) else _parsed(values)
+    _refuse(numbers.isna() & values.notna(), values, name, where, "a number")
+    if numbers.dtype.kind == "f":
+        _refuse(np.isinf(numbers), numbers, name, where, "a finite number")
+    return numbers
+
+
+def _numeric(values: pd.Series) -> bool:
+    return isinstance(values.dtype, np.dtype) and values.dtype.kind in "iuf"
+
+
+def _parsed(values: pd.Series) -> pd.Series:
+    said = values.astype(object).map(lambda v: _BOOLEANS.get(str(v).strip().lower(), v))
+    return pd.to_numeric(said, errors="coerce").astype(float)
+
+
+_BOOLEANS = {"true": 1, "false": 0}
+
+
+def _any(values: pd.Series, name: str, where: str) -> pd.Series:
+    if values.dtype == bool or _numeric(values):
+        return _number(values, name, where)
+    parsed = _parsed(values)
+    return _text(values, name, where) if (parsed.isna() & values.notna()).any() else _number(values, name, where)
+
+
+_TYPED = {"text": _text, "date": _date, "number": _number, "any": _any}
+
+
+def _refuse(bad: pd.Series, values: pd.Series, name: str, where: str, expected: str) -> None:
+    if bad.any():
+        row = int(np.flatnonzero(bad.to_numpy())[0])
+        found = values.iloc[row]
+        said = "blank" if pd.isna(found) else repr(_plain(found))
+        raise BadInput(f"{where}: column {name!r}, row {row + 1} is {said}; expected {expected}")
+
+
+def _plain(value: Any) -> Any:
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _refuse_duplicates(frame: pd.DataFrame, key: list[str], where: str) -> None:
+    if not key:
+        return
+    code = np.zeros(len(frame), dtype=np.int64)
+    for name in key:  # one integer a row: distinct keys times days stays far below 2**63
+        codes, distinct = pd.factorize(frame[name], use_na_sentinel=False)
+        code = code * len(distinct) + codes
+    again = pd.Series(code).duplicated()
+    if again.any():
+        row = int(np.flatnonzero(again.to_numpy())[0])
+        first = int(np.flatnonzero(code == code[row])[0])
+        said = ", ".join(f"{name}={_shown(frame[name].iloc[row])}" for name in key)
+        raise BadInput(f"{where}: row {row + 1} repeats the key of row {first + 1} ({said}); expected one row a key ({', '.join(key)})")
+
+
+def _shown(value: Any) -> str:
+    return value.strftime("%Y-%m-%d") if isinstance(value, pd.Timestamp) else str(value)

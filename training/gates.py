@@ -1,0 +1,44 @@
+"""Gates: what a challenger must clear before it may serve."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from training.family import Gate
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One gate's outcome: `value` against `rival` times `gate.at_most`, where it mattered most."""
+
+    gate: Gate
+    segment: str
+    value: float
+    rival: float
+    passed: bool
+
+    def __str__(self) -> str:
+        ratio = self.value / self.rival if self.rival else float("inf")
+        sign = "passed" if self.passed else "failed"
+        return f"{sign}: {self.gate.metric} {self.value:.4g} is {ratio:.3f} of the {self.gate.against}'s {self.rival:.4g} in {self.segment} (at most {self.gate.at_most:g})"
+
+
+def verdicts(gates: Sequence[Gate], challenger: pd.DataFrame, rivals: dict[str, pd.DataFrame]) -> list[Verdict]:
+    """Each gate's worst segment. Frames have `segment, metric, value`; a gate whose rival does not exist yet (no
+    champion) is left out: there is nothing to compare with."""
+    return [worst for gate in gates if gate.against in rivals and (worst := _worst(gate, challenger, rivals[gate.against]))]
+
+
+def _worst(gate: Gate, challenger: pd.DataFrame, rival: pd.DataFrame) -> Verdict | None:
+    both = challenger.merge(rival, on=["segment", "metric"], suffixes=("", "_rival"))
+    both = both[both["metric"] == gate.metric]
+    if not gate.per_segment:
+        both = both[both["segment"] == "all"]
+    if both.empty:
+        return None
+    excess = both["value"] - gate.at_most * both["value_rival"]
+    row = both.loc[excess.idxmax()]
+    return Verdict(gate, str(row["segment"]), float(row["value"]), float(row["value_rival"]), bool(excess.max() <= 1e-12))

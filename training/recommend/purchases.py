@@ -1,0 +1,106 @@
+"""Basket lines as integer arrays: the one form that habits, similarities and rankings are computed from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+from infra.errors import BadInput
+from scipy import sparse
+
+from training.files import check_frame
+
+LINE_COLUMNS = {"customer_id": "text", "basket_id": "text", "product_id": "text", "ds": "date", "units": "number"}
+
+
+@dataclass(frozen=True)
+class Purchases:
+    """Distinct (basket, product) lines, oldest first. `customer` is -1 where unknown; `day` counts from 1970-01-01;
+    `kept` is False for lines of a customer who brought back as many units of the product as they bought."""
+
+    customers: np.ndarray
+    products: np.ndarray
+    customer: np.ndarray
+    product: np.ndarray
+    basket: np.ndarray
+    day: np.ndarray
+    kept: np.ndarray
+
+    @property
+    def last_day(self) -> int:
+        """The last day with a line."""
+        return int(self.day[-1])
+
+    @property
+    def span(self) -> int:
+        """Days from the first line to the last, both counted."""
+        return int(self.day[-1] - self.day[0]) + 1
+
+    def until(self, day: int) -> Purchases:
+        """The lines up to and including `day`; customers and products keep their numbers."""
+        return self._slice(0, int(np.searchsorted(self.day, day, side="right")))
+
+    def after(self, day: int, last: int) -> Purchases:
+        """The lines of the days `day + 1 .. last`."""
+        low, high = np.searchsorted(self.day, [day, last], side="right")
+        return self._slice(int(low), int(high))
+
+    def _slice(self, low: int, high: int) -> Purchases:
+        arrays = (self.customer, self.product, self.basket, self.day, self.kept)
+        return Purchases(self.customers, self.products, *(array[low:high] for array in arrays))
+
+    @cached_property
+    def bought(self) -> sparse.csr_matrix:
+        """Customers x products, 1 where the customer ever bought the product, brought back or not."""
+        known = self.customer >= 0
+        return indicator(self.customer[known], self.product[known], (len(self.customers), len(self.products)))
+
+
+def indicator(rows: np.ndarray, cols: np.ndarray, shape: tuple[int, int]) -> sparse.csr_matrix:
+    """A 0/1 float32 matrix with ones at (rows, cols), duplicates counted once."""
+    matrix = sparse.csr_matrix((np.ones(len(rows), dtype=np.float32), (rows, cols)), shape=shape)
+    matrix.sum_duplicates()
+    matrix.data[:] = 1.0
+    return matrix
+
+
+def check_lines(lines: pd.DataFrame, where: str = "lines") -> pd.DataFrame:
+    """Typed basket lines; a blank customer is an unknown one, negative units are returns. Raises BadInput."""
+    checked = check_frame(lines, required=LINE_COLUMNS, where=where, blank={"customer_id"})
+    if not (checked["units"] > 0).any():
+        raise BadInput(f"{where}: column 'units' has no value above 0: expected at least one purchase")
+    return checked
+
+
+def encode(lines: pd.DataFrame) -> Purchases:
+    """Purchases of checked lines; the order of the rows does not matter."""
+    customer, customers = numbered(lines["customer_id"])
+    product, products = numbered(lines["product_id"])
+    basket, _ = numbered(lines["basket_id"])
+    day = lines["ds"].to_numpy().astype("datetime64[D]").astype(np.int32)
+    units = lines["units"].to_numpy(dtype=float)
+    kept = _kept(customer, product, units, len(products))
+    order = np.lexsort((product, basket, day))
+    order = order[units[order] > 0]
+    line = basket[order].astype(np.int64) * len(products) + product[order]
+    order = order[np.sort(np.unique(line, return_index=True)[1])]
+    return Purchases(customers, products, customer[order], product[order], basket[order], day[order], kept[order])
+
+
+def numbered(values: pd.Series) -> tuple[np.ndarray, np.ndarray]:
+    """Codes (int32, -1 where blank) into the sorted distinct values."""
+    codes, distinct = pd.factorize(values)
+    order = np.argsort(np.asarray(distinct, dtype=object))
+    rank = np.empty(len(distinct) + 1, dtype=np.int32)
+    rank[order] = np.arange(len(distinct))
+    rank[-1] = -1  # the code of a blank is -1: the last place
+    return rank[codes], np.asarray(distinct, dtype=object)[order]
+
+
+def _kept(customer: np.ndarray, product: np.ndarray, units: np.ndarray, products: int) -> np.ndarray:
+    """Whether more units of the line's (customer, product) were bought than brought back."""
+    pair = customer.astype(np.int64) * products + product
+    _, code = np.unique(pair, return_inverse=True)
+    return (np.bincount(code, weights=units)[code] > 0) | (customer < 0)

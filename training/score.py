@@ -1,0 +1,64 @@
+"""Batch scoring: every family's champion fills its decision table, in the lake and in the warehouse."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import TYPE_CHECKING
+
+from infra.errors import NotReady
+from infra.lake import Lake
+from infra.registry import CHAMPION, Registry
+from infra.settings import Settings
+from infra.warehouse import Warehouse
+from training.family import family_names, load_family
+from training.portable import load_portable
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+#: demand comes first: the other families may read its forecasts
+ORDER = ("demand", "stock", "anomaly", "slow_mover", "recommend")
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A decision table that was filled: its name, days, rows and the champion that said so."""
+
+    family: str
+    table: str
+    version: str
+    days: Sequence[date]
+    rows: int
+
+
+def score(
+    spark: SparkSession, settings: Settings, families: Sequence[str] | None = None, progress: Callable[[int, int, str], None] | None = None
+) -> list[Scored]:
+    """Fill the decision tables of `families` (all when None) for the newest day; the same day again replaces itself."""
+    names = list(families or sorted(family_names(), key=lambda n: ORDER.index(n) if n in ORDER else len(ORDER)))
+    out = []
+    for step, name in enumerate(names):
+        if progress:
+            progress(step, len(names), f"scoring {name}")
+        out.append(_score_one(spark, settings, name))
+    if progress:
+        progress(len(names), len(names), "scored")
+    return out
+
+
+def _score_one(spark: SparkSession, settings: Settings, name: str) -> Scored:
+    family, registry, lake = load_family(name), Registry(settings), Lake(settings.lake_url)
+    version = registry.version(name, CHAMPION)
+    if version is None:
+        raise NotReady(f"{name} has no champion: run `shelfcast train {name}` and `shelfcast promote {name}` first.")
+    model = load_portable(registry.folder(name, version))
+    table = family.decisions
+    scored = family.score(spark, settings, model, version).select(*table.names).persist()
+    frame = scored.toPandas()
+    days = sorted(set(frame[table.day]))
+    lake.replace_days(scored, table, days)
+    Warehouse(settings.warehouse_url).replace(table, frame, days)
+    scored.unpersist()
+    return Scored(name, f"{table.layer}/{table.name}", version, days, len(frame))
