@@ -124,7 +124,7 @@ def write_windows(
     for done, window in enumerate(windows, start=1):
         for topic, (table, moments) in ordered.items():
             low, high = np.searchsorted(moments, _bounds(window, utc_offset_hours))
-            if not log.has(topic, window.name):
+            if high > low and not log.has(topic, window.name):
                 written += producer(topic, SIMULATED).send_table(log, table.slice(low, high - low), window.name)
         if progress:
             progress(done, len(windows), f"events {window.first} to {window.last}")

@@ -8,6 +8,7 @@ counts half. Nothing after the origin is read."""
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -75,7 +76,7 @@ def ratio(over: np.ndarray, under: np.ndarray) -> np.ndarray:
         return np.where(under > 0, over / under, np.nan)
 
 
-def _at_origin(panel: Panel, sold: np.ndarray, exposure: np.ndarray, position: int, related: dict) -> dict[str, np.ndarray]:
+def _at_origin(panel: Panel, sold: np.ndarray, exposure: np.ndarray, position: int, related: dict) -> dict[str, Any]:
     """All columns of ORIGIN_FEATURES at one origin, each of length n (or a scalar)."""
     step = panel.step
     means = {k: _mean(sold, exposure, position, periods(k, step)) for k in WINDOWS}
@@ -120,9 +121,10 @@ def _prior_level(own: np.ndarray, related: dict) -> np.ndarray:
 
 def _spread(units: np.ndarray, exposure: np.ndarray, position: int, step: int) -> dict[str, np.ndarray]:
     """Quantiles, deviations, zeros and intermittency over days fully in stock."""
-    seen = np.where(last(exposure, position, periods(PROFILE_DAYS, step)) > 0.999, last(units, position, periods(PROFILE_DAYS, step)), np.nan)
+    count = periods(PROFILE_DAYS, step)
+    seen = np.where(last(exposure, position, count) > 0.999, last(units, position, count), np.nan)
     month, quarter = seen[:, -periods(28, step) :], seen[:, -periods(91, step) :]
-    sizes, count = np.where(seen > 0, seen, 0), (~np.isnan(seen)).sum(1)
+    sizes = np.where(seen > 0, seen, 0)
     sales = (seen > 0).sum(1)
     mean_size = ratio(sizes.sum(1), sales)
     var_size = ratio((sizes**2).sum(1), sales) - mean_size**2
@@ -133,8 +135,8 @@ def _spread(units: np.ndarray, exposure: np.ndarray, position: int, step: int) -
         "std_28": _moments(month)[1], "std_91": std_91,
         "zero_share_28": ratio((month == 0).sum(1), (~np.isnan(month)).sum(1)),
         "zero_share_91": ratio((quarter == 0).sum(1), (~np.isnan(quarter)).sum(1)),
-        "days_since_sale": _since_sale(units, position) * step, "adi": ratio(count, sales), "cv2": ratio(np.maximum(var_size, 0), mean_size**2),
-        "dispersion": ratio(std_91**2, mean_91),
+        "days_since_sale": _since_sale(units, position) * step, "dispersion": ratio(std_91**2, mean_91),
+        "adi": ratio((~np.isnan(seen)).sum(1), sales), "cv2": ratio(np.maximum(var_size, 0), mean_size**2),
     }  # fmt: skip
 
 

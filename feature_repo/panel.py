@@ -186,7 +186,7 @@ def _attributes(keys: pd.DataFrame, static: pd.DataFrame | None) -> pd.DataFrame
     if static is None:
         return pd.DataFrame(index=keys.index)
     on = [name for name in KEYS if name in static.columns]
-    plain = static.astype({name: object for name in static.select_dtypes("category")})
+    plain = static.astype(dict.fromkeys(static.select_dtypes("category"), object))
     return keys.merge(plain.drop_duplicates(on), on=on, how="left").drop(columns=list(KEYS))
 
 

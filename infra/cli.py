@@ -198,15 +198,38 @@ def report(as_json: Json = False) -> None:
 @app.command(rich_help_panel=DECISIONS)
 def pipeline(as_json: Json = False) -> None:
     """The whole story on real data: replay, ingest, features, train, promote, score, report, and a summary to read."""
-    from infra.pipeline import run
+    from data_ingest.facts import facts
+    from data_ingest.ingest import ingest
+    from data_ingest.replay import replay
+    from feature_repo.build import build_features
+    from infra.registry import Registry
+    from monitoring.report import report
+    from monitoring.summary import NEXT, summary
+    from training.runner import train
+    from training.score import ORDER, score
 
     settings = load_settings()
     with _spark(settings) as spark, _progress() as say:
-        summary = run(spark, settings, say)
+        replay(spark, settings, progress=say)
+        ingest(spark, settings, progress=say)
+        facts(spark, settings, progress=say)
+        build_features(spark, settings, progress=say)
+        for name in ORDER:
+            trained = train(spark, settings, name, progress=say)
+            if trained.passed and Registry(settings).version(name, "challenger") == trained.version:
+                Registry(settings).promote(name, trained.version, "pipeline", "; ".join(trained.verdicts))
+        score(spark, settings, progress=say)
+        written = report(settings, spark, progress=say)
+    sections = summary(settings)
     if as_json:
-        _show(summary, True)
-    else:
-        console.print(summary.text, highlight=False, soft_wrap=True)
+        _show({"sections": sections, "report": written}, True)
+        return
+    for section in sections:
+        console.print(f"\n[bold]{section.title}[/]")
+        _show(section.rows, False)
+    console.print(f"\n[bold]Report[/] {written.path}\n\n[bold]Next[/]", highlight=False, soft_wrap=True)
+    for line in NEXT:
+        console.print(f"  {line}", highlight=False, markup=False, soft_wrap=True)
 
 
 # Files ---------------------------------------------------------------------------------------------------------------
@@ -280,7 +303,7 @@ def recommend(
 @app.command(rich_help_panel=UPKEEP)
 def status(as_json: Json = False) -> None:
     """What there is: tables and their versions, models and their aliases, the last report."""
-    from infra.pipeline import status as story
+    from monitoring.status import status as story
 
     _show(story(load_settings()), as_json)
 

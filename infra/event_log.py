@@ -23,6 +23,11 @@ class EventLog(Protocol):
         """Append one record a line; the same non-empty `name` again replaces what it wrote. Returns the count."""
         ...
 
+    def has(self, topic: str, name: str) -> bool:
+        """Whether the write of that name is known to be complete; a log that cannot know says no, and gets duplicates
+        that the ingest drops by their event_id."""
+        ...
+
     def stream(self, spark: SparkSession, topics: Iterable[str]) -> DataFrame:
         """A streaming frame of `topic` (string), `value` (binary: the raw bytes) and `position` (string: where it lay)."""
         ...
@@ -51,6 +56,10 @@ class LandingFolder:
             os.fsync(out.fileno())
         partial.replace(target)
         return count
+
+    def has(self, topic: str, name: str) -> bool:
+        """Whether the file is there: it appears whole."""
+        return (self.root / topic / f"{name}.jsonl").is_file()
 
     def stream(self, spark: SparkSession, topics: Iterable[str]) -> DataFrame:
         """Raw lines of all `topics`: Spark's text source keeps the bytes as they are, valid UTF-8 or not."""

@@ -13,10 +13,9 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from infra.errors import NotReady
-from training.family import Card
-
 from serving.desk import Desk
 from serving.openapi import document
+from training.family import Card
 
 ITEMS_AT_MOST = 10_000
 BYTES_AT_MOST = 16 * 2**20

@@ -17,11 +17,10 @@ from typing import Any, Protocol
 import pandas as pd
 
 from infra.registry import CHALLENGER, CHAMPION
-from training.family import Card
-from training.portable import Portable, load_portable
-
 from serving.metrics import Metrics
 from serving.predict import response_rows
+from training.family import Card
+from training.portable import Portable, load_portable
 
 #: seconds after which a refused version is tried again: its files may have been out of reach for a moment
 RETRY_SECONDS = 60.0

@@ -14,13 +14,12 @@ import pandas as pd
 from infra.errors import NotReady
 from infra.registry import Registry
 from infra.settings import Settings
-from training.family import Card
-
 from serving.champions import Champions, Loaded, Seat, described
 from serving.events import PredictionLog, prediction_events
 from serving.metrics import Metrics
 from serving.predict import ReadOnline, answer
 from serving.shadow import Shadow
+from training.family import Card
 
 
 @dataclass(frozen=True)
@@ -76,12 +75,12 @@ class Desk:
         self.metrics.shadowed(seat.card.name, good, len(answers) - good)
 
 
-def make_desk(settings: Settings, cards: Mapping[str, Card]) -> Desk:
-    """A desk over the settings' registry, online features and home."""
+def make_desk(settings: Settings, cards: Mapping[str, Card], read_online: ReadOnline) -> Desk:
+    """A desk over the settings' registry and home; once a process, since its metrics have their names once."""
     metrics = Metrics()
     log = PredictionLog(settings.home / "predictions", dropped=metrics.dropped)
     champions = Champions(Registry(settings), cards, metrics)
-    return Desk(champions, online_reader(settings), log, metrics, Shadow(settings.serve_shadow_share))
+    return Desk(champions, read_online, log, metrics, Shadow(settings.serve_shadow_share))
 
 
 def online_reader(settings: Settings) -> ReadOnline:

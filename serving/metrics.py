@@ -19,12 +19,16 @@ class Metrics:
             "shelfcast_model_serving", "1 for the version in service", ["family", "alias", "version"],
             registry=registry, multiprocess_mode="livemax",
         )  # fmt: skip
-        self._refused = Counter("shelfcast_model_refused_total", "Versions that failed their check", ["family", "version"], registry=registry)
+        self._refused = Counter(
+            "shelfcast_model_refused_total", "Versions that failed their check", ["family", "version"], registry=registry
+        )
         self._reachable = Gauge(
             "shelfcast_registry_reachable", "1 while the registry answers", registry=registry, multiprocess_mode="livemin"
         )
         self._dropped = Counter("shelfcast_events_dropped_total", "Prediction events lost to a full queue or disk", registry=registry)
-        self._shadow = Counter("shelfcast_shadow_items_total", "Items the challenger scored in the shadow", ["family", "outcome"], registry=registry)
+        self._shadow = Counter(
+            "shelfcast_shadow_items_total", "Items the challenger scored in the shadow", ["family", "outcome"], registry=registry
+        )
 
     def answered(self, family: str, seconds: float, good: int, bad: int) -> None:
         """A request of `good + bad` items was answered."""

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from training.family import Card
-
 from serving.contract import example, schema
+from training.family import Card
 
 _ERROR = {"type": "object", "properties": {"error": {"type": "string"}}, "required": ["error"]}
 _ITEM_ERROR = {
@@ -20,7 +19,9 @@ _ITEM_ERROR = {
 def document(cards: Iterable[Card], items_at_most: int) -> dict[str, Any]:
     """OpenAPI 3.1 with an example for every endpoint."""
     paths = {card.endpoint: {"post": _post(card, items_at_most)} for card in cards}
-    paths["/v1/models"] = {"get": {"summary": "Versions that serve, shadow or were refused", "responses": {"200": {"description": "seats"}}}}
+    paths["/v1/models"] = {
+        "get": {"summary": "Versions that serve, shadow or were refused", "responses": {"200": {"description": "seats"}}}
+    }
     for path, told in (("/healthz", "alive"), ("/readyz", "ready: models are loaded"), ("/metrics", "Prometheus metrics")):
         paths[path] = {"get": {"summary": told, "responses": {"200": {"description": told}}}}
     return {

@@ -8,10 +8,9 @@ from typing import Any
 
 import pandas as pd
 
+from serving.contract import plain, problem
 from training.family import Card
 from training.portable import Portable
-
-from serving.contract import plain, problem
 
 #: `(feature service, key frame) -> one row a key, in order, with a boolean column found`
 ReadOnline = Callable[[str, pd.DataFrame], pd.DataFrame]

@@ -5,44 +5,44 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Callable, Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from infra.errors import BadInput
 from infra.settings import PREFIX, Settings, load_settings
-
 from serving.auth import BearerTokens, is_loopback, tokens_of
 
 if TYPE_CHECKING:
     import bentoml
 
     from serving.desk import Desk
+    from training.family import Card
 
 TARGET = "serving.service:SERVICE"
 #: seconds a request may take before BentoML answers 504
 _TIMEOUT_SECONDS = 60
 
 
-def build(settings: Settings) -> bentoml.Service:
-    """The service over the settings' registry: its routes come from the cards that are there, its models are loaded when
-    a worker starts."""
+def build(settings: Settings, cards: Mapping[str, Card], desk: Callable[[], Desk]) -> bentoml.Service:
+    """The service with a route for each card; `desk` is called, and its models loaded, when a worker starts."""
     import bentoml
 
-    from training.family import family_names, load_card
-
     from serving.app import http_app
-    from serving.desk import make_desk
 
-    cards = {name: load_card(name) for name in family_names()}
     desks: list[Desk] = []
 
     @bentoml.service(
-        name="shelfcast", workers=1, traffic={"timeout": _TIMEOUT_SECONDS}, metrics={"enabled": True}, logging={"access": {"enabled": False}}
+        name="shelfcast",
+        workers=1,
+        traffic={"timeout": _TIMEOUT_SECONDS},
+        metrics={"enabled": True},
+        logging={"access": {"enabled": False}},
     )
     @bentoml.asgi_app(http_app(cards, lambda: desks[0]), path="/", name="shelfcast")
     class Shelfcast:
         def __init__(self) -> None:
-            desks[:] = [make_desk(settings, cards)]
+            desks[:] = [desk()]
             desks[0].start(settings.serve_poll_seconds)
 
         def __is_ready__(self) -> bool:
@@ -87,7 +87,12 @@ def child_environment(settings: Settings, inherited: dict[str, str]) -> dict[str
 
 @cache
 def _service() -> bentoml.Service:
-    return build(load_settings())
+    from serving.desk import make_desk, online_reader
+    from training.family import family_names, load_card
+
+    settings = load_settings()
+    cards = {name: load_card(name) for name in family_names()}
+    return build(settings, cards, lambda: make_desk(settings, cards, online_reader(settings)))
 
 
 def __getattr__(name: str) -> Any:

@@ -1,0 +1,112 @@
+"""What a planner reads at the end of a day's run: models against their baselines, orders, alerts, what to do next."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from data_ingest.tables import PRODUCTS
+from infra.errors import NotReady
+from infra.lake import Lake
+from infra.registry import CHAMPION, Registry
+from infra.settings import Settings
+from infra.tables import Table
+from training.family import load_card
+from training.tables import ALERTS, FORECASTS, ORDERS, RECOMMENDATIONS, SLOW_MOVERS
+
+NEXT = (
+    "shelfcast serve                        ask the champions over HTTP",
+    "shelfcast history demand               who promoted what, and why",
+    "shelfcast rollback demand --why '...'  go back in one command",
+    "shelfcast status                       tables, models, the last report",
+    "shelfcast forecast --help              your own file, no event bus",
+)
+
+
+@dataclass(frozen=True)
+class Section:
+    """A titled table to read; `rows` share their keys."""
+
+    title: str
+    rows: list[dict[str, Any]]
+
+
+def summary(settings: Settings) -> list[Section]:
+    """The sections of the newest decisions, read without a JVM."""
+    lake = Lake(settings.lake_url)
+    names = lake.read_pandas(PRODUCTS, ["product_id", "description"]).set_index("product_id")["description"].to_dict()
+    return [
+        Section("Models against their baselines (lower is better)", _models(Registry(settings))),
+        Section("Ten orders with the most money at risk", _orders(lake, names)),
+        Section("Strangest days", _alerts(lake, names)),
+        Section("Likeliest not to sell", _slow_movers(lake, names)),
+        Section("Decided today", _counts(lake)),
+    ]
+
+
+def _models(registry: Registry) -> list[dict[str, Any]]:
+    rows = []
+    for model in registry.models():
+        metric, version, numbers = load_card(model["family"]).metric, model["aliases"].get(CHAMPION), model["numbers"]
+        if version is None:
+            rows.append({"family": model["family"], "champion": "none: no version passed its gates", "metric": metric, "value": "", "baseline": "", "better by": ""})
+            continue
+        tags = registry.client.get_run(registry.run_id(model["family"], version)).data.tags
+        value, baseline = numbers[metric], numbers[f"baseline_{metric}"]
+        own = tags["contender"] == tags["baseline"]
+        better = "the baseline serves" if own else f"{1 - value / baseline:.1%}"
+        rows.append({
+            "family": model["family"], "champion": f"{tags['contender']} (version {version})", "metric": metric, "value": round(value, 4),
+            "baseline": f"{baseline:.4f} ({tags['baseline']})", "better by": better,
+        })  # fmt: skip
+    return rows
+
+
+def _orders(lake: Lake, names: dict[str, str]) -> list[dict[str, Any]]:
+    orders = _newest(lake, ORDERS, ["rank", "store_id", "product_id", "order_units", "money_at_risk", "why"])
+    best = orders[orders["order_units"] > 0].nsmallest(10, "rank")
+    return [
+        {"rank": row.rank, "store": row.store_id, "product": _named(row.product_id, names), "order": f"{row.order_units:g}", "at risk": f"{row.money_at_risk:.2f}", "why": row.why}
+        for row in best.itertuples()
+    ]  # fmt: skip
+
+
+def _alerts(lake: Lake, names: dict[str, str]) -> list[dict[str, Any]]:
+    alerts = _newest(lake, ALERTS, ["ds", "store_id", "product_id", "score", "alert", "kind", "why"], days=7)
+    top = alerts[alerts["alert"]].nlargest(5, "score")
+    return [
+        {"day": row.ds, "store": row.store_id, "product": _named(row.product_id, names), "kind": row.kind, "score": round(row.score, 1), "why": row.why}
+        for row in top.itertuples()
+    ]  # fmt: skip
+
+
+def _slow_movers(lake: Lake, names: dict[str, str]) -> list[dict[str, Any]]:
+    slow = _newest(lake, SLOW_MOVERS, ["store_id", "product_id", "probability", "action", "why"])
+    return [
+        {"store": row.store_id, "product": _named(row.product_id, names), "no sale": f"{row.probability:.0%}", "action": row.action, "why": row.why}
+        for row in slow.nlargest(5, "probability").itertuples()
+    ]  # fmt: skip
+
+
+def _counts(lake: Lake) -> list[dict[str, Any]]:
+    rows = []
+    for table in (FORECASTS, ORDERS, ALERTS, SLOW_MOVERS, RECOMMENDATIONS):
+        try:
+            newest = _newest(lake, table, [table.day])
+        except NotReady:
+            continue
+        rows.append({"table": f"{table.layer}/{table.name}", "day": newest[table.day].max(), "rows": len(newest)})
+    return rows
+
+
+def _newest(lake: Lake, table: Table, columns: list[str], days: int = 1) -> pd.DataFrame:
+    """The rows of the table's newest `days` days."""
+    seen = lake.read_pandas(table, [table.day])[table.day]
+    since = sorted(set(seen))[-days:][0]
+    return lake.read_pandas(table, list(dict.fromkeys([*columns, table.day])), [(table.day, ">=", since)])
+
+
+def _named(product_id: str, names: dict[str, str]) -> str:
+    return f"{product_id} {names.get(product_id) or ''}".strip()[:40]
