@@ -120,7 +120,8 @@ class _Keeper:
                 rows = order[edges[2 * today + half] : edges[2 * today + half + 1]]
                 sold[rows], gone_at = self._sell(pair[rows], units[rows], second[rows])
             in_stock[:, today] = np.where(opened[:, today] > 0, np.clip((gone_at / 3600 - OPEN_HOUR) / (CLOSE_HOUR - OPEN_HOUR), 0, 1), 0)
-            self._learn(np.bincount(pair[day_rows], sold[day_rows], self.n) if len(day_rows := order[edges[2 * today] : edges[2 * today + 2]]) else 0)
+            rows = order[edges[2 * today] : edges[2 * today + 2]]
+            self._learn(np.bincount(pair[rows], sold[rows], self.n), in_stock[:, today] > 0)
         return ShelfRun(sold, self._by_day(pair, day, units), self._by_day(pair, day, sold), opened, in_stock,
                         self.counts.frame(), self.waste.frame(), self.adjustments.frame(), self._orders())  # fmt: skip
 
@@ -205,8 +206,8 @@ class _Keeper:
         self.orders.append(pd.DataFrame({"pair": pair, "ordered_day": today, "promised_day": today + self.lead[pair],
                                          "received_day": arrives, "ordered_units": units, "received_units": received}))  # fmt: skip
 
-    def _learn(self, sold: np.ndarray | int) -> None:
-        self.rate += _NEWEST * (sold - self.rate)
+    def _learn(self, sold: np.ndarray, could_sell: np.ndarray) -> None:
+        self.rate += np.where(could_sell, _NEWEST * (sold - self.rate), 0)
 
     def _orders(self) -> pd.DataFrame:
         return pd.concat(self.orders, ignore_index=True)

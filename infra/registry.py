@@ -57,7 +57,7 @@ class Registry:
     def version(self, family: str, alias: str) -> str | None:
         """The version that `alias` points to, or None."""
         model = self._model(family)
-        return model.aliases.get(alias) if model else None
+        return _aliases(model).get(alias) if model else None
 
     def register(self, family: str, run_id: str, model_uri: str, numbers: Mapping[str, float]) -> str:
         """A new version of `family` from a run's logged model, its judged numbers beside it. Returns the version."""
@@ -103,7 +103,7 @@ class Registry:
             return []
         records = sorted((int(key.removeprefix(_MOVE_TAG)), value) for key, value in model.tags.items() if key.startswith(_MOVE_TAG))
         moves = [Move(**json.loads(value)) for _, value in records]
-        if moves and moves[-1].to_version != model.aliases.get(CHAMPION):
+        if moves and moves[-1].to_version != _aliases(model).get(CHAMPION):
             moves[-1] = replace(moves[-1], done=False)
         return moves
 
@@ -124,9 +124,9 @@ class Registry:
                 continue
             family = model.name.removeprefix(_PREFIX)
             versions = [str(v.version) for v in self.client.search_model_versions(f"name = '{model.name}'")]
-            champion = model.aliases.get(CHAMPION)
+            champion = _aliases(model).get(CHAMPION)
             out.append({
-                "family": family, "aliases": dict(model.aliases), "versions": sorted(versions, key=int),
+                "family": family, "aliases": _aliases(model), "versions": sorted(versions, key=int),
                 "numbers": self.numbers(family, champion) if champion else {},
             })  # fmt: skip
         return sorted(out, key=lambda row: row["family"])
@@ -146,6 +146,9 @@ class Registry:
         if data is None:
             shutil.rmtree(partial)
             raise NotReady(f"{family} version {version} holds no portable model at {found.source}.")
+        example = next(Path(fetched).rglob("input_example.json"), None)
+        if example is not None:  # serving proves a version on it before the version may serve
+            shutil.copy(example, data / example.name)
         if not target.is_dir():
             data.rename(target)
         shutil.rmtree(partial, ignore_errors=True)
@@ -191,6 +194,11 @@ class Registry:
             model = self._model(family)
             known = [v.version for v in self.client.search_model_versions(f"name = '{model_name(family)}'")] if model else []
             raise BadInput(f"{family} has no version {version!r}: it has {', '.join(map(str, sorted(known))) or 'none'}.") from error
+
+
+def _aliases(model) -> dict[str, str]:
+    # the sqlite store answers with integers, the server with text
+    return {alias: str(version) for alias, version in model.aliases.items()}
 
 
 def model_name(family: str) -> str:

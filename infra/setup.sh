@@ -48,6 +48,7 @@ if [ "$(cat "$venv/.$1" 2>/dev/null)" != "$wanted" ]; then
   [ -x "$venv/bin/python" ] || "$uv" venv --quiet --python "$python" "$venv"
   "$uv" pip install --quiet --python "$venv/bin/python" --require-hashes --requirement "$lock"
   "$uv" pip install --quiet --python "$venv/bin/python" --no-deps --editable .
+  ln -sf "$PWD/infra/pyenv.sh" "$venv/bin/pyenv"
   printf '%s' "$wanted" >"$venv/.$1"
 fi
 

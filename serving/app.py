@@ -9,7 +9,7 @@ from typing import Any
 from anyio import CapacityLimiter, to_thread
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse
+from starlette.responses import HTMLResponse, JSONResponse
 from starlette.routing import Route
 
 from infra.errors import NotReady
@@ -21,6 +21,14 @@ ITEMS_AT_MOST = 10_000
 BYTES_AT_MOST = 16 * 2**20
 #: requests that are answered at the same time; the others wait in line
 _TOGETHER = 8
+
+
+#: in the place of BentoML's own page, which loads scripts from elsewhere
+_INDEX = (
+    "<!doctype html><html lang='en'><meta charset='utf-8'><title>Shelfcast</title><body style='font-family:sans-serif;max-width:50em;margin:2em'>"
+    "<h1>Shelfcast</h1><p>Lists in, lists out, by the promoted models.</p><ul>{rows}</ul><p><a href='/v1/models'>models</a> · "
+    "<a href='/openapi.json'>OpenAPI</a> · <a href='/metrics'>metrics</a></p></body></html>"
+)
 
 
 class Refusal(Exception):
@@ -42,7 +50,13 @@ def http_app(cards: Mapping[str, Card], desk: Callable[[], Desk]) -> Starlette:
         return JSONResponse(told)
 
     routes = [Route(card.endpoint, _endpoint(name, desk), methods=["POST"]) for name, card in cards.items()]
-    routes += [Route("/v1/models", models), Route("/openapi.json", openapi), Route("/docs.json", openapi)]
+
+    async def index(request: Request) -> HTMLResponse:
+        return HTMLResponse(
+            _INDEX.format(rows="".join(f"<li><code>POST {card.endpoint}</code> {card.doc}</li>" for card in cards.values()))
+        )
+
+    routes += [Route("/", index), Route("/v1/models", models), Route("/openapi.json", openapi), Route("/docs.json", openapi)]
     return Starlette(routes=routes)
 
 

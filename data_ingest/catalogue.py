@@ -1,0 +1,66 @@
+"""Declaring stores, products and known purchases to the lake: what is there already and has another key stays."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pandas as pd
+import pyarrow as pa
+
+from data_ingest.tables import PRODUCTS, PURCHASE_HISTORY, STORES
+from infra.lake import Lake
+from infra.tables import Table, require_columns
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+_ARROW = {"string": pa.string(), "double": pa.float64(), "int": pa.int32(), "bigint": pa.int64(), "date": pa.date32()}
+
+
+def declare_stores(spark: SparkSession, lake: Lake, stores: pd.DataFrame, *, keep: bool = False) -> int:
+    """Add `stores` (columns of STORES) to the lake; the same store again is replaced, or left alone with `keep`."""
+    return _declare(spark, lake, stores, STORES, keep)
+
+
+def declare_products(spark: SparkSession, lake: Lake, products: pd.DataFrame, *, keep: bool = False) -> int:
+    """Add `products` (columns of PRODUCTS) to the lake; the same product again is replaced, or left alone with `keep`."""
+    return _declare(spark, lake, products, PRODUCTS, keep)
+
+
+def remember_purchases(spark: SparkSession, lake: Lake, lines: pa.Table) -> int:
+    """Add basket lines (columns of PURCHASE_HISTORY, `ds` as date32) to the lake; the same basket and product again is
+    replaced. Returns the rows given."""
+    new = _conformed(lines, PURCHASE_HISTORY)
+    frame = spark.createDataFrame(new)
+    if not lake.exists(PURCHASE_HISTORY):
+        lake.overwrite(frame, PURCHASE_HISTORY)
+        return new.num_rows
+    days = sorted(set(new["ds"].unique().to_pylist()))
+    there = lake.read(spark, PURCHASE_HISTORY).filter(_is_one_of("ds", days))
+    kept = there.join(frame.select(*PURCHASE_HISTORY.key), list(PURCHASE_HISTORY.key), "left_anti").select(*PURCHASE_HISTORY.names)
+    lake.replace_days(kept.unionByName(frame), PURCHASE_HISTORY, days)
+    return new.num_rows
+
+
+def _is_one_of(column: str, days: list) -> object:
+    from pyspark.sql import functions as F
+
+    return F.col(column).between(days[0], days[-1]) & F.col(column).isin(days)
+
+
+def _declare(spark: SparkSession, lake: Lake, frame: pd.DataFrame, table: Table, keep: bool) -> int:
+    require_columns(frame, table.names, f"table {table.name}")
+    parts = [frame[table.names]]
+    if lake.exists(table):
+        there = lake.read_pandas(table)
+        parts = [there, *parts] if keep else [*parts, there]
+        if keep and frame[table.key[0]].isin(there[table.key[0]]).all():
+            return 0
+    merged = pd.concat([p for p in parts if len(p)], ignore_index=True).drop_duplicates(list(table.key)).sort_values(list(table.key))
+    arrow = pa.table({c.name: pa.array(merged[c.name], _ARROW[c.type], from_pandas=True) for c in table.columns})
+    lake.overwrite(spark.createDataFrame(arrow), table)
+    return len(frame)
+
+
+def _conformed(lines: pa.Table, table: Table) -> pa.Table:
+    return pa.table({c.name: lines[c.name].cast(_ARROW[c.type]) for c in table.columns})

@@ -1,0 +1,154 @@
+"""The quality rules, as data: what each looks for, in Spark SQL, and the words it says. The rules of fields are derived from
+the contracts; a row is named by the first rule it breaks, in the order of `rules_of`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import TYPE_CHECKING
+
+from data_ingest.contracts import ENVELOPE, SCHEMA_VERSION, TOPICS, Event, Field, Topic
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+#: bytes above which a line is not parsed; its bytes are kept whole in quarantine
+LONGEST_LINE = 1_000_000
+#: no event is older: one stray year would stretch every daily panel
+EARLIEST = date(1990, 1, 1)
+#: characters of an offending value that a reason shows
+_SHOWN = 80
+
+_NUMBER = "({kind} IN ('BIGINT', 'DOUBLE', 'FLOAT') OR {kind} LIKE 'DECIMAL%')"
+#: what the JSON value of a field type must be, given its `kind` (the name Spark gives a variant's type), and how to say so
+_KINDS = {
+    "string": ("{kind} = 'STRING'", "text"),
+    "double": (_NUMBER, "a number"),
+    "bigint": ("{kind} = 'BIGINT'", "an integer"),
+    "timestamp": (r"{kind} = 'STRING' AND {name} IS NOT NULL AND {text} RLIKE '^\\d{{4}}-\\d\\d-\\d\\d[T ]\\d\\d:\\d\\d'",
+                  "an ISO 8601 timestamp"),
+    "date": (r"{kind} = 'STRING' AND {name} IS NOT NULL AND {text} RLIKE '^\\d{{4}}-\\d\\d-\\d\\d$'", "an ISO 8601 date"),
+    "array<int>": ("{kind} = 'ARRAY<BIGINT>' AND {name} IS NOT NULL AND NOT exists({name}, x -> x IS NULL)", "a list of integers"),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A rule of some topics. `broken` is a Spark SQL condition and `reason` a Spark SQL text over the columns of `read`
+    (and, for rules that look at other events, `copy`, `seen` and `purchased`)."""
+
+    name: str
+    topics: tuple[str, ...]
+    broken: str
+    reason: str
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def _shown(field: str) -> str:
+    return f"left(coalesce(to_json(event.`{field}`), 'null'), {_SHOWN})"
+
+
+def _saying(field: str, expected: str) -> str:
+    return f"concat('{field} is ', {_shown(field)}, {_quoted(f': expected {expected}')})"
+
+
+_EVERY = tuple(TOPICS)
+
+#: what can be said of a line before its event type is known
+LINE_RULES = (
+    Rule("oversized_line", _EVERY, f"length(value) > {LONGEST_LINE}",
+         f"concat('the line has ', length(value), ' bytes: expected at most {LONGEST_LINE}')"),
+    Rule("invalid_utf8", _EVERY, "NOT is_valid_utf8(CAST(value AS STRING))",
+         f"concat('not valid UTF-8: ', left(make_valid_utf8(CAST(value AS STRING)), {_SHOWN}))"),
+    Rule("malformed_json", _EVERY, "event IS NULL", f"concat('not one JSON object: ', left(CAST(value AS STRING), {_SHOWN}))"),
+    Rule("schema_version", _EVERY, f"schema_version > {SCHEMA_VERSION}", _saying("schema_version", f"at most {SCHEMA_VERSION}")),
+)  # fmt: skip
+
+#: what compares an event with the calendar and the catalogue; `latest` is a column of `read`
+WORLD_RULES = (
+    Rule("out_of_range", _EVERY, f"occurred_at < TIMESTAMP '{EARLIEST}'", _saying("occurred_at", f"{EARLIEST} or later")),
+    Rule("future_date", _EVERY, "occurred_at > latest", f"concat('occurred_at is ', {_shown('occurred_at')}, ': later than ', latest)"),
+    Rule("future_date", ("visits",), "ds > to_date(latest)", f"concat('ds is ', {_shown('ds')}, ': later than ', to_date(latest))"),
+    Rule("out_of_range", ("visits",), f"ds < DATE '{EARLIEST}'", _saying("ds", f"{EARLIEST} or later")),
+    Rule("unknown_store", _EVERY, "NOT known_store", _saying("store_id", "one of the known stores")),
+    Rule("unknown_product", ("sales", "stock", "pos", "supply"), "NOT known_product", _saying("product_id", "one of the known products")),
+)  # fmt: skip
+
+#: what compares an event with the other events of its topic, in bronze and in its own batch
+LOG_RULES = (
+    Rule("duplicate_event", _EVERY, "seen OR copy > 1", "concat('event_id is ', event_id, ': it is there already')"),
+    Rule("return_without_purchase", ("sales",), "event_type = 'return' AND NOT purchased",
+         "concat('basket_id is ', basket_id, ' and product_id is ', product_id, ': no purchase of these is known')"),
+)  # fmt: skip
+
+
+def field_rules(topic: Topic) -> tuple[Rule, ...]:
+    """The rules that follow from a topic's contract: event type, missing keys, types, then ranges."""
+    names = ", ".join(_quoted(event.name) for event in topic.events)
+    expected = "one of " + ", ".join(event.name for event in topic.events)
+    there = "kind_event_type IS NOT NULL AND kind_event_type != 'VOID' AND event_type != ''"
+    unknown = Rule("unknown_event_type", (topic.name,), f"{there} AND event_type NOT IN ({names})", _saying("event_type", expected))
+    uses = [(field, kinds) for field, kinds in _uses(topic).items()]
+    missing = [_missing(topic, field, kinds) for field, kinds in _required(topic).items()]
+    types = [_wrong_type(topic, field, kinds) for field, kinds in uses]
+    ranges = [rule for field, kinds in uses if (rule := _out_of_range(topic, field, kinds))]
+    return (unknown, *missing, *types, *ranges)
+
+
+def rules_of(topic: Topic) -> tuple[Rule, ...]:
+    """Every rule that judges a line of the topic on its own, in the order in which they name a row."""
+    return tuple(rule for rule in (*LINE_RULES, *field_rules(topic), *WORLD_RULES) if topic.name in rule.topics)
+
+
+def log_rules_of(topic: Topic) -> tuple[Rule, ...]:
+    """The rules that judge an event of the topic against the others."""
+    return tuple(rule for rule in LOG_RULES if topic.name in rule.topics)
+
+
+def verdict(rules: Iterable[Rule]) -> str:
+    """Spark SQL of a struct `rule, reason`: the first broken of `rules`, null when none is."""
+    cases = " ".join(f"WHEN {rule.broken} THEN named_struct('rule', '{rule.name}', 'reason', {rule.reason})" for rule in rules)
+    return f"CASE {cases} END"
+
+
+def read(raw: DataFrame, topic: Topic, now: datetime) -> DataFrame:
+    """Lines `value, position` parsed strictly: adds `event` (a struct of variants, null when the line is not one JSON
+    object), each field as its declared type (null when it is not of it) with its JSON kind in `kind_<field>`, and `latest`,
+    the last moment an event may have happened at.
+
+    The line is parsed inside a list that ends with the line's own hash: what follows the first JSON value, which the
+    parser would skip, then breaks the list."""
+    text = f"IF(length(value) <= {LONGEST_LINE} AND is_valid_utf8(CAST(value AS STRING)), CAST(value AS STRING), NULL)"
+    struct = ", ".join(f"`{field.name}`: variant" for field in topic.fields)
+    parsed = raw.selectExpr("value", "position", f"{text} AS text").selectExpr(
+        "value", "position", "text", "try_parse_json(concat('[', text, ',', xxhash64(text), ']')) AS listed"
+    )
+    whole = "try_variant_get(listed, '$[1]', 'bigint') = xxhash64(text)"
+    events = parsed.selectExpr("value", "position", f"IF({whole}, try_variant_get(listed, '$[0]', 'struct<{struct}>'), NULL) AS event")
+    fields = [f"try_cast(event.`{field.name}` AS {field.type}) AS `{field.name}`" for field in topic.fields]
+    kinds = [f"schema_of_variant(event.`{field.name}`) AS `kind_{field.name}`" for field in topic.fields]
+    latest = f"TIMESTAMP '{now:%Y-%m-%d %H:%M:%S}' + INTERVAL 1 DAY AS latest"
+    return events.selectExpr("value", "position", "event", *fields, *kinds, latest)
+
+
+def _required(topic: Topic) -> dict[Field, tuple[str, ...]]:
+    return _grouped(topic, lambda event: event.required)
+
+
+def _uses(topic: Topic) -> dict[Field, tuple[str, ...]]:
+    return _grouped(topic, lambda event: (*event.required, *event.optional))
+
+
+def _grouped(topic: Topic, fields_of) -> dict[Field, tuple[str, ...]]:
+    """Each field, as declared, with the event types that have it; the envelope's with all of them."""
+    found: dict[Field, list[str]] = {field: [event.name for event in topic.events] for field in ENVELOPE if field.name != "event_type"}
+    if fields_of(Event("", (), ())) == () and "event_type" not in {field.name for field in found}:
+        found = {next(field for field in ENVELOPE if field.name == "event_type"): [], **found}
+    for event in topic.events:
+        for field in fields_of(event):
+            found.setdefault(field, []).append(event.name)
+    return {field: tuple(names) for field, names in found.items()}

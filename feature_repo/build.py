@@ -1,0 +1,113 @@
+"""The story of the features: silver facts become the dense panel, the panel becomes features, Feast serves them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from typing import TYPE_CHECKING
+
+from data_ingest.tables import LEAD_TIMES, PRODUCTS, STOCK_DAILY, STORE_DAYS
+from infra.errors import NotReady
+from infra.lake import Lake
+from infra.settings import Settings
+from infra.tables import Table
+
+from feature_repo import store
+from feature_repo.customer_features import customer_features_frame, purchases
+from feature_repo.demand_daily import demand_daily_frame, last_known_day, read_or_empty, silver
+from feature_repo.demand_snapshots import demand_features_frame
+from feature_repo.materialize import materialize
+from feature_repo.pair_activity import pair_activity_frame
+from feature_repo.stock_features import stock_features_frame
+from feature_repo.tables import CUSTOMER_FEATURES, DEMAND_DAILY, DEMAND_FEATURES, PAIR_ACTIVITY, STOCK_FEATURES
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+#: the tables of which only the changed days are made again, in the order of their making
+DAILY = (DEMAND_DAILY, DEMAND_FEATURES, STOCK_FEATURES, PAIR_ACTIVITY)
+#: told after each step: its name, steps done, steps in all
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class FeaturesSummary:
+    """What was built: days from `since` (None: all) to `until`, rows stored online by view, seconds by step."""
+
+    since: date | None
+    until: date
+    online_rows: Mapping[str, int]
+    seconds: Mapping[str, float] = field(default_factory=dict)
+
+
+def build_features(
+    spark: SparkSession, settings: Settings, *, days: Iterable[date] | None = None, progress: Progress | None = None
+) -> FeaturesSummary:
+    """Build the gold tables from silver, apply the definitions, store the latest values online. `days` are those whose
+    facts changed (None: all); since a day is part of every later window, everything from the first of them on is made
+    again, and nothing before it. Raises NotReady where nothing was ingested."""
+    lake = Lake(settings.lake_url)
+    until = last_known_day(lake.read(spark, STORE_DAYS))
+    if until is None:
+        raise NotReady("the lake knows no store day yet: run `shelfcast ingest` first.")
+    since = _first(spark, lake, days)
+    online_rows: dict[str, int] = {}
+    steps: dict[str, Callable[[], object]] = {
+        "demand_daily": lambda: _write(lake, _panel(spark, lake, until, since), DEMAND_DAILY, since, until),
+        "demand_features": lambda: _write(lake, _demand(spark, lake, until, since), DEMAND_FEATURES, since, until),
+        "stock_features": lambda: _write(lake, _stock(spark, lake, until, since), STOCK_FEATURES, since, until),
+        "pair_activity": lambda: _write(lake, _activity(spark, lake, since), PAIR_ACTIVITY, since, until),
+        "customer_features": lambda: lake.overwrite(customer_features_frame(purchases(spark, lake), until), CUSTOMER_FEATURES),
+        "apply": lambda: store.apply(settings),
+        "materialize": lambda: online_rows.update(materialize(spark, settings, until)),
+    }
+    return FeaturesSummary(since, until, online_rows, _run(steps, progress))
+
+
+def _run(steps: Mapping[str, Callable[[], object]], progress: Progress | None) -> dict[str, float]:
+    seconds = {}
+    for done, (name, step) in enumerate(steps.items(), start=1):
+        started = time.monotonic()
+        step()
+        seconds[name] = round(time.monotonic() - started, 2)
+        if progress:
+            progress(name, done, len(steps))
+    return seconds
+
+
+def _first(spark: SparkSession, lake: Lake, days: Iterable[date] | None) -> date | None:
+    """The first day to make again: the first changed one, or an earlier one that a table lacks at its end (a build that
+    was stopped); None for all, also while some table was never made."""
+    if days is None or not all(lake.exists(table) for table in DAILY):
+        return None
+    ends = [last_known_day(lake.read(spark, table)) for table in DAILY]
+    if None in ends:
+        return None
+    return min([*days, *(end + timedelta(days=1) for end in ends if end is not None)])
+
+
+def _write(lake: Lake, frame: DataFrame, table: Table, since: date | None, until: date) -> None:
+    if since is None:
+        lake.overwrite(frame, table)
+    else:
+        lake.replace_days(frame, table, [since + timedelta(days=at) for at in range((until - since).days + 1)])
+
+
+def _panel(spark: SparkSession, lake: Lake, until: date, since: date | None) -> DataFrame:
+    return demand_daily_frame(silver(spark, lake), until, since)
+
+
+def _demand(spark: SparkSession, lake: Lake, until: date, since: date | None) -> DataFrame:
+    return demand_features_frame(lake.read(spark, DEMAND_DAILY), lake.read(spark, PRODUCTS), until, since)
+
+
+def _stock(spark: SparkSession, lake: Lake, until: date, since: date | None) -> DataFrame:
+    daily, products = lake.read(spark, DEMAND_DAILY), lake.read(spark, PRODUCTS)
+    stock, lead_times = read_or_empty(spark, lake, STOCK_DAILY), read_or_empty(spark, lake, LEAD_TIMES)
+    return stock_features_frame(daily, stock, lead_times, products, until, since)
+
+
+def _activity(spark: SparkSession, lake: Lake, since: date | None) -> DataFrame:
+    return pair_activity_frame(lake.read(spark, DEMAND_DAILY), lake.read(spark, PRODUCTS), since)

@@ -1,0 +1,142 @@
+"""The Spark driver of the demand features: groups of whole series become panels, the numpy core does the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import date
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from feature_repo.demand_features import ORIGIN_FEATURES, origin_features
+from feature_repo.panel import Group, Panel, from_frame
+from feature_repo.snapshots import pair_snapshots
+from feature_repo.tables import DEMAND_FEATURES
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+#: rows of the panel that a worker makes into one panel; a series is never split
+BLOCK_ROWS = 100_000
+#: columns of the panel besides units and in_stock
+KNOWN = ("price", "promotion")
+#: the groups whose sums are features of their members, and the column that names the member
+GROUPS = {"store": "store_id", "product": "product_id", "category": "category", "all": "everything"}
+
+
+@dataclass(frozen=True)
+class Totals:
+    """Sums over all series of a group, day by day from `first_day`: `units` and `exposure` are (members, days)."""
+
+    members: pd.Index
+    first_day: np.datetime64
+    units: np.ndarray
+    exposure: np.ndarray
+
+    def of(self, names: pd.Series, days: pd.DatetimeIndex) -> Group:
+        """The group of the series whose members are `names`, over `days`, which end on the totals' last day."""
+        codes, distinct = pd.factorize(names)
+        rows = self.members.get_indexer(pd.Index(distinct))
+        width = len(days)
+        if width > self.units.shape[1]:
+            raise ValueError(f"the panel has {width} days and its groups' sums only {self.units.shape[1]}")
+        return Group(codes, self.units[rows][:, -width:], self.exposure[rows][:, -width:])
+
+
+def demand_features_frame(daily: DataFrame, products: DataFrame, until: date, since: date | None = None) -> DataFrame:
+    """Rows of DEMAND_FEATURES for every pair and day of `daily` (DEMAND_DAILY) from `since` on; `products` gives the
+    categories. The groups' sums are collected: they are bounded by (stores + products + categories) x days."""
+    from pyspark.sql import functions as F
+
+    rows = _panel_rows(daily.where(F.col("ds") <= F.lit(until)), products)
+    spark = daily.sparkSession
+    totals = spark.sparkContext.broadcast({name: group_totals(rows, column, until) for name, column in GROUPS.items()})
+    start = since or date.min
+    parts = max(spark.sparkContext.defaultParallelism, 2)
+    series = rows.repartition(parts, "store_id", "product_id").sortWithinPartitions("store_id", "product_id", "ds")
+
+    def make(frames: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
+        for block in whole_series(frames, BLOCK_ROWS):
+            yield from block_features(block, totals.value, start, until)
+
+    schema = ", ".join(["store_id string", "product_id string", "ds date", *(f"`{name}` float" for name in ORIGIN_FEATURES)])
+    return pair_snapshots(series.mapInPandas(make, schema), DEMAND_FEATURES, since)
+
+
+def _panel_rows(daily: DataFrame, products: DataFrame) -> DataFrame:
+    """What a panel is made of; on a closed day nothing could be sold, so that its units are unknown."""
+    from pyspark.sql import functions as F
+
+    categories = F.broadcast(products.select("product_id", F.coalesce("category", F.lit("")).alias("category")))
+    units = F.when(F.col("open"), F.col("units")).cast("float").alias("units")
+    numbers = [F.col(name).cast("float").alias(name) for name in ("in_stock", *KNOWN)]
+    rows = daily.select("store_id", "product_id", "ds", units, *numbers).join(categories, "product_id", "left")
+    return rows.withColumn("category", F.coalesce("category", F.lit("")))
+
+
+def group_totals(rows: DataFrame, column: str, until: date) -> Totals:
+    """The sums of units and exposure over all series with the same value in `column` (`everything`: all of them)."""
+    from pyspark.sql import functions as F
+
+    member = F.col(column) if column in rows.columns else F.lit("")
+    exposure = F.when(F.col("units").isNotNull(), F.col("in_stock")).otherwise(0).cast("double")
+    sums = rows.groupBy(member.alias("member"), "ds").agg(
+        F.sum(F.coalesce(F.col("units"), F.lit(0)).cast("double")).alias("units"), F.sum(exposure).alias("exposure")
+    )
+    found = sums.toPandas()
+    codes, members = pd.factorize(found["member"], sort=True)
+    days = pd.to_datetime(found["ds"]).to_numpy().astype("datetime64[D]")
+    first = days.min() if len(days) else np.datetime64(until, "D")
+    shape = (len(members), int((np.datetime64(until, "D") - first).astype(int)) + 1)
+    filled = {}
+    for name in ("units", "exposure"):
+        filled[name] = np.zeros(shape)
+        filled[name][codes, (days - first).astype(int)] = found[name]
+    return Totals(pd.Index(members), first, **filled)
+
+
+def whole_series(frames: Iterable[pd.DataFrame], rows: int) -> Iterator[pd.DataFrame]:
+    """Blocks of about `rows` rows of frames sorted by store and product, cut only between series."""
+    held: list[pd.DataFrame] = []
+    for frame in frames:
+        held.append(frame)
+        if sum(map(len, held)) < rows:
+            continue
+        block = pd.concat(held, ignore_index=True)
+        final = block.iloc[-1]
+        same = (block["product_id"] == final["product_id"]) & (block["store_id"] == final["store_id"])
+        cut = int(same.to_numpy().argmax())
+        if cut:
+            yield block.iloc[:cut]
+        held = [block.iloc[cut:]]
+    if held:
+        yield pd.concat(held, ignore_index=True)
+
+
+def block_features(block: pd.DataFrame, totals: Mapping[str, Totals], since: date, until: date) -> Iterator[pd.DataFrame]:
+    """The features of a block of whole series, for each series from the later of `since` and its first day to `until`."""
+    block = block.assign(ds=pd.to_datetime(block["ds"]))
+    panel = from_frame(block, known=KNOWN, last_day=until, step=1, writes_zeros=True)
+    first_days = block.groupby(["store_id", "product_id"], sort=True)["ds"].min().to_numpy()
+    categories = block.groupby(["store_id", "product_id"], sort=True)["category"].first().reset_index(drop=True)
+    panel = _grouped(panel, categories, totals)
+    positions = np.arange(max(panel.position(since), 0), len(panel.days))
+    if not len(positions):
+        return
+    values = origin_features(panel, positions)
+    days = panel.days[positions].to_numpy()
+    alive = days[None, :] >= first_days[:, None]
+    series, at = np.nonzero(alive)
+    found = pd.DataFrame(values[series, at], columns=list(ORIGIN_FEATURES))
+    keys = panel.keys.iloc[series].reset_index(drop=True)
+    yield pd.concat([keys, pd.Series(days[at].astype("datetime64[D]").astype(object), name="ds"), found], axis=1)
+
+
+def _grouped(panel: Panel, categories: pd.Series, totals: Mapping[str, Totals]) -> Panel:
+    named = {
+        "store": panel.keys["store_id"], "product": panel.keys["product_id"], "category": categories,
+        "all": pd.Series("", index=panel.keys.index),
+    }  # fmt: skip
+    return replace(panel, groups={name: totals[name].of(members, panel.days) for name, members in named.items()})

@@ -1,0 +1,65 @@
+"""The command line as a user meets it: real processes, their words and exit codes."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+STORY = [
+    "simulate", "replay", "import", "ingest", "features", "train", "promote", "rollback", "history", "score", "serve",
+    "report", "status", "doctor", "forecast", "order", "detect", "slow-movers", "recommend", "pipeline",
+]  # fmt: skip
+
+
+def shelfcast(home: Path, *words: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "SHELFCAST_HOME": str(home), "COLUMNS": "200", **variables}
+    return subprocess.run([sys.executable, "-m", "infra.cli", *words], capture_output=True, text=True, env=environment, check=False, timeout=300)
+
+
+def test_help_lists_the_verbs_by_the_story(tmp_path: Path) -> None:
+    said = shelfcast(tmp_path, "--help").stdout
+    places = [said.index(f" {verb} ") for verb in STORY if verb not in ("pipeline",)]
+    assert places[:12] == sorted(places[:12])
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "sentence"),
+    [
+        (["train", "demands"], 2, "there is no model family 'demands': expected one of anomaly, demand"),
+        (["promote", "demand", "--why", "because"], 3, "demand has no challenger to promote: run `shelfcast train demand` first"),
+        (["rollback", "demand", "--why", "because"], 3, "demand has no previous champion"),
+        (["replay", "--start", "yesterday"], 2, "--start is 'yesterday': expected a day as YYYY-MM-DD"),
+        (["simulate", "--stores", "0"], 2, "--stores is 0: expected at least 1"),
+        (["import", "missing.csv", "--column", "units"], 2, "--column is 'units': expected field=column"),
+        (["forecast", "--history", "missing.csv", "--horizon", "7", "--out", "out.csv"], 2, "missing.csv"),
+        (["forecast"], 2, "Missing option '--history'"),
+    ],
+)
+def test_a_wrong_call_is_told_in_one_sentence(tmp_path: Path, words: list[str], code: int, sentence: str) -> None:
+    done = shelfcast(tmp_path, *words)
+    assert done.returncode == code, done.stderr
+    assert sentence in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_wrong_setting_is_named(tmp_path: Path) -> None:
+    done = shelfcast(tmp_path, "status", SHELFCAST_LAKE_URL="ftp://x")
+    assert (done.returncode, done.stderr.strip()) == (2, "Bad input: SHELFCAST_LAKE_URL is 'ftp://x': expected one of file://, s3a://")
+
+
+def test_status_and_history_of_an_empty_home_are_json(tmp_path: Path) -> None:
+    assert json.loads(shelfcast(tmp_path, "status", "--json").stdout)["models"] == "none yet"
+    assert json.loads(shelfcast(tmp_path, "history", "all", "--json").stdout) == []
+
+
+def test_the_doctor_names_what_is_broken_and_how_to_mend_it(tmp_path: Path) -> None:
+    done = shelfcast(tmp_path, "doctor", "--json", SHELFCAST_JARS=str(tmp_path / "nowhere"))
+    checks = {check["name"]: check for check in json.loads(done.stdout)}
+    assert done.returncode == 3
+    assert checks["java"]["ok"] and not checks["jars"]["ok"]
+    assert checks["jars"]["mend"] == "run `shelfcast doctor --fix`"

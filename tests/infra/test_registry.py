@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from infra.errors import BadInput, NotReady
+from infra.registry import CHALLENGER, CHAMPION, PREVIOUS, Registry, tracked_run
+from infra.settings import Settings
+from training.portable import load_portable, save_portable
+
+
+class Constant:
+    """A portable model that answers one number."""
+
+    def __init__(self, value: float) -> None:
+        self.value = value
+
+    def predict(self, frame: pd.DataFrame) -> pd.DataFrame:
+        return pd.DataFrame({"item": np.arange(len(frame)), "units": self.value})
+
+    def save(self, folder: Path) -> None:
+        (folder / "value.txt").write_text(str(self.value))
+
+    @classmethod
+    def load(cls, folder: Path) -> Constant:
+        return cls(float((folder / "value.txt").read_text()))
+
+
+def registered(settings: Settings, tmp_path: Path, value: float) -> str:
+    import mlflow
+
+    with tracked_run(settings, "shelfcast-demand", "test") as run_id:
+        folder = save_portable(Constant(value), tmp_path / f"portable-{value}")
+        info = mlflow.pyfunc.log_model(name="model", loader_module="training.portable", data_path=str(folder), pip_requirements=["pandas"])
+        return Registry(settings).register("demand", run_id, info.model_uri, {"wql": value})
+
+
+@pytest.fixture
+def two_versions(settings: Settings, tmp_path: Path) -> Registry:
+    assert [registered(settings, tmp_path, value) for value in (1.0, 2.0)] == ["1", "2"]
+    return Registry(settings)
+
+
+def test_promotion_and_rollback_move_the_aliases_and_are_remembered(two_versions: Registry) -> None:
+    registry = two_versions
+    registry.promote("demand", "1", "ann", "first model")
+    registry.set_challenger("demand", "2")
+    registry.promote("demand", None, "ben", "better by a tenth")
+    assert [registry.version("demand", alias) for alias in (CHAMPION, PREVIOUS, CHALLENGER)] == ["2", "1", None]
+    registry.rollback("demand", "ann", "complaints from store 7")
+    assert [registry.version("demand", alias) for alias in (CHAMPION, PREVIOUS)] == ["1", "2"]
+    assert [(m.action, m.from_version, m.to_version, m.who, m.why, dict(m.numbers)) for m in registry.history("demand")] == [
+        ("promote", None, "1", "ann", "first model", {"wql": 1.0}),
+        ("promote", "1", "2", "ben", "better by a tenth", {"wql": 2.0}),
+        ("rollback", "2", "1", "ann", "complaints from store 7", {"wql": 1.0}),
+    ]
+
+
+def test_a_move_that_was_killed_half_way_is_completed_and_recorded_once(two_versions: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+    registry = two_versions
+    registry.promote("demand", "1", "ann", "first")
+    with monkeypatch.context() as patch:
+        patch.setattr(Registry, "_carry_out", lambda self, move: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            registry.promote("demand", "2", "ben", "second")
+    assert (registry.version("demand", CHAMPION), registry.history("demand")[-1].done) == ("1", False)
+    registry.promote("demand", "2", "ben", "second")
+    assert (registry.version("demand", CHAMPION), registry.version("demand", PREVIOUS)) == ("2", "1")
+    assert [m.done for m in registry.history("demand")] == [True, True]
+
+
+def test_promoting_the_champion_again_changes_nothing(two_versions: Registry) -> None:
+    two_versions.promote("demand", "1", "ann", "first")
+    two_versions.promote("demand", "1", "ann", "first")
+    assert len(two_versions.history("demand")) == 1
+
+
+def test_what_cannot_be_moved_is_refused_in_one_sentence(two_versions: Registry) -> None:
+    with pytest.raises(BadInput, match="demand has no version '9': it has 1, 2"):
+        two_versions.promote("demand", "9", "ann", "x")
+    with pytest.raises(NotReady, match="demand has no challenger"):
+        two_versions.promote("demand", None, "ann", "x")
+    with pytest.raises(NotReady, match="no previous champion"):
+        two_versions.rollback("demand", "ann", "x")
+    with pytest.raises(BadInput, match="needs --who and --why"):
+        two_versions.promote("demand", "1", "ann", " ")
+
+
+def test_a_version_is_fetched_once_and_answers_without_the_server(two_versions: Registry) -> None:
+    folder = two_versions.folder("demand", "2")
+    assert folder == two_versions.folder("demand", "2")
+    assert load_portable(folder).predict(pd.DataFrame({"x": [1, 2]}))["units"].tolist() == [2.0, 2.0]
+    assert [path.name for path in folder.parent.iterdir()] == ["2"]

@@ -1,0 +1,44 @@
+"""From a raw strangeness to how rare it was: -log10 of the share of earlier cells at least as strange, by volume."""
+
+from __future__ import annotations
+
+import numpy as np
+
+#: scores are counted in steps of this size up to `_TOP`
+_STEP, _TOP = 0.05, 60.0
+#: the model's own tail counts as this many observed cells
+_PRIOR_CELLS = 3000.0
+#: days between two looks at the past
+_BLOCK = 7
+#: expected units a day that part slow from fast series
+VOLUMES = np.array([0.3, 1.0, 3.0, 10.0])
+
+
+def strata(mean: np.ndarray) -> np.ndarray:
+    """The volume class 0..4 of each cell by its expected units."""
+    return np.digitize(mean, VOLUMES).astype(np.int8)
+
+
+def rarity(raw: np.ndarray, stratum: np.ndarray, counted: np.ndarray) -> np.ndarray:
+    """`raw` (n, T; higher is stranger, in powers of ten) as -log10 P(at least as strange), where P is the share among the
+    `counted` cells of the same stratum in earlier blocks of days, with the model's tail as a prior. Monotone in `raw`
+    within a stratum and block; a column depends on earlier columns and itself only."""
+    bins = np.minimum(raw / _STEP, _TOP / _STEP).astype(np.int32)
+    size, classes = int(_TOP / _STEP) + 1, int(VOLUMES.size) + 1
+    model = 10.0 ** (-_STEP * np.arange(size))
+    seen = np.zeros((classes, size))
+    out = np.zeros(raw.shape, dtype=np.float32)
+    for start in range(0, raw.shape[1], _BLOCK):
+        block = slice(start, start + _BLOCK)
+        at_least = seen[:, ::-1].cumsum(axis=1)[:, ::-1]
+        share = (at_least + _PRIOR_CELLS * model) / (seen.sum(axis=1, keepdims=True) + _PRIOR_CELLS)
+        out[:, block] = (-np.log10(share)).astype(np.float32)[stratum[:, block], bins[:, block]]
+        cells = stratum[:, block].astype(np.int64) * size + bins[:, block]
+        seen += np.bincount(cells[counted[:, block]], minlength=classes * size).reshape(classes, size)
+    return out * counted
+
+
+def pooled(powers: list[np.ndarray]) -> np.ndarray:
+    """The harmonic mean of the channels' probabilities, in powers of ten: dependent channels may be pooled so (Wilson 2019)."""
+    total = sum(10.0 ** np.minimum(p, 30.0).astype(np.float64) for p in powers)
+    return (np.log10(total) - np.log10(len(powers))).clip(0).astype(np.float32)

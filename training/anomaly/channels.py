@@ -1,0 +1,101 @@
+"""The channels: each looks at a day of a series in one way and says how strange it is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+
+from feature_repo.panel import Panel, from_frame
+from training.anomaly.calibrate import pooled, rarity, strata
+from training.anomaly.expectation import Expectation, expect
+from training.anomaly.ratios import log_ratio, ratio_surprise
+from training.anomaly.surprise import shifts, surprise, zero_runs
+
+#: optional columns of a history that open further channels
+EXTRA = ("revenue", "lines", "baskets", "returns")
+#: days whose sum shows a lasting move
+_WINDOW = 7
+
+
+@dataclass(frozen=True)
+class Judged:
+    """All channels of a panel, (n, T) each, in powers of ten; `expected` is what the units were held against, `usual` the
+    usual value of each ratio channel (a log)."""
+
+    panel: Panel
+    expected: Expectation
+    powers: dict[str, np.ndarray]
+    score: np.ndarray
+    usual: dict[str, np.ndarray] = field(default_factory=dict)
+
+
+def panel_of(history: pd.DataFrame) -> Panel:
+    """The panel of a history. Whether its zeros are written is read from its first four weeks, so that no later row can
+    change an earlier score."""
+    first = history[history["ds"] < history["ds"].min() + pd.Timedelta(days=28)]
+    writes_zeros = bool((first["units"] == 0).mean() >= 0.01)
+    return from_frame(history, known=[name for name in EXTRA if name in history], writes_zeros=writes_zeros)
+
+
+def judge(panel: Panel) -> Judged:
+    """Every channel that the panel's columns allow, calibrated against earlier days, and pooled to one score."""
+    store, product = (pd.factorize(panel.keys[name])[0] for name in ("store_id", "product_id"))
+    weekday = panel.days.dayofweek.to_numpy() if panel.step == 1 else np.zeros(len(panel.days), dtype=int)
+    units = panel.units.astype(float)
+    expected = expect(units, panel.exposure, weekday, store, product)
+    raw: dict[str, np.ndarray] = {}
+    high, low = surprise(units, expected.mean, expected.spread)
+    raw["spike"] = high
+    raw["drop"] = np.maximum(low, zero_runs(units, expected.mean, expected.spread))
+    up, down = shifts(units, expected.level, expected.weight, expected.spread, _WINDOW)
+    raw["shift_up"], raw["shift_down"] = up, down
+    more, usual = _extra_channels(panel, units, expected, weekday, store, product)
+    raw |= more
+    counted = panel.exposure > 0
+    stratum = strata(expected.level)
+    powers = {name: rarity(np.abs(values), stratum, counted) for name, values in raw.items()}
+    signed = {name: np.where(raw[name] < 0, -values, values) for name, values in powers.items()}
+    score = rarity(pooled(list(powers.values())), stratum, counted)
+    return Judged(panel, expected, signed, score, usual)
+
+
+def _extra_channels(panel, units, expected, weekday, store, product):  # type: ignore[no-untyped-def]
+    columns = {name: _filled(panel, name, units) for name in EXTRA if name in panel.known}
+    raw: dict[str, np.ndarray] = {}
+    usual: dict[str, np.ndarray] = {}
+    ratios = {"price": ("revenue", "units"), "line_size": ("units", "lines"), "feed": ("lines", "baskets")}
+    sides = {"units": units, **columns}
+    for name, (top, bottom) in ratios.items():
+        if top in sides and bottom in sides:
+            raw[name], usual[name] = ratio_surprise(log_ratio(sides[top], sides[bottom]), product)
+    if "lines" in columns:
+        of_lines = expect(columns["lines"], panel.exposure, weekday, store, product)
+        raw["lines"] = surprise(columns["lines"], of_lines.mean, of_lines.spread)[0]
+    if "returns" in columns:
+        raw["returns"] = _returns(columns["returns"], units)
+    return raw, usual
+
+
+def _filled(panel: Panel, name: str, units: np.ndarray) -> np.ndarray:
+    """A column; unknown where the units are unknown, 0 where a day without a row was filled with 0 units."""
+    values = panel.known[name][:, : units.shape[1]].astype(float)
+    return np.where(np.isnan(units), np.nan, np.where(np.isnan(values) & (units == 0), 0.0, values))
+
+
+def _returns(returns: np.ndarray, units: np.ndarray) -> np.ndarray:
+    """Surprise of the units returned, given the series' return rate so far and what it sold lately."""
+    n, periods = units.shape
+    mean, spread = np.zeros((n, periods), dtype=np.float32), np.zeros((n, periods), dtype=np.float32)
+    back, sold, lately = np.zeros(n), np.zeros(n), np.zeros(n)
+    for t in range(periods):
+        x, r = np.nan_to_num(units[:, t]), np.nan_to_num(returns[:, t])
+        lately = 0.85 * lately + 0.15 * x
+        rate = (back.sum() + 1.0) / (sold.sum() + 200.0)
+        own = (back + 50.0 * rate) / (sold + 50.0)
+        mean[:, t] = own * (lately + 0.1)
+        spread[:, t] = 0.5 + 1.0 / (1.0 + back)
+        back = 0.99 * back + np.minimum(r, mean[:, t] + 4 * np.sqrt(mean[:, t]) + 1)
+        sold = 0.99 * sold + x
+    return surprise(returns, mean, spread)[0]

@@ -1,0 +1,93 @@
+"""The words: what kind of anomaly a day is, and one sentence with the numbers."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from training.anomaly.channels import Judged
+from training.anomaly.surprise import interval
+
+#: days below this score get no sentence of their own
+WORTH_WORDS = 2.0
+PLAIN = "as expected"
+
+#: channel -> kind, where the direction does not matter
+KIND_OF = {
+    "spike": "spike", "drop": "drop", "shift_up": "level_shift", "shift_down": "level_shift",
+    "price": "price", "returns": "returns", "feed": "feed", "line_size": "spike", "lines": "spike",
+}  # fmt: skip
+
+
+def kinds(judged: Judged, first: int) -> np.ndarray:
+    """(n, days) name of the kind of the strangest channel of each cell from column `first` on."""
+    return np.array([KIND_OF[name] for name in judged.powers], dtype=object)[_strangest(judged, first)]
+
+
+def _strangest(judged: Judged, first: int) -> np.ndarray:
+    return np.stack([np.abs(p[:, first:]) for p in judged.powers.values()]).argmax(axis=0)
+
+
+def reasons(judged: Judged, first: int, kind: np.ndarray) -> np.ndarray:
+    """A sentence a cell, flat; cells below WORTH_WORDS say only that they are as expected."""
+    score = judged.score[:, first:]
+    out = np.full(score.size, PLAIN, dtype=object)
+    channels = np.array(list(judged.powers))[_strangest(judged, first)]
+    i, t = np.nonzero(score >= WORTH_WORDS)
+    if not len(i):
+        return out
+    low, high = interval(judged.expected.mean[i, t + first], judged.expected.spread[i, t + first])
+    for row, (series, day) in enumerate(zip(i, t, strict=True)):
+        said = _SAYS[channels[series, day]](judged, series, day + first, low[row], high[row])
+        out[series * score.shape[1] + day] = f"{said}: {_odds(score[series, day])}"
+    return out
+
+
+def _odds(score: float) -> str:
+    days = 10.0 ** min(float(score), 9.0)
+    digits = max(len(str(int(days))) - 2, 0)
+    return f"1 in {round(days / 10**digits) * 10**digits:,.0f} days"
+
+
+def _sold(judged: Judged, i: int, t: int, low: float, high: float) -> str:
+    moved = judged.expected.factor[i, t]
+    shared = f", related series moved x{moved:.2g}" if abs(np.log(max(moved, 1e-6))) > 0.2 else ""
+    return f"sold {judged.panel.units[i, t]:g}, expected {judged.expected.mean[i, t]:.2g} ({low:.0f}-{high:.0f}{shared})"
+
+
+def _drop(judged: Judged, i: int, t: int, low: float, high: float) -> str:
+    units = judged.panel.units[i, : t + 1]
+    run = len(units) - int(np.max(np.nonzero(units != 0)[0], initial=-1)) - 1
+    if run < 2:
+        return _sold(judged, i, t, low, high)
+    due = judged.expected.mean[i, t + 1 - run : t + 1].sum()
+    return f"sold nothing for {run} days in which {due:.2g} were expected"
+
+
+def _shift(judged: Judged, i: int, t: int, low: float, high: float) -> str:
+    start = max(t - 6, 0)
+    sold, due = np.nansum(judged.panel.units[i, start : t + 1]), judged.expected.weight[i, start : t + 1].sum() * judged.expected.level[i, max(t - 7, 0)]
+    return f"sold {sold:g} in {t + 1 - start} days against {due:.2g} at the earlier level"
+
+
+def _ratio(name: str, top: str, bottom: str, words: str):  # type: ignore[no-untyped-def]
+    def say(judged: Judged, i: int, t: int, low: float, high: float) -> str:
+        sides = {"units": judged.panel.units, **judged.panel.known}
+        a, b, usual = float(sides[top][i, t]), float(sides[bottom][i, t]), float(np.exp(judged.usual[name][i, t]))
+        now = f"{a / b:.3g}" if b > 0 else f"{a:g} {top} without {bottom}"
+        return f"{words} {now}, usually {usual:.3g}"
+
+    return say
+
+
+def _returned(judged: Judged, i: int, t: int, low: float, high: float) -> str:
+    returns = judged.panel.known["returns"]
+    recent = slice(max(t - 28, 0), t)
+    back, sold = np.nansum(returns[i, recent]), np.nansum(judged.panel.units[i, recent])
+    return f"{returns[i, t]:g} units returned on a day that sold {judged.panel.units[i, t]:g}; {back:g} of {sold:g} in the 28 days before"
+
+
+_SAYS = {
+    "spike": _sold, "drop": _drop, "shift_up": _shift, "shift_down": _shift, "returns": _returned, "lines": _sold,
+    "price": _ratio("price", "revenue", "units", "revenue a unit"), "line_size": _ratio("line_size", "units", "lines", "units a line"),
+    "feed": _ratio("feed", "lines", "baskets", "lines a basket"),
+}  # fmt: skip

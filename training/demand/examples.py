@@ -1,0 +1,81 @@
+"""What the demand model sees: a row for a series, an origin and a horizon, free of the series' scale, so that a million
+slow and fast series share one model. The same function makes the rows of training and of serving.
+
+Every row has a `base`: the level x weekday profile's forecast in units. A model says by which factor demand departs from
+it (or, as an offset, adds to its logarithm)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from feature_repo.calendar import CALENDAR_FEATURES, calendar_features
+from feature_repo.demand_features import ORIGIN_FEATURES, UNIT_FEATURES
+
+AT = {name: index for index, name in enumerate(ORIGIN_FEATURES)}
+#: weekday columns give way to their value on the target's weekday
+_BY_WEEKDAY = {*(f"dow_{d}" for d in range(7)), *(f"recent_dow_{d}" for d in range(7))}
+_SCALED = tuple(name for name in UNIT_FEATURES if name not in _BY_WEEKDAY and name != "level")
+_PLAIN = tuple(name for name in ORIGIN_FEATURES if name not in UNIT_FEATURES and name not in _BY_WEEKDAY and name not in ("origin_day", "price"))
+_TARGET = ("horizon", "log_level", "log_base", "profile", "recent_same_weekday", "last_same_weekday")
+
+#: the model's features, in order: scaled by the level, as they are, and of the target day
+EXAMPLE_FEATURES: tuple[str, ...] = (*_SCALED, *_PLAIN, *_TARGET, *CALENDAR_FEATURES)
+
+#: units: a level below this is taken as this, so that a series that never sold still has a scale
+FLOOR = 1e-3
+#: a scaled feature beyond this many times the level carries no more than "very much"
+_CEILING = 100.0
+_EPOCH = pd.Timestamp("1970-01-01")
+_SCALED_AT = [AT[name] for name in _SCALED]
+_PLAIN_AT = [AT[name] for name in _PLAIN]
+_DOW_AT = np.array([AT[f"dow_{d}"] for d in range(7)])
+_RECENT_AT = np.array([AT[f"recent_dow_{d}"] for d in range(7)])
+_LAST_AT = np.array([AT[f"last_{k}"] for k in range(1, 8)])
+
+
+@dataclass(frozen=True)
+class Rows:
+    """m examples: `matrix` (m, K) float32 of `names`, `base` (m,) float64 units, `ds` (m,) the target days."""
+
+    names: tuple[str, ...]
+    matrix: np.ndarray
+    base: np.ndarray
+    ds: pd.DatetimeIndex
+
+    def with_columns(self, more: Mapping[str, np.ndarray]) -> Rows:
+        """The rows with further (m,) features at the end."""
+        if not more:
+            return self
+        matrix = np.column_stack([self.matrix, *(np.asarray(v, dtype=np.float32) for v in more.values())])
+        return Rows((*self.names, *more), matrix, self.base, self.ds)
+
+
+def example_rows(origin: np.ndarray, horizon: np.ndarray, step: int = 1) -> Rows:
+    """The model's rows of m pairs of an origin's features, (m, len(ORIGIN_FEATURES)), and a horizon in periods, (m,)."""
+    days = _EPOCH + pd.to_timedelta((origin[:, AT["origin_day"]] + horizon * step).astype(np.int64), unit="D")
+    days = pd.DatetimeIndex(days)
+    level = np.maximum(np.nan_to_num(origin[:, AT["level"]].astype(np.float64)), FLOOR)
+    each = np.arange(len(origin))
+    dow = np.asarray(days.dayofweek)
+    profile = np.nan_to_num(origin[each, _DOW_AT[dow]], nan=1.0) if step == 1 else np.ones(len(origin))
+    base = np.maximum(level * profile, FLOOR)
+    # the last day with the target's weekday lies (-horizon mod 7) days before the origin
+    same = origin[each, _LAST_AT[(-horizon) % 7]] if step == 1 else origin[:, AT["last_1"]]
+    recent = origin[each, _RECENT_AT[dow]]
+    target = (horizon, np.log(level), np.log(base), profile, recent / level, same / level)
+    scaled = np.minimum(origin[:, _SCALED_AT] / level[:, None], _CEILING)
+    parts = (scaled, origin[:, _PLAIN_AT], np.column_stack(target), calendar_features(days))
+    matrix = np.concatenate([np.asarray(part, dtype=np.float32) for part in parts], axis=1)
+    return Rows(EXAMPLE_FEATURES, matrix, base, days)
+
+
+def segments(adi: np.ndarray, cv2: np.ndarray) -> np.ndarray:
+    """(m,) intermittency class of each series (Syntetos, Boylan and Croston 2005: cuts at ADI 1.32 and CV2 0.49): smooth,
+    erratic, intermittent, lumpy; `new` where nothing was sold yet."""
+    slow, varied = adi >= 1.32, cv2 >= 0.49
+    named = np.where(slow, np.where(varied, "lumpy", "intermittent"), np.where(varied, "erratic", "smooth"))
+    return np.where(np.isnan(adi), "new", named)

@@ -1,0 +1,96 @@
+"""Contenders over a table of numeric features: any pyspark.ml regressor or classifier, with a measured choice of
+features, on equal terms with the baselines."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from training.portable import Portable
+
+if TYPE_CHECKING:
+    import optuna
+    from pyspark.ml import Estimator, PipelineModel
+    from pyspark.sql import DataFrame
+
+#: what a missing feature is filled with: Spark's trees and linear models know no missing values
+FILL = -1.0
+#: shares of the ranked features that tuning may keep
+SHARES = (0.5, 1.0)
+
+Exporter = Callable[["TabularFitted"], Portable]
+
+
+@dataclass(frozen=True)
+class TabularContender:
+    """A pyspark.ml estimator over `features`. `build(params)` gives the estimator (its columns are set here), `dimensions`
+    its search space; the share of features kept, ranked by correlation with the label, is tuned with it."""
+
+    name: str
+    features: Sequence[str]
+    label: str
+    build: Callable[[Mapping[str, Any]], Estimator]
+    dimensions: Callable[[optuna.Trial], dict[str, Any]]
+    export: Exporter
+    weight: str = ""
+    #: turns Spark's output columns into the family's prediction columns
+    present: Callable[[DataFrame], DataFrame] = field(default=lambda frame: frame)
+    baseline: bool = False
+
+    def space(self, trial: optuna.Trial) -> dict[str, Any]:
+        """The estimator's parameters and the share of features kept."""
+        return {**self.dimensions(trial), "features_kept": trial.suggest_categorical("features_kept", SHARES)}
+
+    def fit(self, train: DataFrame, params: Mapping[str, Any]) -> TabularFitted:
+        """Rank the features on `train`, keep the best, fit the estimator on them."""
+        from pyspark.ml import Pipeline
+        from pyspark.ml.feature import VectorAssembler
+
+        kept = ranked(train, self.features, self.label)[: max(1, round(len(self.features) * params["features_kept"]))]
+        estimator = self.build(params)
+        estimator = estimator.copy({estimator.getParam("featuresCol"): "vector", estimator.getParam(_label(estimator)): self.label})
+        if self.weight and estimator.hasParam("weightCol"):
+            estimator = estimator.copy({estimator.getParam("weightCol"): self.weight})
+        model = Pipeline(stages=[VectorAssembler(inputCols=kept, outputCol="vector"), estimator]).fit(filled(train, kept))
+        return TabularFitted(model, tuple(kept), self.present, self.export)
+
+
+def _label(estimator: Estimator) -> str:
+    return "label_col" if estimator.hasParam("label_col") else "labelCol"
+
+
+@dataclass(frozen=True)
+class TabularFitted:
+    """A fitted pipeline and the features it reads, in the order of its vector."""
+
+    spark_model: PipelineModel
+    kept: tuple[str, ...]
+    present: Callable[[DataFrame], DataFrame]
+    export: Exporter
+
+    def predict(self, frame: DataFrame) -> DataFrame:
+        """`frame` with the family's prediction columns."""
+        return self.present(self.spark_model.transform(filled(frame, self.kept)).drop("vector"))
+
+    def portable(self) -> Portable:
+        """The same model in plain arrays."""
+        return self.export(self)
+
+
+def filled(frame: DataFrame, features: Sequence[str]) -> DataFrame:
+    """`features` as doubles with FILL where they are missing."""
+    from pyspark.sql import functions as F
+
+    known = {name: F.when(F.isnan(c) | c.isNull(), F.lit(FILL)).otherwise(c) for name in features for c in [F.col(name).cast("double")]}
+    return frame.withColumns(known)
+
+
+def ranked(train: DataFrame, features: Sequence[str], label: str) -> list[str]:
+    """`features` by their absolute correlation with `label`, strongest first; constant ones last. One pass."""
+    from pyspark.sql import functions as F
+
+    known = filled(train, features)
+    row = known.agg(*[F.abs(F.corr(name, F.col(label).cast("double"))).alias(name) for name in features]).first()
+    strength = {name: (row[name] if row is not None and row[name] is not None and row[name] == row[name] else -1.0) for name in features}
+    return sorted(features, key=lambda name: -strength[name])
