@@ -106,6 +106,7 @@ _KINDS = {"spike": None, "outage": None, "level_shift": None, "returns": None, "
 
 def _apply(out: pd.DataFrame, kind: str, rows: np.ndarray, random: np.random.Generator) -> None:
     extra = [c for c in ("revenue", "lines") if c in out]
+    everything = ["units", *extra, *(["baskets"] if "baskets" in out else [])]
     if kind == "spike":
         usual = out.loc[max(rows[0] - 28, 0) : rows[0], "units"].mean()
         added = np.ceil((usual + 1) * random.uniform(3, 8))
@@ -120,14 +121,13 @@ def _apply(out: pd.DataFrame, kind: str, rows: np.ndarray, random: np.random.Gen
             out.loc[rows, "lines"] += np.ceil(added * 0.7)
             out.loc[rows, "baskets"] += np.ceil(added * 0.7)
     elif kind == "outage":
-        out.loc[rows, ["units", *extra]] = 0
+        out.loc[rows, everything] = 0
     elif kind == "level_shift":
         factor = random.choice([0.25, 2.5, 4.0])
-        out.loc[rows, ["units"]] = np.round(out.loc[rows, ["units"]] * factor)
-        for name in extra:
-            out.loc[rows, name] = out.loc[rows, name] * factor if name == "revenue" else np.ceil(out.loc[rows, name] * factor)
-        if "baskets" in out:
-            out.loc[rows, "baskets"] = out.loc[rows, "lines"]
+        now = np.round(out.loc[rows, "units"] * factor)
+        for name in [n for n in everything if n != "units"]:
+            out.loc[rows, name] *= np.where(out.loc[rows, "units"] > 0, now / out.loc[rows, "units"].clip(lower=1e-9), 1)
+        out.loc[rows, "units"] = now
     elif kind == "returns":
         out.loc[rows, "returns"] += np.ceil(random.uniform(3, 8))
     elif kind == "price":

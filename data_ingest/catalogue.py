@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -12,7 +13,7 @@ from infra.lake import Lake
 from infra.tables import Table, require_columns
 
 if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
+    from pyspark.sql import Column, SparkSession
 
 _ARROW = {"string": pa.string(), "double": pa.float64(), "int": pa.int32(), "bigint": pa.int64(), "date": pa.date32()}
 
@@ -28,24 +29,26 @@ def declare_products(spark: SparkSession, lake: Lake, products: pd.DataFrame, *,
 
 
 def remember_purchases(spark: SparkSession, lake: Lake, lines: pa.Table) -> int:
-    """Add basket lines (columns of PURCHASE_HISTORY, `ds` as date32) to the lake; the same basket and product again is
-    replaced. Returns the rows given."""
-    new = _conformed(lines, PURCHASE_HISTORY)
-    frame = spark.createDataFrame(new)
+    """Add basket lines (columns of PURCHASE_HISTORY, `ds` as date32) to the lake; a basket and product that are known
+    are left alone. Returns how many were new."""
+    frame = spark.createDataFrame(pa.table({c.name: lines[c.name].cast(_ARROW[c.type]) for c in PURCHASE_HISTORY.columns}))
     if not lake.exists(PURCHASE_HISTORY):
         lake.overwrite(frame, PURCHASE_HISTORY)
-        return new.num_rows
-    days = sorted(set(new["ds"].unique().to_pylist()))
-    there = lake.read(spark, PURCHASE_HISTORY).filter(_is_one_of("ds", days))
-    kept = there.join(frame.select(*PURCHASE_HISTORY.key), list(PURCHASE_HISTORY.key), "left_anti").select(*PURCHASE_HISTORY.names)
-    lake.replace_days(kept.unionByName(frame), PURCHASE_HISTORY, days)
-    return new.num_rows
+        return lines.num_rows
+    there = lake.read(spark, PURCHASE_HISTORY)
+    key = list(PURCHASE_HISTORY.key)
+    new = frame.join(there.select(*key), key, "left_anti").select(*PURCHASE_HISTORY.names).toPandas()
+    if len(new):
+        days = sorted(set(new["ds"]))
+        lake.replace_days(there.filter(_is_one_of(days)).unionByName(spark.createDataFrame(new, PURCHASE_HISTORY.spark_schema())), PURCHASE_HISTORY, days)
+    return len(new)
 
 
-def _is_one_of(column: str, days: list) -> object:
+def _is_one_of(days: list[date]) -> Column:
     from pyspark.sql import functions as F
 
-    return F.col(column).between(days[0], days[-1]) & F.col(column).isin(days)
+    month = F.date_format("ds", "yyyy-MM")
+    return month.isin(sorted({f"{day:%Y-%m}" for day in days})) & F.col("ds").isin(days)
 
 
 def _declare(spark: SparkSession, lake: Lake, frame: pd.DataFrame, table: Table, keep: bool) -> int:
@@ -60,7 +63,3 @@ def _declare(spark: SparkSession, lake: Lake, frame: pd.DataFrame, table: Table,
     arrow = pa.table({c.name: pa.array(merged[c.name], _ARROW[c.type], from_pandas=True) for c in table.columns})
     lake.overwrite(spark.createDataFrame(arrow), table)
     return len(frame)
-
-
-def _conformed(lines: pa.Table, table: Table) -> pa.Table:
-    return pa.table({c.name: lines[c.name].cast(_ARROW[c.type]) for c in table.columns})

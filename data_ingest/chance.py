@@ -30,9 +30,9 @@ def keys_of(*columns: Any) -> np.ndarray:
 def uniform(seed: int, purpose: str, *keys: Any) -> np.ndarray:
     """Uniform draws in (0, 1), one for each row of the broadcast integer `keys`; `purpose` separates independent uses."""
     salt = np.frombuffer(purpose.encode().ljust(8, b"\0")[:8], dtype=np.uint64)
-    state = _mix(salt + _GOLDEN * np.uint64(seed + 1))
-    for key in keys:
-        with np.errstate(over="ignore"):
+    with np.errstate(over="ignore"):
+        state = _mix(salt + _GOLDEN * np.uint64(seed + 1))
+        for key in keys:
             state = _mix(state + _GOLDEN + np.asarray(key).astype(np.uint64))
     return ((state >> np.uint64(11)).astype(np.float64) + 0.5) * 2.0**-53
 

@@ -37,7 +37,7 @@ _OTHER_UNITS = ("FUEL", "MISCELLANEOUS")
 #: None of it is in the set: simulated, as is the supplier's promised lead time of 3 to 5 days.
 _KEEPING = (0.28, None, 7, (4, 6, 8, 12))
 _BY_DEPARTMENT: dict[str, tuple[float, int | None, int, tuple[int, ...]]] = {
-    "PRODUCE": (0.40, 8, 3, (2, 3, 4)), "MEAT": (0.30, 6, 3, (1, 2)), "SEAFOOD": (0.35, 4, 3, (1, 2)),
+    "PRODUCE": (0.40, 10, 3, (1, 2, 3)), "MEAT": (0.30, 7, 3, (1, 2)), "SEAFOOD": (0.35, 4, 3, (1, 2)),
     "DELI": (0.45, 7, 3, (1, 2)), "SALAD BAR": (0.50, 4, 2, (1, 2)), "PASTRY": (0.45, 5, 2, (1, 2)),
     "CHEF SHOPPE": (0.45, 5, 3, (1, 2)), "RESTAURANT": (0.50, 4, 2, (1, 2)), "FLORAL": (0.50, 7, 3, (1, 2)),
     "MEAT-PCKGD": (0.30, 28, 7, (2, 4, 6)), "SEAFOOD-PCKGD": (0.35, 60, 7, (2, 4)),

@@ -68,9 +68,10 @@ def _check(topic: Topic, columns: dict[str, pa.Array], rows: int) -> None:
         for field in (*ENVELOPE, *event.required):
             column = columns.get(field.name)
             wrong = pc.or_(wrong, of_type if column is None else pc.and_(of_type, _missing(column)))
-    for field in topic.fields:
-        if field.name in columns:
-            wrong = pc.or_(wrong, pc.fill_null(_out_of_range(field, columns[field.name]), False))
+        for field in (*ENVELOPE, *event.required, *event.optional):
+            if field.name in columns:
+                outside = pc.fill_null(_out_of_range(field, columns[field.name]), False)
+                wrong = pc.or_(wrong, pc.and_(of_type, outside))
     first = pc.index(wrong, True).as_py()
     if first >= 0:
         event_object = {name: _plain(column[first].as_py()) for name, column in columns.items() if column[first].is_valid}

@@ -3,7 +3,7 @@ the contracts; a row is named by the first rule it breaks, in the order of `rule
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import TYPE_CHECKING
@@ -92,10 +92,10 @@ def field_rules(topic: Topic) -> tuple[Rule, ...]:
     expected = "one of " + ", ".join(event.name for event in topic.events)
     there = "kind_event_type IS NOT NULL AND kind_event_type != 'VOID' AND event_type != ''"
     unknown = Rule("unknown_event_type", (topic.name,), f"{there} AND event_type NOT IN ({names})", _saying("event_type", expected))
-    uses = [(field, kinds) for field, kinds in _uses(topic).items()]
-    missing = [_missing(topic, field, kinds) for field, kinds in _required(topic).items()]
-    types = [_wrong_type(topic, field, kinds) for field, kinds in uses]
-    ranges = [rule for field, kinds in uses if (rule := _out_of_range(topic, field, kinds))]
+    carried = _carriers(topic, lambda event: (*event.required, *event.optional))
+    missing = [_missing(topic, field, who) for field, who in _carriers(topic, lambda event: event.required).items()]
+    types = [_wrong_type(topic, field, who) for field, who in carried.items()]
+    ranges = [rule for field, who in carried.items() if (rule := _out_of_range(topic, field, who))]
     return (unknown, *missing, *types, *ranges)
 
 
@@ -135,20 +135,70 @@ def read(raw: DataFrame, topic: Topic, now: datetime) -> DataFrame:
     return events.selectExpr("value", "position", "event", *fields, *kinds, latest)
 
 
-def _required(topic: Topic) -> dict[Field, tuple[str, ...]]:
-    return _grouped(topic, lambda event: event.required)
+def judge(lines: DataFrame, topic: Topic, stores: DataFrame | None, products: DataFrame | None) -> DataFrame:
+    """Lines as `read` gives them, judged each on its own: `value, position`, the topic's fields, the local business day
+    `ds`, and `verdict` (a struct `rule, reason`, null when no rule is broken). Dimensions that are None are not checked."""
+    from pyspark.sql import functions as F
+
+    known = lines.withColumns({"known_store": F.lit(True), "utc_offset_hours": F.lit(0.0), "known_product": F.lit(True)})
+    if stores is not None:
+        listed = stores.select("store_id", F.lit(True).alias("listed"), F.col("utc_offset_hours").alias("offset"))
+        known = known.join(F.broadcast(listed), "store_id", "left").withColumns(
+            {"known_store": F.coalesce("listed", F.lit(False)), "utc_offset_hours": F.coalesce("offset", F.lit(0.0))}
+        )
+    if products is not None and "product_id" in lines.columns:
+        catalogue = products.select("product_id", F.lit(True).alias("sold"))
+        known = known.join(F.broadcast(catalogue), "product_id", "left").withColumn(
+            "known_product", F.expr("coalesce(sold, false) OR product_id IS NULL")
+        )
+    if "ds" not in lines.columns:
+        known = known.withColumn("ds", F.expr("to_date(occurred_at + make_dt_interval(0, 0, 0, utc_offset_hours * 3600))"))
+    names = [f"`{field.name}`" for field in topic.fields if field.name != "ds"]
+    return known.selectExpr("value", "position", *names, "ds", f"{verdict(rules_of(topic))} AS verdict")
 
 
-def _uses(topic: Topic) -> dict[Field, tuple[str, ...]]:
-    return _grouped(topic, lambda event: (*event.required, *event.optional))
-
-
-def _grouped(topic: Topic, fields_of) -> dict[Field, tuple[str, ...]]:
-    """Each field, as declared, with the event types that have it; the envelope's with all of them."""
-    found: dict[Field, list[str]] = {field: [event.name for event in topic.events] for field in ENVELOPE if field.name != "event_type"}
-    if fields_of(Event("", (), ())) == () and "event_type" not in {field.name for field in found}:
-        found = {next(field for field in ENVELOPE if field.name == "event_type"): [], **found}
+def _carriers(topic: Topic, fields_of: Callable[[Event], tuple[Field, ...]]) -> dict[Field, tuple[str, ...]]:
+    """Each field, as declared, with the event types that carry it."""
+    found: dict[Field, list[str]] = {}
     for event in topic.events:
-        for field in fields_of(event):
+        for field in (*ENVELOPE, *fields_of(event)):
             found.setdefault(field, []).append(event.name)
     return {field: tuple(names) for field, names in found.items()}
+
+
+def _when(topic: Topic, carriers: tuple[str, ...]) -> str:
+    """The condition, ending in AND, that an event is of one of the types `carriers`; empty when all are."""
+    if len(carriers) == len(topic.events):
+        return ""
+    return f"event_type IN ({', '.join(map(_quoted, carriers))}) AND "
+
+
+def _missing(topic: Topic, field: Field, carriers: tuple[str, ...]) -> Rule:
+    kind = f"kind_{field.name}"
+    blank = f" OR ({kind} = 'STRING' AND CAST(event.`{field.name}` AS STRING) = '')"
+    return Rule("missing_key", (topic.name,), f"{_when(topic, carriers)}({kind} IS NULL OR {kind} = 'VOID'{blank})", f"'{field.name} is missing'")
+
+
+def _wrong_type(topic: Topic, field: Field, carriers: tuple[str, ...]) -> Rule:
+    kind, text = f"kind_{field.name}", f"CAST(event.`{field.name}` AS STRING)"
+    condition, expected = _KINDS[field.type]
+    fits = condition.format(kind=kind, name=f"`{field.name}`", text=text)
+    broken = f"{_when(topic, carriers)}{kind} IS NOT NULL AND {kind} != 'VOID' AND NOT ({fits})"
+    return Rule("wrong_type", (topic.name,), broken, _saying(field.name, expected))
+
+
+def _out_of_range(topic: Topic, field: Field, carriers: tuple[str, ...]) -> Rule | None:
+    name = f"`{field.name}`"
+    if field.choices:
+        listed = ", ".join(map(_quoted, field.choices))
+        return Rule("out_of_range", (topic.name,), f"{_when(topic, carriers)}{name} NOT IN ({listed})",
+                    _saying(field.name, "one of " + ", ".join(field.choices)))  # fmt: skip
+    bounds = " OR ".join(f"{{0}} {sign} {bound!r}D" for sign, bound in (("<", field.minimum), (">", field.maximum)) if bound is not None)
+    if not bounds:
+        return None
+    broken = bounds.format(name)
+    expected = f"{field.minimum} to {field.maximum} {field.unit}".rstrip()
+    if field.type == "array<int>":
+        broken = f"size({name}) != {field.length} OR exists({name}, x -> {bounds.format('x')})"
+        expected = f"{field.length} integers from {expected}"
+    return Rule("out_of_range", (topic.name,), f"{_when(topic, carriers)}({broken})", _saying(field.name, expected))

@@ -24,7 +24,7 @@ from infra.errors import BadInput
 from infra.tables import require_columns
 
 #: standard deviations of safety stock: leaves about 5-8 % of pair-days with a stockout
-SAFETY = 0.6
+SAFETY = 1.1
 #: days from order to shelf less the promised ones, and how often
 LEAD_SHIFT = ((-1, 0.25), (0, 0.58), (1, 0.15), (3, 0.02))
 SHORT_SHARE = 0.03

@@ -53,13 +53,12 @@ def demand_features_frame(daily: DataFrame, products: DataFrame, until: date, si
     rows = _panel_rows(daily.where(F.col("ds") <= F.lit(until)), products)
     spark = daily.sparkSession
     totals = spark.sparkContext.broadcast({name: group_totals(rows, column, until) for name, column in GROUPS.items()})
-    start = since or date.min
     parts = max(spark.sparkContext.defaultParallelism, 2)
     series = rows.repartition(parts, "store_id", "product_id").sortWithinPartitions("store_id", "product_id", "ds")
 
     def make(frames: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
         for block in whole_series(frames, BLOCK_ROWS):
-            yield from block_features(block, totals.value, start, until)
+            yield from block_features(block, totals.value, since, until)
 
     schema = ", ".join(["store_id string", "product_id string", "ds date", *(f"`{name}` float" for name in ORIGIN_FEATURES)])
     return pair_snapshots(series.mapInPandas(make, schema), DEMAND_FEATURES, since)
@@ -115,14 +114,14 @@ def whole_series(frames: Iterable[pd.DataFrame], rows: int) -> Iterator[pd.DataF
         yield pd.concat(held, ignore_index=True)
 
 
-def block_features(block: pd.DataFrame, totals: Mapping[str, Totals], since: date, until: date) -> Iterator[pd.DataFrame]:
-    """The features of a block of whole series, for each series from the later of `since` and its first day to `until`."""
+def block_features(block: pd.DataFrame, totals: Mapping[str, Totals], since: date | None, until: date) -> Iterator[pd.DataFrame]:
+    """The features of a block of whole series, for each series from its first day (`since`, when later) to `until`."""
     block = block.assign(ds=pd.to_datetime(block["ds"]))
     panel = from_frame(block, known=KNOWN, last_day=until, step=1, writes_zeros=True)
     first_days = block.groupby(["store_id", "product_id"], sort=True)["ds"].min().to_numpy()
     categories = block.groupby(["store_id", "product_id"], sort=True)["category"].first().reset_index(drop=True)
     panel = _grouped(panel, categories, totals)
-    positions = np.arange(max(panel.position(since), 0), len(panel.days))
+    positions = np.arange(max(panel.position(since), 0) if since else 0, len(panel.days))
     if not len(positions):
         return
     values = origin_features(panel, positions)

@@ -10,6 +10,10 @@ _STEP, _TOP = 0.05, 60.0
 _PRIOR_CELLS = 3000.0
 #: days between two looks at the past
 _BLOCK = 7
+#: share of the counts kept from block to block (half is forgotten in 34 weeks)
+_KEEP = 0.98
+#: powers of ten by which the past may raise what a channel's model says
+SLACK = 0.5
 #: expected units a day that part slow from fast series
 VOLUMES = np.array([0.3, 1.0, 3.0, 10.0])
 
@@ -19,7 +23,7 @@ def strata(mean: np.ndarray) -> np.ndarray:
     return np.digitize(mean, VOLUMES).astype(np.int8)
 
 
-def rarity(raw: np.ndarray, stratum: np.ndarray, counted: np.ndarray) -> np.ndarray:
+def rarity(raw: np.ndarray, stratum: np.ndarray, counted: np.ndarray, slack: float = SLACK) -> np.ndarray:
     """`raw` (n, T; higher is stranger, in powers of ten) as -log10 P(at least as strange), where P is the share among the
     `counted` cells of the same stratum in earlier blocks of days, with the model's tail as a prior. Monotone in `raw`
     within a stratum and block; a column depends on earlier columns and itself only."""
@@ -34,11 +38,13 @@ def rarity(raw: np.ndarray, stratum: np.ndarray, counted: np.ndarray) -> np.ndar
         share = (at_least + _PRIOR_CELLS * model) / (seen.sum(axis=1, keepdims=True) + _PRIOR_CELLS)
         out[:, block] = (-np.log10(share)).astype(np.float32)[stratum[:, block], bins[:, block]]
         cells = stratum[:, block].astype(np.int64) * size + bins[:, block]
-        seen += np.bincount(cells[counted[:, block]], minlength=classes * size).reshape(classes, size)
-    return out * counted
+        seen = _KEEP * seen + np.bincount(cells[counted[:, block]], minlength=classes * size).reshape(classes, size)
+    # what the model finds plain stays plain, however rarely it says even that
+    return np.minimum(out, raw + slack)
 
 
-def pooled(powers: list[np.ndarray]) -> np.ndarray:
-    """The harmonic mean of the channels' probabilities, in powers of ten: dependent channels may be pooled so (Wilson 2019)."""
-    total = sum(10.0 ** np.minimum(p, 30.0).astype(np.float64) for p in powers)
-    return (np.log10(total) - np.log10(len(powers))).clip(0).astype(np.float32)
+def pooled(powers: dict[str, np.ndarray], weights: dict[str, float]) -> np.ndarray:
+    """The weighted harmonic mean of the channels' probabilities, in powers of ten: dependent channels may be pooled so
+    (Wilson 2019)."""
+    total = sum(weights[name] * 10.0 ** np.minimum(p, 30.0).astype(np.float64) for name, p in powers.items())
+    return np.log10(total / sum(weights[name] for name in powers)).clip(0).astype(np.float32)

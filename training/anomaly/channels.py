@@ -15,6 +15,13 @@ from training.anomaly.surprise import shifts, surprise, zero_runs
 
 #: optional columns of a history that open further channels
 EXTRA = ("revenue", "lines", "baskets", "returns")
+#: how much each channel's evidence counts: those that sales' natural drift sets off count less
+WEIGHTS = {
+    "spike": 1.0, "drop": 0.7, "shift_up": 0.2, "shift_down": 0.2, "price": 1.0, "line_size": 0.2, "feed": 1.0,
+    "lines": 0.5, "returns": 1.0,
+}  # fmt: skip
+#: days of a series that do not enter the calibration
+BURN_IN = 42
 #: days whose sum shows a lasting move
 _WINDOW = 7
 
@@ -53,12 +60,13 @@ def judge(panel: Panel) -> Judged:
     raw["shift_up"], raw["shift_down"] = up, down
     more, usual = _extra_channels(panel, units, expected, weekday, store, product)
     raw |= more
-    counted = panel.exposure > 0
+    seen = panel.exposure > 0
+    # a series' first weeks say little about how strange its days are
+    counted = seen & (np.cumsum(seen, axis=1) > BURN_IN)
     stratum = strata(expected.level)
-    powers = {name: rarity(np.abs(values), stratum, counted) for name, values in raw.items()}
-    signed = {name: np.where(raw[name] < 0, -values, values) for name, values in powers.items()}
-    score = rarity(pooled(list(powers.values())), stratum, counted)
-    return Judged(panel, expected, signed, score, usual)
+    powers = {name: rarity(np.abs(values), stratum, counted) * seen for name, values in raw.items()}
+    score = rarity(pooled(powers, WEIGHTS), stratum, counted, slack=np.inf) * seen
+    return Judged(panel, expected, powers, score, usual)
 
 
 def _extra_channels(panel, units, expected, weekday, store, product):  # type: ignore[no-untyped-def]

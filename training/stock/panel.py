@@ -1,0 +1,109 @@
+"""A sales history as arrays: pairs x periods, with what was on offer when."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from infra.errors import BadInput
+
+PAIR = ["store_id", "product_id"]
+
+#: longest history that is used, in days: three years say all that the level, the season and the learner ask
+LONGEST_DAYS = 1096
+
+
+@dataclass(frozen=True)
+class Panel:
+    """`pairs`: one row a series with its keys. `units` and `exposure` have shape (pairs, periods); exposure is the share of
+    the period in which the item could be sold (0 before a series begins). `last` is the day that labels the last
+    period, `days` the length of a period (1, or 7 with Monday labels). `price`: last known price, NaN where none."""
+
+    pairs: pd.DataFrame
+    units: np.ndarray
+    exposure: np.ndarray
+    last: pd.Timestamp
+    days: int
+    price: np.ndarray
+
+    @property
+    def season(self) -> int:
+        """Periods in a week."""
+        return 7 // self.days
+
+    def take(self, rows: np.ndarray) -> Panel:
+        """The panel of some of its rows."""
+        return Panel(
+            self.pairs.iloc[rows].reset_index(drop=True), self.units[rows], self.exposure[rows], self.last, self.days, self.price[rows]
+        )
+
+    def until(self, periods: int) -> Panel:
+        """The panel as it was after its first `periods` periods."""
+        last = self.last - pd.Timedelta(days=self.days * (self.units.shape[1] - periods))
+        return Panel(self.pairs, self.units[:, :periods], self.exposure[:, :periods], last, self.days, self.price)
+
+
+def period_days(ds: pd.Series) -> int:
+    """7 when every day is the same weekday (a week is labelled by its Monday, any other single weekday is read alike) and
+    there is more than one; else 1."""
+    days = np.unique(ds.to_numpy("datetime64[D]").astype("int64"))
+    return 7 if len(days) > 1 and np.all((days - days[0]) % 7 == 0) else 1
+
+
+def panel(history: pd.DataFrame, as_of: pd.Timestamp | None = None, pairs: pd.DataFrame | None = None) -> Panel:
+    """Rows `store_id, product_id, ds, units` (and `in_stock`, `price` where known) up to `as_of` as arrays, in the order of
+    `pairs` (default: those of the history, sorted). A period without a row after a series' first one is a period with no
+    sale; pairs without history are rows of exposure 0. Raises BadInput when nothing is known by `as_of`."""
+    days = period_days(history["ds"])
+    last = pd.Timestamp(history["ds"].max() if as_of is None else as_of).normalize()
+    if days == 7:
+        # as_of may be any day of the last known week
+        last = last - pd.Timedelta(days=int((last - history["ds"].iloc[0]).days % 7))
+    known = history[(history["ds"] <= last) & (history["ds"] > last - pd.Timedelta(days=LONGEST_DAYS))]
+    if known.empty:
+        raise BadInput(f"history: no row has a ds on or before as_of {last:%Y-%m-%d}; its first day is {history['ds'].min():%Y-%m-%d}")
+    if pairs is None:
+        pairs = known[PAIR].drop_duplicates().sort_values(PAIR).reset_index(drop=True)
+    row = _rows(known, pairs)
+    known, row = known[row >= 0], row[row >= 0]
+    periods = int((last - known["ds"].min()).days // days) + 1 if len(known) else 1
+    column = periods - 1 - ((last - known["ds"]).dt.days // days).to_numpy()
+    return _fill(pairs, known, row, column, periods, last, days)
+
+
+def _rows(known: pd.DataFrame, pairs: pd.DataFrame) -> np.ndarray:
+    """For each row of `known` its position in `pairs`, -1 where it is not there."""
+    both = pd.concat([pairs[PAIR], known[PAIR]], ignore_index=True)
+    codes = np.asarray(pd.MultiIndex.from_frame(both[PAIR]).factorize()[0])
+    place = np.full(codes.max() + 1, -1)
+    place[codes[: len(pairs)]] = np.arange(len(pairs))
+    return place[codes[len(pairs) :]]
+
+
+def _fill(
+    pairs: pd.DataFrame, known: pd.DataFrame, row: np.ndarray, column: np.ndarray, periods: int, last: pd.Timestamp, days: int
+) -> Panel:
+    shape = (len(pairs), periods)
+    units, exposure = np.zeros(shape), np.ones(shape)
+    sold = known["units"].to_numpy(float)
+    np.add.at(units, (row, column), sold)
+    if "in_stock" in known:
+        share = known["in_stock"].astype(float).fillna(1.0).clip(0, 1).to_numpy()
+        # what was sold was on offer: a sale on a day called empty is evidence of some exposure
+        exposure[row, column] = np.where(sold > 0, np.maximum(share, 0.25), share)
+    first = np.full(len(pairs), periods)
+    np.minimum.at(first, row, column)
+    exposure[np.arange(periods)[None, :] < first[:, None]] = 0.0
+    return Panel(pairs.reset_index(drop=True), units, exposure, last, days, _last_price(known, row, column, len(pairs)))
+
+
+def _last_price(known: pd.DataFrame, row: np.ndarray, column: np.ndarray, count: int) -> np.ndarray:
+    price = np.full(count, np.nan)
+    if "price" in known:
+        value = known["price"].to_numpy(float)
+        order = np.argsort(column, kind="stable")
+        order = order[np.isfinite(value[order])]
+        price[row[order]] = value[order]
+    return price
