@@ -98,7 +98,7 @@ def definitions(settings: Settings) -> list[Entity | FeatureView | FeatureServic
 
     entities = {key.name: Entity(name=key.name, join_keys=[key.join_key], value_type=ValueType.STRING) for key in KEYS}
     views = {view.name: _feature_view(view, entities[view.key.name], Lake(settings.lake_url)) for view in VIEWS}
-    services = [FeatureService(name, [views[view.name][list(names)] for view, names in parts]) for name, parts in SERVICES.items()]
+    services = [FeatureService(name=name, features=[views[view.name][list(names)] for view, names in parts]) for name, parts in SERVICES.items()]
     return [*entities.values(), *views.values(), *services]
 
 

@@ -54,9 +54,7 @@ class Decision:
     why: str
 
 
-def decide(
-    readings: Sequence[Reading], acted: Sequence[tuple[date, str]], *, can_roll_back: bool, rules: Rules | None = None
-) -> Decision:
+def decide(readings: Sequence[Reading], acted: Sequence[tuple[date, str]], *, can_roll_back: bool, rules: Rules | None = None) -> Decision:
     """The answer to the newest reading, given the earlier ones and the `(day, action)` answers before; any order."""
     rules = rules or Rules()
     history = sorted(readings, key=lambda r: r.ds)
@@ -79,7 +77,10 @@ def _wanted(own: list[Reading], can_roll_back: bool, rules: Rules) -> Decision:
     if lasting and all(_worse_than(r, rules.worse_ratio, rules) for r in recent):
         return Decision(RETRAIN, f"{_metric_words(now)} in {len(recent)} reports in a row.")
     if lasting and all(_drifting(r, rules) for r in recent):
-        return Decision(RETRAIN, f"{now.drifted} of {now.watched} columns drifted, and at least as large a share as the bar in {len(recent)} reports in a row.")
+        return Decision(
+            RETRAIN,
+            f"{now.drifted} of {now.watched} columns drifted, and at least as large a share as the bar in {len(recent)} reports in a row.",
+        )
     if _worse_than(now, rules.worse_ratio, rules):
         return Decision(ALERT, f"{_metric_words(now)}.")
     if now.drifted:

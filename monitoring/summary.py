@@ -51,7 +51,16 @@ def _models(registry: Registry) -> list[dict[str, Any]]:
     for model in registry.models():
         metric, version, numbers = load_card(model["family"]).metric, model["aliases"].get(CHAMPION), model["numbers"]
         if version is None:
-            rows.append({"family": model["family"], "champion": "none: no version passed its gates", "metric": metric, "value": "", "baseline": "", "better by": ""})
+            rows.append(
+                {
+                    "family": model["family"],
+                    "champion": "none: no version passed its gates",
+                    "metric": metric,
+                    "value": "",
+                    "baseline": "",
+                    "better by": "",
+                }
+            )
             continue
         tags = registry.client.get_run(registry.run_id(model["family"], version)).data.tags
         value, baseline = numbers[metric], numbers[f"baseline_{metric}"]

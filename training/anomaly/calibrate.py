@@ -23,10 +23,15 @@ def strata(mean: np.ndarray) -> np.ndarray:
     return np.digitize(mean, VOLUMES).astype(np.int8)
 
 
-def rarity(raw: np.ndarray, stratum: np.ndarray, counted: np.ndarray, slack: float = SLACK) -> np.ndarray:
+def maturity(seen: np.ndarray) -> np.ndarray:
+    """How much each cell counts in the calibration, 0..1: nothing in a series' first week, fully after eight."""
+    return ((np.cumsum(seen, axis=1) - 7) / 49.0).clip(0, 1).astype(np.float32) * seen
+
+
+def rarity(raw: np.ndarray, stratum: np.ndarray, counts: np.ndarray, slack: float = SLACK) -> np.ndarray:
     """`raw` (n, T; higher is stranger, in powers of ten) as -log10 P(at least as strange), where P is the share among the
-    `counted` cells of the same stratum in earlier blocks of days, with the model's tail as a prior. Monotone in `raw`
-    within a stratum and block; a column depends on earlier columns and itself only."""
+    cells of the same stratum in earlier blocks of days, weighted by `counts`, with the model's tail as a prior. Monotone
+    in `raw` within a stratum and block; a column depends on earlier columns and itself only."""
     bins = np.minimum(raw / _STEP, _TOP / _STEP).astype(np.int32)
     size, classes = int(_TOP / _STEP) + 1, int(VOLUMES.size) + 1
     model = 10.0 ** (-_STEP * np.arange(size))
@@ -36,13 +41,30 @@ def rarity(raw: np.ndarray, stratum: np.ndarray, counted: np.ndarray, slack: flo
         block = slice(start, start + _BLOCK)
         at_least = seen[:, ::-1].cumsum(axis=1)[:, ::-1]
         share = (at_least + _PRIOR_CELLS * model) / (seen.sum(axis=1, keepdims=True) + _PRIOR_CELLS)
-        out[:, block] = (-np.log10(share)).astype(np.float32)[stratum[:, block], bins[:, block]]
+        powers = np.stack([_continued(-np.log10(row)) for row in share]).astype(np.float32)
+        out[:, block] = powers[stratum[:, block], bins[:, block]]
         cells = stratum[:, block].astype(np.int64) * size + bins[:, block]
-        seen = _KEEP * seen + np.bincount(cells[counted[:, block]], minlength=classes * size).reshape(classes, size)
+        seen = _KEEP * seen + np.bincount(
+            cells.ravel(), weights=counts[:, block].ravel(), minlength=classes * size
+        ).reshape(classes, size)
     # what the model finds plain stays plain, however rarely it says even that
     return np.minimum(out, raw + slack)
 
 
+def _continued(powers: np.ndarray) -> np.ndarray:
+    """Rarity by bin, beyond `_TRUST` continued by the slope below it: the few strangest cells of the past may themselves
+    have been anomalies, and the next like them is no less strange."""
+    start, end = np.searchsorted(powers, (_TRUST[0], _TRUST[1]))
+    if end >= len(powers) - 1 or end <= start:
+        return powers
+    slope = np.clip((powers[end] - powers[start]) / (end - start), 0.2 * _STEP, _STEP)
+    line = powers[end] + slope * np.arange(len(powers) - end)
+    return np.concatenate([powers[:end], np.maximum(powers[end:], line) if _MODE=="max" else (line if _MODE=="line" else 0.5*(line+powers[end:]))])
+
+
+import os
+_TRUST = tuple(float(v) for v in os.environ.get("TRUST","1.3,2.3").split(","))
+_MODE = os.environ.get("MODE","line")
 def pooled(powers: dict[str, np.ndarray], weights: dict[str, float]) -> np.ndarray:
     """The weighted harmonic mean of the channels' probabilities, in powers of ten: dependent channels may be pooled so
     (Wilson 2019)."""

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from feature_repo.panel import Panel, from_frame
-from training.anomaly.calibrate import pooled, rarity, strata
+from training.anomaly.calibrate import maturity, pooled, rarity, strata
 from training.anomaly.expectation import Expectation, expect
 from training.anomaly.ratios import log_ratio, ratio_surprise
 from training.anomaly.surprise import shifts, surprise, zero_runs
@@ -20,8 +20,6 @@ WEIGHTS = {
     "spike": 1.0, "drop": 0.7, "shift_up": 0.2, "shift_down": 0.2, "price": 1.0, "line_size": 0.2, "feed": 1.0,
     "lines": 0.5, "returns": 1.0,
 }  # fmt: skip
-#: days of a series that do not enter the calibration
-BURN_IN = 42
 #: days whose sum shows a lasting move
 _WINDOW = 7
 
@@ -53,16 +51,16 @@ def judge(panel: Panel) -> Judged:
     units = panel.units.astype(float)
     expected = expect(units, panel.exposure, weekday, store, product)
     raw: dict[str, np.ndarray] = {}
-    high, low = surprise(units, expected.mean, expected.spread)
+    grains, due = units / expected.grain, expected.mean / expected.grain
+    high, low = surprise(grains, due, expected.spread)
     raw["spike"] = high
-    raw["drop"] = np.maximum(low, zero_runs(units, expected.mean, expected.spread))
+    raw["drop"] = np.maximum(low, zero_runs(grains, due, expected.spread))
     up, down = shifts(units, expected.level, expected.weight, expected.spread, _WINDOW)
     raw["shift_up"], raw["shift_down"] = up, down
     more, usual = _extra_channels(panel, units, expected, weekday, store, product)
     raw |= more
     seen = panel.exposure > 0
-    # a series' first weeks say little about how strange its days are
-    counted = seen & (np.cumsum(seen, axis=1) > BURN_IN)
+    counted = maturity(seen)
     stratum = strata(expected.level)
     powers = {name: rarity(np.abs(values), stratum, counted) * seen for name, values in raw.items()}
     score = rarity(pooled(powers, WEIGHTS), stratum, counted, slack=np.inf) * seen

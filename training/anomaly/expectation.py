@@ -22,25 +22,27 @@ _TRUSTED_SD = 4.0
 class Expectation:
     """(n, T) float32 arrays, each column from earlier columns and the same day's related series only: `mean` units,
     `spread` (1 / size of the negative binomial: variance = mean + spread x mean^2), `level` (units of a plain day) and
-    `weight` (mean = level x weight). `factor` is the part of `weight` that related series caused."""
+    `weight` (mean = level x weight). `factor` is the part of `weight` that related series caused; `grain` <= 1 is the size
+    in units of what is counted: weighed goods vary less than counted ones (variance of a Poisson = grain x mean)."""
 
     mean: np.ndarray
     spread: np.ndarray
     level: np.ndarray
     weight: np.ndarray
     factor: np.ndarray
+    grain: np.ndarray
 
 
 def expect(units: np.ndarray, exposure: np.ndarray, weekday: np.ndarray, store: np.ndarray, product: np.ndarray) -> Expectation:
     """The expectation of every cell of `units` (n, T; NaN unknown). `exposure` (n, T) is the share of the day in which a
     sale could happen and would be seen; `weekday` (T,) 0..6 (all 0 for weekly data); `store`, `product` (n,) group codes."""
     n, periods = units.shape
-    out = Expectation(*(np.zeros((n, periods), dtype=np.float32) for _ in range(5)))
+    out = Expectation(*(np.zeros((n, periods), dtype=np.float32) for _ in range(6)))
     filter_ = _Filter(n, store, product)
     for t in range(periods):
         x, share = np.nan_to_num(units[:, t].astype(float)), exposure[:, t].astype(float)
         step = filter_.step(x, share, int(weekday[t]))
-        for column, values in zip((out.mean, out.spread, out.level, out.weight, out.factor), step, strict=True):
+        for column, values in zip((out.mean, out.spread, out.level, out.weight, out.factor, out.grain), step, strict=True):
             column[:, t] = values
     return out
 
@@ -56,11 +58,12 @@ class _Filter:
         self.own_sold, self.own_due = np.zeros((7, n)), np.zeros((7, n))
         self.store_sold, self.store_due = np.zeros((7, self.stores)), np.zeros((7, self.stores))
         self.excess, self.square = np.zeros(n), np.zeros(n)
+        self.residual, self.due = np.zeros(n), np.zeros(n)
         self.usual = np.ones(n)
         self.begun = np.zeros(n, dtype=bool)
 
     def step(self, x: np.ndarray, share: np.ndarray, weekday: int) -> tuple[np.ndarray, ...]:
-        """mean, spread, level, weight, factor of a day; then learn from it."""
+        """mean, spread, level, weight, factor, grain of a day; then learn from it."""
         level = self._level(x, share)
         of_store = self._store_profile(weekday)
         own = (self.own_sold[weekday] + _PROFILE_UNITS) / (self.own_due[weekday] + _PROFILE_UNITS)
@@ -69,10 +72,11 @@ class _Filter:
         factor = self._factor(certain, plain)
         mean = plain * factor
         spread = self._spread(mean) + 1.0 / (1.0 + self.sold.mean(axis=0))
-        deviation = np.sqrt(mean + spread * mean**2)
+        grain = self._grain(mean)
+        deviation = np.sqrt(grain * mean + spread * mean**2)
         trusted = np.clip(x, mean - _TRUSTED_SD * deviation, mean + _TRUSTED_SD * deviation + 1)
-        self._learn(trusted, mean, level, of_store, own, factor, share, weekday)
-        return mean, spread, level, of_store * own * factor * share, factor
+        self._learn(trusted, mean, level, of_store, own, factor, grain, share, weekday)
+        return mean, spread, level, of_store * own * factor * share, factor, grain
 
     def _level(self, x: np.ndarray, share: np.ndarray) -> np.ndarray:
         seen = self.days[1] > 0
@@ -99,7 +103,12 @@ class _Filter:
         weight = 15.0 * np.maximum(mean, 0.3) ** 2
         return np.clip((self.excess + weight * pooled) / (self.square + weight), 0.01, 8.0)
 
-    def _learn(self, x, mean, level, of_store, own, factor, share, weekday) -> None:  # type: ignore[no-untyped-def]
+    def _grain(self, mean: np.ndarray) -> np.ndarray:
+        index = (self.residual + 10.0 * mean) / np.maximum(self.due + 10.0 * mean, 1e-9)
+        # noise alone makes counted goods look a little finer than they are
+        return np.where((index < 0.6) & (self.due > 0), np.maximum(index, 0.02), 1.0)
+
+    def _learn(self, x, mean, level, of_store, own, factor, grain, share, weekday) -> None:  # type: ignore[no-untyped-def]
         open_ = share > 0
         # a lasting move of everyone is level, a passing one is not
         passing = factor / self.usual
@@ -115,8 +124,10 @@ class _Filter:
         sold = np.bincount(self.store, weights=np.where(seen, x, 0), minlength=self.stores)
         self.store_sold[weekday] = 0.9 * self.store_sold[weekday] + np.clip(sold, 0.3 * bare, 3.0 * bare)
         self.store_due[weekday] = 0.9 * self.store_due[weekday] + bare
-        self.excess = np.where(seen, _SPREAD_KEEP * self.excess + (x - mean) ** 2 - mean, self.excess)
+        self.excess = np.where(seen, _SPREAD_KEEP * self.excess + (x - mean) ** 2 - grain * mean, self.excess)
         self.square = np.where(seen, _SPREAD_KEEP * self.square + mean**2, self.square)
+        self.residual = np.where(seen, _SPREAD_KEEP * self.residual + (x - mean) ** 2, self.residual)
+        self.due = np.where(seen, _SPREAD_KEEP * self.due + mean, self.due)
         self.begun |= open_
 
 

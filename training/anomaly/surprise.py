@@ -63,9 +63,20 @@ def shifts(x: np.ndarray, level: np.ndarray, weight: np.ndarray, spread: np.ndar
     known = ~np.isnan(x)
     due = before * window_sums(np.where(known, weight, 0), width)
     sums = window_sums(np.where(known, x, 0), width)
-    # within a window half of a day's excess spread is shared, half averages out; calibration mends the rest
-    wide = spread * (0.3 + 0.7 / width) + 0.03
-    return surprise(np.where(known, sums, np.nan), due, wide)
+    # days within a window move together: how much more than independent days is learned from earlier windows
+    independent = due + spread / width * due**2 + 1e-6
+    square = np.where(known & (due > 0), np.minimum((sums - due) ** 2 / independent, 25.0), 0.0)
+    inflation = np.maximum(_lagged_mean(square, width, 30.0), 1.0)
+    wide = (independent * inflation - due).clip(0) / np.maximum(due, 1e-6) ** 2
+    return surprise(np.where(known, sums, np.nan), due, wide + 1e-3)
+
+
+def _lagged_mean(values: np.ndarray, lag: int, prior: float) -> np.ndarray:
+    """Mean of each row up to `lag` columns ago, drawn to the mean of all rows with the weight of `prior` columns."""
+    total = np.concatenate([np.zeros((len(values), lag)), np.cumsum(values, axis=1)[:, :-lag]], axis=1)[:, : values.shape[1]]
+    columns = np.maximum(np.arange(values.shape[1]) + 1 - lag, 0)
+    everyone = np.where(columns > 0, total.mean(axis=0) / np.maximum(columns, 1), 2.0)
+    return (total + prior * everyone) / (columns + prior)
 
 
 def interval(mean: np.ndarray, spread: np.ndarray, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:

@@ -18,6 +18,8 @@ from training.stock.panel import Panel
 
 #: weeks of history below which nothing is learned, and examples at most
 LEAST_WEEKS, LEAST_EXAMPLES, MOST_EXAMPLES = 40, 1500, 60_000
+#: weeks ahead that are learned each by itself, and pairs learned from, at most
+MOST_STEPS, MOST_PAIRS = 6, 2000
 #: weeks between fits
 REFIT_WEEKS = 4
 #: share of the learner in the mean, the rest is the plain level
@@ -50,23 +52,19 @@ def blocks(panel: Panel) -> Blocks:
 
 def weekly_means(panel: Panel, weeks_ahead: int) -> np.ndarray | None:
     """Expected units of each of the coming weeks (pairs, weeks_ahead), or None where there is too little to learn from."""
-    known = blocks(panel)
-    weeks = known.units.shape[1]
-    anchor = weeks - _weeks_since_anchor(panel.last)
-    if anchor < LEAST_WEEKS or (known.exposure[:, :anchor].sum() < LEAST_EXAMPLES):
+    # all origins of a stretch of weeks share the fit of its first day
+    lag = (panel.last - pd.Timestamp("2000-01-03")).days % (7 * REFIT_WEEKS) // panel.days
+    periods = panel.units.shape[1] - lag
+    if periods < LEAST_WEEKS * panel.season or panel.exposure[:, :periods].sum() < LEAST_EXAMPLES * panel.season:
         return None
-    shown = Blocks(known.units[:, :anchor], known.exposure[:, :anchor], known.last - pd.Timedelta(weeks=weeks - anchor))
-    model = _fitted(shown, weeks_ahead)
+    steps = min(weeks_ahead, MOST_STEPS)
+    model = _fitted(blocks(panel.until(periods)), steps)
+    known = blocks(panel)
     means = []
     for step in range(1, weeks_ahead + 1):
-        rows, level = features(known, weeks, step)
-        means.append(np.maximum(_predict(model, rows), 0.0) * level)
+        rows, level = features(known, known.units.shape[1], min(step, steps))
+        means.append(np.maximum(model.inplace_predict(rows), 0.0) * level)
     return np.stack(means, axis=1)
-
-
-def _weeks_since_anchor(last: pd.Timestamp) -> int:
-    """Weeks by which the fit may lag, so that all origins of a stretch of weeks share one fit."""
-    return int((last - pd.Timestamp("2000-01-03")).days // 7 % REFIT_WEEKS)
 
 
 def features(known: Blocks, origin: int, step: int) -> tuple[np.ndarray, np.ndarray]:
@@ -129,17 +127,15 @@ def _fit(shown: Blocks, steps: int) -> Any:
     return xgb.train(_PARAMETERS, xgb.DMatrix(rows, target, weight=weight), _ROUNDS)
 
 
-def _predict(model: Any, rows: np.ndarray) -> np.ndarray:
-    return model.inplace_predict(rows)
-
-
 def examples(shown: Blocks, steps: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Features, demand relative to the level, and weight of past origins and steps: recent origins, faster pairs and weeks
     that were on offer weigh more. At most MOST_EXAMPLES rows, drawn by a fixed seed."""
+    draw = np.random.default_rng(11)
+    some = np.sort(draw.permutation(len(shown.units))[:MOST_PAIRS])
+    shown = Blocks(shown.units[some], shown.exposure[some], shown.last)
     pairs, weeks = shown.units.shape
     origins = range(26, weeks)
     pace = min(1.0, MOST_EXAMPLES / (pairs * len(origins) * steps))
-    draw = np.random.default_rng(11)
     parts = []
     for origin in origins:
         for step in range(1, min(steps, weeks - origin) + 1):

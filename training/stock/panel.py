@@ -61,7 +61,9 @@ def panel(history: pd.DataFrame, as_of: pd.Timestamp | None = None, pairs: pd.Da
     if days == 7:
         # as_of may be any day of the last known week
         last = last - pd.Timedelta(days=int((last - history["ds"].iloc[0]).days % 7))
-    known = history[(history["ds"] <= last) & (history["ds"] > last - pd.Timedelta(days=LONGEST_DAYS))]
+    # the start moves by whole months of weeks, so that what was learned from it stays valid for a while
+    start = last - pd.Timedelta(days=LONGEST_DAYS + int((last - pd.Timestamp("2000-01-03")).days % 28))
+    known = history[(history["ds"] <= last) & (history["ds"] > start)]
     if known.empty:
         raise BadInput(f"history: no row has a ds on or before as_of {last:%Y-%m-%d}; its first day is {history['ds'].min():%Y-%m-%d}")
     if pairs is None:

@@ -1,0 +1,105 @@
+"""How good the decisions were, once what they were about has happened. Each function takes decisions as the tables hold
+them and what arrived since, and gives rows `segment, metric, value, n` (ACCURACY without the run's columns)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+
+from training.evaluation.metrics import bias, coverage, wape, wql
+from training.tables import QUANTILES
+
+COLUMNS = ["segment", "metric", "value", "n"]
+#: share of open hours with stock from which a day's sales are the demand
+IN_STOCK = 0.999
+#: segments by the units a day that were forecast: known before the actual is, so they select nothing
+_SPEEDS = (-np.inf, 0.1, 1.0, np.inf)
+_SPEED_NAMES = ("under 0.1 a day", "0.1 to 1 a day", "over 1 a day")
+#: share of a unit's cost that a year on the shelf costs
+HOLDING_RATE_A_YEAR = 0.25
+
+
+def forecast_accuracy(forecasts: pd.DataFrame, actuals: pd.DataFrame) -> pd.DataFrame:
+    """wape, bias, wql and the coverage of each quantile of FORECASTS rows against DEMAND_DAILY rows, for all, by horizon
+    and by speed. Days that were closed, unknown or not fully in stock say nothing about demand and are left out; their
+    share is the metric `censored`."""
+    arrived = actuals[["store_id", "product_id", "ds", "units", "open", "in_stock"]].rename(columns={"units": "actual"})
+    both = forecasts.merge(arrived, on=["store_id", "product_id", "ds"], how="inner")
+    both = both[both["actual"].notna() & both["open"].astype(bool)]
+    if both.empty:
+        return _table([])
+    judged = both[both["in_stock"].fillna(1.0) >= IN_STOCK]
+    rows = [("all", "censored", 1 - len(judged) / len(both), len(both))]
+    for segment, part in _segments(judged):
+        rows += [(segment, metric, value, len(part)) for metric, value in _forecast_metrics(part).items()]
+    return _table(rows)
+
+
+def order_accuracy(orders: pd.DataFrame, days: pd.DataFrame, products: pd.DataFrame) -> pd.DataFrame:
+    """What followed the ORDERS of one day: `days` are the pairs' later days (units, in_stock, price, on_hand_close),
+    `products` their unit_cost. `cost` is money a pair and day: stock at closing at 25 % of its cost a year, plus the margin on
+    the units that the empty hours would have sold at the pace of the others."""
+    known = days.merge(orders[["store_id", "product_id"]], on=["store_id", "product_id"]).merge(products, on="product_id", how="left")
+    known = known[known["in_stock"].notna()]
+    if known.empty:
+        return _table([])
+    share = known["in_stock"].clip(0.05, 1.0)
+    lost = known["units"].fillna(0) * (1 / share - 1)
+    price = known["price"].fillna(0.0)
+    unit_cost = known["unit_cost"].fillna(price * 0.7)
+    held = known["on_hand_close"].fillna(0).clip(lower=0) * unit_cost * HOLDING_RATE_A_YEAR / 365
+    missed = lost * (price - unit_cost).clip(lower=0)
+    n = len(known)
+    return _table([
+        ("all", "cost", float((held + missed).mean()), n), ("all", "holding_cost", float(held.mean()), n),
+        ("all", "shortage_cost", float(missed.mean()), n), ("all", "out_of_stock", float((known["in_stock"] < IN_STOCK).mean()), n),
+    ])  # fmt: skip
+
+
+def slow_mover_accuracy(decisions: pd.DataFrame, sold: pd.DataFrame) -> pd.DataFrame:
+    """Brier score of SLOW_MOVERS probabilities of one origin, whose whole horizon has passed, and the gap between the mean
+    probability and the share that did not sell; `sold` has the pairs that sold in the horizon, once each."""
+    if decisions.empty:
+        return _table([])
+    keys = ["store_id", "product_id"]
+    outcome = decisions.merge(sold[keys].drop_duplicates().assign(sold=1.0), on=keys, how="left")["sold"].isna().astype(float)
+    probability = decisions["probability"].to_numpy()
+    return _table([
+        ("all", "brier", float(((probability - outcome) ** 2).mean()), len(decisions)),
+        ("all", "bias", float((probability - outcome).mean()), len(decisions)),
+    ])  # fmt: skip
+
+
+def recommendation_accuracy(recommended: pd.DataFrame, bought: pd.DataFrame) -> pd.DataFrame:
+    """Share of the customers who came back and bought a RECOMMENDATIONS product of theirs (`hit_rate`, and `miss_rate` which
+    is lower when better); `bought` has customer_id, product_id of the days after the origin."""
+    customers = set(recommended["customer_id"]) & set(bought["customer_id"])
+    if not customers:
+        return _table([])
+    hits = recommended.merge(bought[["customer_id", "product_id"]].drop_duplicates(), on=["customer_id", "product_id"])
+    rate = hits["customer_id"].nunique() / len(customers)
+    return _table([("all", "hit_rate", rate, len(customers)), ("all", "miss_rate", 1 - rate, len(customers))])
+
+
+def _segments(judged: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
+    yield "all", judged
+    for horizon, part in judged.groupby("horizon"):
+        yield f"horizon {horizon}", part
+    for name, part in judged.groupby(pd.cut(judged["units"], _SPEEDS, labels=_SPEED_NAMES), observed=True):
+        yield str(name), part
+
+
+def _forecast_metrics(part: pd.DataFrame) -> dict[str, float]:
+    actual, mean = part["actual"].to_numpy(np.float64), part["units"].to_numpy(np.float64)
+    quantiles = part[list(QUANTILES)].to_numpy(np.float64)
+    covered = {f"coverage_{name}": coverage(actual, quantiles[:, at]) for at, name in enumerate(QUANTILES)}
+    if not np.abs(actual).sum() > 0:
+        return covered  # nothing was sold: errors relative to sales have no meaning
+    return {"wape": wape(actual, mean), "bias": bias(actual, mean), "wql": wql(actual, quantiles, list(QUANTILES.values())), **covered}
+
+
+def _table(rows: list[tuple[str, str, float, int]]) -> pd.DataFrame:
+    frame = pd.DataFrame(rows, columns=COLUMNS)
+    return frame[np.isfinite(frame["value"].astype("float64"))].reset_index(drop=True)

@@ -1,0 +1,193 @@
+"""One report: are the champions still looking at the world they learned, were they right, and what does it call for?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from infra.errors import NotReady
+from infra.lake import Lake
+from infra.registry import CHAMPION, PREVIOUS, Registry
+from infra.settings import Settings
+from infra.tables import Table
+from infra.warehouse import Warehouse
+from monitoring.drift import ColumnDrift, compare, prepared
+from monitoring.page import FamilyView, headline, html
+from monitoring.policy import Reading, decide
+from monitoring.served import served_sentences
+from monitoring.tables import ACCURACY, DRIFT, POLICY
+from monitoring.watched import Span, judged, known_span, sample, table_of
+from monitoring.windows import Windows, shown, windows
+from training.family import Card, family_names, load_card
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+Progress = Callable[[int, int, str], None]
+
+#: days of earlier reports that the policy and the trend lines see
+_HISTORY_DAYS = 90
+#: without the same season to compare with, only twice the distance matters
+_OTHER_SEASON = 2.0
+
+
+@dataclass(frozen=True)
+class ReportSummary:
+    """What a report ended with: `page` is the HTML file, `headline` its first sentence, `actions` by family."""
+
+    ds: date
+    page: Path
+    headline: str
+    actions: dict[str, str]
+    drifted: dict[str, list[str]]
+    rows: dict[str, int]
+
+
+def report(settings: Settings, spark: SparkSession | None = None, *, progress: Progress | None = None) -> ReportSummary:
+    """Write the report of the newest business day: `<home>/reports/<day>/index.html`, Evidently's pages beside it and its
+    workspace, and the day's rows of DRIFT, ACCURACY and POLICY in lake and warehouse. The same day again replaces itself."""
+    from infra.spark import session
+
+    say = progress or _silent
+    lake, registry = Lake(settings.lake_url), Registry(settings)
+    span, champions = known_span(lake), _champions(registry)
+    folder = settings.reports / span.last.isoformat()
+    folder.mkdir(parents=True, exist_ok=True)
+    views, steps = [], len(champions) + 2
+    for step, (card, row) in enumerate(champions):
+        say(step, steps, f"report: {card.name}")
+        views.append(_view(settings, lake, card, row, span))
+    say(steps - 2, steps, "report: tables")
+    rows = _keep(settings, spark or session(settings), span.last, views)
+    say(steps - 1, steps, "report: page")
+    served = served_sentences(settings.home / "predictions", datetime.now(UTC).date())
+    page = _write(folder / "index.html", html(span.last, views, served))
+    say(steps, steps, "report: done")
+    return ReportSummary(
+        span.last, page, headline(views), {v.family: v.decision.action for v in views},
+        {v.family: [d.column for d in v.drift if d.drifted] for v in views}, rows,
+    )  # fmt: skip
+
+
+def family_drift(lake: Lake, card: Card, span: Span, seed: int) -> tuple[Windows | None, list[ColumnDrift], pd.DataFrame, pd.DataFrame]:
+    """Windows, verdicts and the two prepared samples of a family's drift columns in the gold table that holds them."""
+    compared, table = windows(span.last, span.first), table_of(card.drift_columns)
+    if compared is None or table is None or not lake.exists(table):
+        return compared, [], pd.DataFrame(), pd.DataFrame()
+    columns = [name for name in card.drift_columns if name in table.names]
+    pair = [sample(lake, table, columns, window, seed) for window in (compared.reference, compared.current)]
+    even = min(len(frame) for frame in pair)
+    reference, current = prepared(*[frame.head(even) for frame in pair], columns)
+    verdicts = compare(reference, current, seed=seed, practical=1.0 if compared.same_season else _OTHER_SEASON)
+    return compared, verdicts, reference, current
+
+
+def _champions(registry: Registry) -> list[tuple[Card, dict[str, Any]]]:
+    found = {row["family"]: row for row in registry.models() if CHAMPION in row["aliases"]}
+    served = [(load_card(name), found[name]) for name in family_names() if name in found]
+    if not served:
+        raise NotReady("no family has a champion to report on: run `shelfcast train` and `shelfcast promote` first.")
+    return served
+
+
+def _view(settings: Settings, lake: Lake, card: Card, row: dict[str, Any], span: Span) -> FamilyView:
+    from monitoring.evidently_reports import drift_snapshot, keep_run, save_page
+
+    compared, verdicts, reference, current = family_drift(lake, card, span, settings.seed)
+    page = ""
+    if verdicts:
+        snapshot = drift_snapshot(card.name, span.last, reference, current, verdicts)
+        page = save_page(snapshot, settings.reports / span.last.isoformat() / f"{card.name}.html").name
+        keep_run(settings.home / "evidently", card.name, span.last, snapshot)
+    accuracy, waiting = judged(lake, card.name, span)
+    version, numbers = str(row["aliases"][CHAMPION]), dict(row["numbers"])
+    reading = _reading(span.last, version, card.metric, numbers, accuracy, verdicts)
+    past = _past_readings(lake, card, span.last, numbers)
+    decision = decide([*past, reading], _acted(lake, card.name, span.last), can_roll_back=PREVIOUS in row["aliases"])
+    known = [(r.ds, r.value) for r in [*past, reading] if r.value is not None]
+    trend = pd.DataFrame(known, columns=["ds", "value"])
+    return FamilyView(card.name, version, decision, card.metric, compared, verdicts, accuracy, waiting, numbers, trend, page)
+
+
+def _reading(
+    ds: date, version: str, metric: str, numbers: dict[str, float], accuracy: pd.DataFrame, verdicts: Sequence[ColumnDrift]
+) -> Reading:
+    value, n = _live(accuracy, metric, version)
+    return Reading(ds, version, value, numbers.get(metric), n, sum(d.drifted for d in verdicts), len(verdicts))
+
+
+def _live(accuracy: pd.DataFrame, metric: str, version: str) -> tuple[float | None, int]:
+    """The version's live metric over everything, weighted by actuals, and how many there are."""
+    own = accuracy[(accuracy["segment"] == "all") & (accuracy["metric"] == metric) & (accuracy["model_version"] == version)]
+    n = int(own["n"].sum()) if len(own) else 0
+    return (float((own["value"] * own["n"]).sum() / n), n) if n else (None, 0)
+
+
+def _past_readings(lake: Lake, card: Card, ds: date, numbers: dict[str, float]) -> list[Reading]:
+    """The readings of earlier reports, as their rows tell them; versions that are gone keep no expectation."""
+    drift, accuracy = _past(lake, DRIFT, card.name, ds), _past(lake, ACCURACY, card.name, ds)
+    out = []
+    for day in sorted(set(drift["ds"]) | set(accuracy["ds"])):
+        columns, rows = drift[drift["ds"] == day], accuracy[accuracy["ds"] == day]
+        version = max(rows["model_version"], key=int, default="") if rows["model_version"].str.isdigit().all() else ""
+        value, n = _live(rows, card.metric, version)
+        out.append(Reading(day, version, value, numbers.get(card.metric), n, int(columns["drifted"].sum()), len(columns)))
+    return out
+
+
+def _acted(lake: Lake, family: str, ds: date) -> list[tuple[date, str]]:
+    return [(row.ds, row.action) for row in _past(lake, POLICY, family, ds).itertuples()]
+
+
+def _past(lake: Lake, table: Table, family: str, ds: date) -> pd.DataFrame:
+    if not lake.exists(table):
+        return pd.DataFrame(columns=table.names)
+    since = ds - timedelta(days=_HISTORY_DAYS)
+    return lake.read_pandas(table, filters=[("family", "=", family), ("ds", ">=", since), ("ds", "<", ds)])
+
+
+def _keep(settings: Settings, spark: SparkSession, ds: date, views: Sequence[FamilyView]) -> dict[str, int]:
+    """The day's rows into lake and warehouse; returns rows by table."""
+    lake, warehouse = Lake(settings.lake_url), Warehouse(settings.warehouse_url)
+    run = {"ds": ds, "run_at": datetime.now(UTC).replace(tzinfo=None)}
+    frames = {DRIFT: _drift_rows(views), ACCURACY: _accuracy_rows(views), POLICY: _policy_rows(views)}
+    for table, frame in frames.items():
+        rows = frame.assign(**run)[table.names]
+        lake.replace_days(spark.createDataFrame(rows.astype(object).to_dict("records"), table.spark_schema()), table, [ds])
+        warehouse.replace(table, rows, [ds])
+    return {table.name: len(frame) for table, frame in frames.items()}
+
+
+def _drift_rows(views: Sequence[FamilyView]) -> pd.DataFrame:
+    rows = [
+        (v.family, d.column, d.method, d.statistic, d.threshold, d.drifted, shown(v.windows.reference), shown(v.windows.current), d.n)
+        for v in views if v.windows for d in v.drift
+    ]  # fmt: skip
+    return pd.DataFrame(rows, columns=[name for name in DRIFT.names if name not in ("ds", "run_at")])
+
+
+def _accuracy_rows(views: Sequence[FamilyView]) -> pd.DataFrame:
+    names = [name for name in ACCURACY.names if name not in ("ds", "run_at")]
+    frames = [view.accuracy.assign(family=view.family) for view in views if len(view.accuracy)]
+    return pd.concat(frames, ignore_index=True)[names] if frames else pd.DataFrame(columns=names)
+
+
+def _policy_rows(views: Sequence[FamilyView]) -> pd.DataFrame:
+    rows = [(view.family, view.decision.action, view.decision.why) for view in views]
+    return pd.DataFrame(rows, columns=["family", "action", "why"])
+
+
+def _write(path: Path, text: str) -> Path:
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_text(text, encoding="utf-8")
+    partial.replace(path)
+    return path
+
+
+def _silent(done: int, total: int, label: str) -> None:
+    return None

@@ -1,0 +1,133 @@
+"""What a report looks at: samples of gold features by windows, decisions by origin with what arrived since. Everything
+that is read is bounded by one day or one origin at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+import pandas as pd
+
+from data_ingest.tables import PRODUCTS, PURCHASE_HISTORY, SALES_DAILY, STOCK_DAILY, STORE_DAYS
+from feature_repo.tables import DEMAND_DAILY, GOLD
+from infra.lake import Lake
+from infra.tables import Table
+from monitoring.accuracy import forecast_accuracy, order_accuracy, recommendation_accuracy, slow_mover_accuracy
+from monitoring.drift import SAMPLE_ROWS
+from monitoring.windows import picked_days
+from training.tables import FORECASTS, ORDERS, RECOMMENDATIONS, SLOW_MOVERS
+
+#: days back in which decisions are judged, and origins of them at most
+LOOK_BACK_DAYS = 35
+ORIGINS_AT_MOST = 8
+SLOW_MOVER_DAYS = 56
+RECOMMENDATION_DAYS = 28
+ORDER_DAYS = 14
+_PAIR = ["store_id", "product_id"]
+
+
+@dataclass(frozen=True)
+class Span:
+    """First and last business day that the lake knows."""
+
+    first: date
+    last: date
+
+
+def known_span(lake: Lake) -> Span:
+    """The lake's business days, from the days of its stores; raises NotReady before the first ingest."""
+    days = lake.read_pandas(STORE_DAYS, ["ds"])["ds"]
+    return Span(min(days), max(days))
+
+
+def table_of(columns: Sequence[str]) -> Table | None:
+    """The gold table that holds most of `columns`; the first one where several hold as many; None when none holds any."""
+    best = max(GOLD, key=lambda table: len(set(columns) & set(table.names)))
+    return best if set(columns) & set(best.names) else None
+
+
+def sample(lake: Lake, table: Table, columns: Sequence[str], window: tuple[date, date], seed: int) -> pd.DataFrame:
+    """At most SAMPLE_ROWS random rows of a window: of few days that hold every weekday, or of the whole window where a
+    table has no rows on those (weekly snapshots). Reads one day at a time."""
+    days = picked_days(window)
+    share = -(-SAMPLE_ROWS // len(days))
+    parts = [_of_day(lake, table, columns, day, share, seed) for day in days]
+    rows = pd.concat([part for part in parts if len(part)] or parts[:1], ignore_index=True)
+    if rows.empty or len(rows) < SAMPLE_ROWS // 2:
+        rows = lake.read_pandas(table, columns, [(table.day, ">=", window[0]), (table.day, "<=", window[1])])
+    return rows.sample(min(len(rows), SAMPLE_ROWS), random_state=seed).reset_index(drop=True)
+
+
+def judged(lake: Lake, family: str, span: Span) -> tuple[pd.DataFrame, str]:
+    """ACCURACY rows of a family without the run's columns, and a sentence where there are none yet."""
+    judge = {"demand": _forecasts, "stock": _orders, "slow_mover": _slow_movers, "recommend": _recommendations}.get(family)
+    if judge is None:
+        return _labelled([]), "nobody has said yet which alerts were right, so their accuracy is unknown."
+    return judge(lake, span)
+
+
+def _forecasts(lake: Lake, span: Span) -> tuple[pd.DataFrame, str]:
+    parts = []
+    for origin in _origins(lake, FORECASTS, span, wait_days=1):
+        frame = lake.read_pandas(FORECASTS, filters=[("origin", "=", origin)])
+        actuals = _between(lake, DEMAND_DAILY, origin, max(frame["ds"]), [*_PAIR, "ds", "units", "open", "in_stock"])
+        parts += [(origin, version, forecast_accuracy(part, actuals)) for version, part in frame.groupby("model_version")]
+    return _labelled(parts), "no day that was forecast has passed yet."
+
+
+def _orders(lake: Lake, span: Span) -> tuple[pd.DataFrame, str]:
+    parts, products = [], lake.read_pandas(PRODUCTS, ["product_id", "unit_cost"])
+    for origin in _origins(lake, ORDERS, span, wait_days=ORDER_DAYS):
+        frame = lake.read_pandas(ORDERS, filters=[("as_of", "=", origin)])
+        until = origin + timedelta(days=ORDER_DAYS)
+        days = _between(lake, DEMAND_DAILY, origin, until, [*_PAIR, "ds", "units", "in_stock", "price"])
+        stock = _between(lake, STOCK_DAILY, origin, until, [*_PAIR, "ds", "on_hand_close"])
+        days = days.merge(stock, on=[*_PAIR, "ds"], how="left")
+        parts += [(origin, version, order_accuracy(part, days, products)) for version, part in frame.groupby("model_version")]
+    return _labelled(parts), f"orders are judged {ORDER_DAYS} days after they were proposed, and none is that old."
+
+
+def _slow_movers(lake: Lake, span: Span) -> tuple[pd.DataFrame, str]:
+    parts = []
+    for origin in _origins(lake, SLOW_MOVERS, span, wait_days=SLOW_MOVER_DAYS):
+        frame = lake.read_pandas(SLOW_MOVERS, filters=[("origin", "=", origin)])
+        sales = _between(lake, SALES_DAILY, origin, origin + timedelta(days=SLOW_MOVER_DAYS), [*_PAIR, "units"])
+        sold = sales.loc[sales["units"] > 0, _PAIR].drop_duplicates()
+        parts += [(origin, version, slow_mover_accuracy(part, sold)) for version, part in frame.groupby("model_version")]
+    return _labelled(parts), f"the {SLOW_MOVER_DAYS} days that the first list looked ahead have not passed yet."
+
+
+def _recommendations(lake: Lake, span: Span) -> tuple[pd.DataFrame, str]:
+    parts = []
+    for origin in _origins(lake, RECOMMENDATIONS, span, wait_days=RECOMMENDATION_DAYS):
+        frame = lake.read_pandas(RECOMMENDATIONS, filters=[("origin", "=", origin)])
+        until = origin + timedelta(days=RECOMMENDATION_DAYS)
+        bought = _between(lake, PURCHASE_HISTORY, origin, until, ["customer_id", "product_id"]).drop_duplicates()
+        parts += [(origin, version, recommendation_accuracy(part, bought)) for version, part in frame.groupby("model_version")]
+    return _labelled(parts), f"recommendations are judged {RECOMMENDATION_DAYS} days after they were made, and none is that old."
+
+
+def _origins(lake: Lake, table: Table, span: Span, wait_days: int) -> list[date]:
+    """The newest origins whose actuals have arrived, oldest first."""
+    if not lake.exists(table):
+        return []
+    ripe = span.last - timedelta(days=wait_days)
+    oldest = ripe - timedelta(days=LOOK_BACK_DAYS)
+    found = lake.read_pandas(table, [table.day], [(table.day, ">=", oldest), (table.day, "<=", ripe)])[table.day].unique()
+    return sorted(found)[-ORIGINS_AT_MOST:]
+
+
+def _between(lake: Lake, table: Table, after: date, until: date, columns: list[str]) -> pd.DataFrame:
+    return lake.read_pandas(table, columns, [("ds", ">", after), ("ds", "<=", until)])
+
+
+def _of_day(lake: Lake, table: Table, columns: Sequence[str], day: date, rows: int, seed: int) -> pd.DataFrame:
+    found = lake.read_pandas(table, columns, [(table.day, "=", day)])
+    return found.sample(min(len(found), rows), random_state=seed + day.toordinal() % 1000)
+
+
+def _labelled(parts: Iterable[tuple[date, str, pd.DataFrame]]) -> pd.DataFrame:
+    empty = pd.DataFrame(columns=["origin", "model_version", "segment", "metric", "value", "n"])
+    frames = [frame.assign(origin=origin, model_version=str(version)) for origin, version, frame in parts if len(frame)]
+    return pd.concat(frames, ignore_index=True)[list(empty.columns)] if frames else empty

@@ -1,0 +1,2 @@
+"""What completes a partial basket (stub)."""
+def complete(purchases, baskets, k, novel): raise NotImplementedError

@@ -1,0 +1,227 @@
+"""Order rules over the distribution of demand until the order after this one arrives.
+
+`marginal` is the platform's own: the stock that will be left when the order arrives is projected through the deliveries
+in transit, with what cannot be served lost, and the next unit is bought while it is worth more than it costs. For a unit
+that the following `review` periods need with probability s the saving is s x shortage and the cost is
+(1 - s) x review x holding x PATIENCE (an unsold unit is held on) plus s x holding x (review - 1) / 2 (a sold one waits
+half the way) plus the chance that it outlives its shelf life x unit cost. Without the last two and with PATIENCE 1 this
+is the newsvendor's critical ratio shortage / (shortage + review x holding) on lost-sales stock."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+
+from training.stock import grid
+from training.stock.demand_distribution import Demand
+from training.stock.terms import Terms
+
+#: how much longer than one review an unsold unit is held, as tuned on earlier history where there is none
+PATIENCE = 1.8
+#: pairs computed at a time: the grids of a slice stay in the processor's cache
+SLICE = 4096
+
+
+@dataclass(frozen=True)
+class Shelf:
+    """`on_hand` (pairs,) units after the last known period, `receipts` (pairs, periods): units that arrive before the
+    sales of period h, h = 0 the first after it."""
+
+    on_hand: np.ndarray
+    receipts: np.ndarray
+
+    def take(self, rows: np.ndarray) -> Shelf:
+        """The shelf of some pairs."""
+        return Shelf(self.on_hand[rows], self.receipts[rows])
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Arrays over pairs, units or money: `order`; `target` (order-up-to of stock on hand and on order, for one review),
+    `cycle` (units beyond it that spread the fixed cost); `demand` expected until the next order's arrival, `lost` of it
+    before this order can arrive, `demand_spread` and `lead_spread` variances of it; `on_order` counted; `holding`,
+    `shortage`, `idle_shortage` expected money between this and the next order's arrival, the last without this order."""
+
+    order: np.ndarray
+    target: np.ndarray
+    cycle: np.ndarray
+    demand: np.ndarray
+    lost: np.ndarray
+    demand_spread: np.ndarray
+    lead_spread: np.ndarray
+    on_order: np.ndarray
+    holding: np.ndarray
+    shortage: np.ndarray
+    idle_shortage: np.ndarray
+
+
+def marginal(demand: Demand, shelf: Shelf, terms: Terms, patience: np.ndarray | float = PATIENCE) -> Decision:
+    """The decision of each pair, by slices. `patience` (pairs,) or one number."""
+    count = len(shelf.on_hand)
+    patience = np.broadcast_to(np.asarray(patience, float), (count,))
+    parts = [
+        _slice(demand.take(rows), shelf.take(rows), terms.take(rows), patience[rows])
+        for rows in (slice(start, start + SLICE) for start in range(0, max(count, 1), SLICE))
+    ]
+    return Decision(**{field.name: np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(Decision)})
+
+
+@dataclass(frozen=True)
+class _Need:
+    """Distribution of what the window needs beyond the stock (pairs, 2 B - 1), mixed over lead times, and its facts."""
+
+    pmf: np.ndarray
+    life: np.ndarray
+    width: np.ndarray
+    demand: np.ndarray
+    window: np.ndarray
+    lost: np.ndarray
+    variance: np.ndarray
+    lead_variance: np.ndarray
+    on_order: np.ndarray
+    excess: np.ndarray
+
+
+def _slice(demand: Demand, shelf: Shelf, terms: Terms, patience: np.ndarray) -> Decision:
+    need = _need(demand, shelf, terms)
+    below = np.cumsum(need.pmf, axis=1)  # P(need <= j)
+    outlived = np.cumsum(need.life, axis=1)
+    review = terms.review[:, None]
+    keep = review * (terms.holding * patience)[:, None] * below
+    # the need for the k-th unit beyond is P(need >= k) = 1 - P(need <= k - 1): column j prices the unit after j
+    gain = (
+        (1.0 - below) * (terms.shortage[:, None] - terms.holding[:, None] * (review - 1) / 2) - keep - terms.unit_cost[:, None] * outlived
+    )
+    wanted = _wanted(gain, need.width)
+    position = shelf.on_hand + need.on_order
+    cycle = _cycle(terms, need.window / terms.review)
+    order = _rounded(np.maximum(wanted, 0.0) + np.where(wanted > 0, cycle, 0.0), wanted, need, terms, patience)
+    left, short = _outcome(need, order)
+    idle = _outcome(need, np.zeros_like(order))[1]
+    held = terms.holding * (terms.review * left + (terms.review - 1) / 2 * np.maximum(need.window - short, 0.0))
+    return Decision(
+        order=order, target=position + wanted, cycle=np.where(wanted > 0, cycle, 0.0), demand=need.demand, lost=need.lost,
+        demand_spread=need.variance, lead_spread=need.lead_variance, on_order=need.on_order, holding=held,
+        shortage=terms.shortage * short, idle_shortage=terms.shortage * idle,
+    )  # fmt: skip
+
+
+def _need(demand: Demand, shelf: Shelf, terms: Terms) -> _Need:
+    """Mix the requirement over the lead times of this order; the next order's lead time spreads the window."""
+    count, options = terms.leads.shape
+    expected_lead = (terms.leads * terms.lead_share).sum(axis=1)
+    whole_mean, whole_variance = demand.total(np.zeros(count, int), terms.leads.max(axis=1) + terms.review)
+    width = grid.width(whole_mean, whole_variance)
+    # what outlives its shelf life serves no later day
+    window = np.minimum(terms.review, terms.shelf_life).astype(int)
+    facts = {name: np.zeros(count) for name in ("demand", "window", "lost", "on_order", "own", "square")}
+    pmf, life = np.zeros((count, 2 * grid.BUCKETS - 1)), np.zeros((count, 2 * grid.BUCKETS - 1))
+    room = (grid.BUCKETS - 1) * width
+    # stock no demand can reach needs no grid: it only adds to what is held
+    excess = np.maximum(shelf.on_hand - room, 0.0)
+    for option in range(options):
+        share = terms.lead_share[:, option]
+        if not share.any():
+            continue
+        lead = terms.leads[:, option]
+        mean, variance = demand.total(lead, lead + window)
+        stock, lost, arrived = project(demand, shelf, lead, window, width)
+        pmf += share[:, None] * grid.requirement(stock, grid.pmf(mean, variance, width))
+        life += share[:, None] * _outliving(demand, terms, lead, stock, width)
+        total, own = demand.total(np.zeros(count, int), lead + window)
+        for name, value in (("demand", total), ("window", mean), ("lost", lost), ("on_order", arrived), ("own", own), ("square", total**2)):
+            facts[name] += share * value
+    lead_variance = np.maximum(facts["square"] - facts["demand"] ** 2, 0.0) * (expected_lead > 0)
+    return _Need(
+        pmf, life, width, facts["demand"], facts["window"], facts["lost"], facts["own"], lead_variance, facts["on_order"], excess
+    )
+
+
+def project(demand: Demand, shelf: Shelf, lead: np.ndarray, review: np.ndarray, width: np.ndarray) -> tuple[np.ndarray, ...]:
+    """The distribution of stock when this order arrives, before it is added (pairs, BUCKETS): the sales of periods h < lead
+    are served or lost, receipts until the end of the window are in (those after `lead` are taken as there at its start).
+    Also the units expected to be lost until then, and the units on order that count."""
+    count, horizon = shelf.receipts.shape
+    counts = (shelf.receipts > 0) & (np.arange(horizon)[None, :] < (lead + review)[:, None])
+    times = np.sort(np.where(counts, np.arange(horizon)[None, :], horizon), axis=1)[:, : int(counts.sum(axis=1).max(initial=0))]
+    stock, clock, lost = grid.point(shelf.on_hand, width), np.zeros(count, int), np.zeros(count)
+    for time in times.T:
+        due = np.minimum(time, lead)
+        stock, short = _serve(demand, clock, due, stock, width)
+        units = np.where(time < horizon, shelf.receipts[np.arange(count), np.minimum(time, horizon - 1)], 0.0)
+        stock, clock, lost = grid.receive(stock, units, width), due, lost + short
+    stock, short = _serve(demand, clock, lead, stock, width)
+    return stock, lost + short, np.where(counts, shelf.receipts, 0.0).sum(axis=1)
+
+
+def _serve(demand: Demand, start: np.ndarray, stop: np.ndarray, stock: np.ndarray, width: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Stock after the sales of start <= h < stop, and the units expected lost."""
+    busy = np.flatnonzero(stop > start)
+    if len(busy) == 0:
+        return stock, np.zeros(len(stock))
+    mean, variance = demand.total(start, stop)
+    after, lost = stock.copy(), np.zeros(len(stock))
+    after[busy] = grid.sell(stock[busy], grid.pmf(mean[busy], variance[busy], width[busy]))
+    lost[busy] = np.maximum(mean[busy] - grid.mean(stock[busy], width[busy]) + grid.mean(after[busy], width[busy]), 0.0)
+    return after, lost
+
+
+def _outliving(demand: Demand, terms: Terms, lead: np.ndarray, stock: np.ndarray, width: np.ndarray) -> np.ndarray:
+    """Distribution of what a shelf life needs beyond the stock; zeros (nothing outlives) for what keeps."""
+    out = np.zeros((len(stock), 2 * grid.BUCKETS - 1))
+    rows = np.flatnonzero(np.isfinite(terms.shelf_life))
+    if len(rows):
+        mean, variance = demand.take(rows).total(lead[rows], lead[rows] + terms.shelf_life[rows].astype(int))
+        out[rows] = grid.requirement(stock[rows], grid.pmf(mean, variance, width[rows]))
+    return out
+
+
+def _wanted(gain: np.ndarray, width: np.ndarray) -> np.ndarray:
+    """Units (negative: too many are there) up to which each further unit gains; whole units where a bucket is one, else
+    the crossing between two bucket edges."""
+    middle = (gain.shape[1] - 1) // 2
+    stop = np.where((gain <= 0).any(axis=1), (gain <= 0).argmax(axis=1), gain.shape[1] - 1)
+    rows = np.arange(len(gain))
+    before, at = gain[rows, np.maximum(stop - 1, 0)], gain[rows, stop]
+    part = np.clip(before / np.maximum(before - at, 1e-12), 0.0, 1.0)
+    return np.where(width <= 1.0, stop - middle, (stop - middle - 0.5 + part) * width)
+
+
+def _cycle(terms: Terms, pace: np.ndarray) -> np.ndarray:
+    """Units beyond one review's target that spread a fixed cost: the economic order quantity less one review's demand,
+    at most what sells within the shelf life. `pace` units a period."""
+    holding = np.maximum(terms.holding, 1e-9)
+    quantity = np.minimum(np.sqrt(2.0 * terms.fixed * pace / holding), 26.0 * np.maximum(terms.review, 4) * pace)
+    return np.clip(np.minimum(quantity, terms.shelf_life * pace) - terms.review * pace, 0.0, None)
+
+
+def _outcome(need: _Need, order: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Expected units left and short at the end of the window after an order (pairs,)."""
+    value = (np.arange(need.pmf.shape[1]) - (need.pmf.shape[1] - 1) // 2)[None, :] * need.width[:, None] - order[:, None]
+    short = (need.pmf * np.maximum(value, 0.0)).sum(axis=1)
+    return short - (need.pmf * value).sum(axis=1) + need.excess, short
+
+
+def _rounded(units: np.ndarray, wanted: np.ndarray, need: _Need, terms: Terms, patience: np.ndarray) -> np.ndarray:
+    """Whole packs and the minimum: the better of the packs below and above; a lump is bought once a window without it would
+    lose more than the lump's cost of a window (renewal: fixed cost and half the lump held, spread over its life)."""
+    packs = np.floor(units / terms.pack + 1e-9) * terms.pack
+    above = np.ceil(units / terms.pack - 1e-9) * terms.pack
+    least = np.ceil(terms.minimum / terms.pack - 1e-9) * terms.pack
+    weight = terms.holding * terms.review * patience
+    (left_low, short_low), (left_high, short_high) = _outcome(need, packs), _outcome(need, above)
+    better = terms.shortage * (short_low - short_high) > weight * (left_high - left_low)
+    order = np.where(better | (packs <= 0), above, packs)
+    order = np.where(units > 1e-9, np.maximum(order, least), 0.0)
+    lumpy = (order > wanted + 1e-9) & (order > 0) | (terms.fixed > 0)
+    return np.where(lumpy & ~_worth(order, need, terms, patience), 0.0, order)
+
+
+def _worth(order: np.ndarray, need: _Need, terms: Terms, patience: np.ndarray) -> np.ndarray:
+    left, short = _outcome(need, order)
+    idle_left, idle_short = _outcome(need, np.zeros_like(order))
+    pace = need.window / terms.review
+    held = np.minimum(patience * (left - idle_left), np.maximum(patience, order / 2))
+    window = terms.review * (terms.holding * held + terms.fixed * pace / np.maximum(order, 1e-9))
+    return terms.shortage * (idle_short - short) > window

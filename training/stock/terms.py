@@ -1,0 +1,142 @@
+"""What an order costs and when it arrives: the economics of each pair, with stated defaults, and the stock that is
+there or on its way. Times are in periods (days or weeks), money is per unit and period."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, fields
+
+import numpy as np
+import pandas as pd
+
+from infra.errors import BadInput
+from training.stock.panel import PAIR, Panel
+
+#: what is taken where the items say nothing (docs: the order verb)
+DEFAULTS = {
+    "price": 1.0,  # money; else the last price of the history
+    "cost_share": 0.7,  # unit cost as a share of the price
+    "holding_year": 0.25,  # money a year to hold a unit, as a share of its cost
+    "lead_time_days": 7.0,
+    "pack_size": 1.0,
+}
+#: lead times that one pair may have in the arithmetic; finer distributions are merged to as many
+LEADS = 5
+NUMBERS = {
+    "price", "unit_cost", "holding_cost", "shortage_cost", "fixed_order_cost", "lead_time_days", "lead_time_days_sd",
+    "review_period_days", "pack_size", "minimum_order", "shelf_life_days",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Terms:
+    """Arrays over pairs: `holding` money a unit and period, `shortage` money a unit lost, `fixed` money an order line,
+    `unit_cost` money a wasted unit, `review` periods between orders, `pack`, `minimum` units, `shelf_life` periods
+    (infinite: keeps); `leads` and `lead_share` (pairs, options): periods that pass before the order arrives, with
+    probabilities."""
+
+    holding: np.ndarray
+    shortage: np.ndarray
+    fixed: np.ndarray
+    unit_cost: np.ndarray
+    review: np.ndarray
+    pack: np.ndarray
+    minimum: np.ndarray
+    shelf_life: np.ndarray
+    leads: np.ndarray
+    lead_share: np.ndarray
+
+    def take(self, rows: np.ndarray) -> Terms:
+        """The terms of some pairs."""
+        return Terms(**{field.name: getattr(self, field.name)[rows] for field in fields(self)})
+
+
+def terms(items: pd.DataFrame | None, panel: Panel) -> Terms:
+    """The terms of the panel's pairs from rows keyed by `product_id`, `store_id` or both (a pair's own row wins over its
+    product's, that over its store's); what is blank or absent takes DEFAULTS."""
+    known = _by_pair(items, panel.pairs)
+    count = len(panel.pairs)
+
+    def value(name: str, default: np.ndarray | float) -> np.ndarray:
+        found = known[name].to_numpy(float) if name in known else np.full(count, np.nan)
+        return np.where(np.isfinite(found), found, default)
+
+    price = value("price", np.where(np.isfinite(panel.price), panel.price, DEFAULTS["price"]))
+    cost = value("unit_cost", DEFAULTS["cost_share"] * price)
+    day = value("holding_cost", DEFAULTS["holding_year"] / 365.0 * cost)
+    shelf = value("shelf_life_days", np.inf)
+    leads, share = _leads(known, value("lead_time_days", DEFAULTS["lead_time_days"]), value("lead_time_days_sd", 0.0), panel.days)
+    return Terms(
+        holding=day * panel.days,
+        shortage=value("shortage_cost", np.maximum(price - cost, 0.05 * price)),
+        fixed=value("fixed_order_cost", 0.0),
+        unit_cost=cost,
+        review=np.maximum(np.round(value("review_period_days", panel.days) / panel.days), 1).astype(int),
+        pack=np.maximum(value("pack_size", DEFAULTS["pack_size"]), 1e-9),
+        minimum=value("minimum_order", 0.0),
+        shelf_life=np.where(np.isfinite(shelf), np.maximum(np.floor(shelf / panel.days), 1), np.inf),
+        leads=leads,
+        lead_share=share,
+    )
+
+
+def _by_pair(items: pd.DataFrame | None, pairs: pd.DataFrame) -> pd.DataFrame:
+    out = pairs[PAIR].copy()
+    if items is None:
+        return out
+    names = [name for name in items.columns if name in NUMBERS or name == "lead_time_distribution"]
+    for key in (["store_id"], ["product_id"], PAIR):
+        if not set(key) <= set(items.columns):
+            continue
+        others = [name for name in PAIR if name in items.columns and name not in key]
+        rows = items[items[key].notna().all(axis=1) & items[others].isna().all(axis=1)]
+        found = out[PAIR].merge(rows[key + names], on=key, how="left") if len(rows) else out[PAIR]
+        for name in names:
+            if name in found:
+                out[name] = found[name].to_numpy() if name not in out else np.where(found[name].notna(), found[name], out[name])
+    return out
+
+
+def _leads(known: pd.DataFrame, mean: np.ndarray, sd: np.ndarray, days: int) -> tuple[np.ndarray, np.ndarray]:
+    """Lead times in periods and their probabilities (pairs, LEADS): from the distribution where there is one, else five
+    equally likely points of a gamma with the mean and standard deviation."""
+    from scipy.stats import gamma
+
+    middle = (np.arange(LEADS) + 0.5) / LEADS
+    shape = (mean / np.maximum(sd, 1e-9)) ** 2
+    random = sd > 1e-9
+    spread = gamma.ppf(middle[None, :], np.where(random, np.minimum(shape, 1e6), 1.0)[:, None])
+    points = np.where(random[:, None], spread / np.where(random, np.minimum(shape, 1e6), 1.0)[:, None] * mean[:, None], mean[:, None])
+    share = np.where(random[:, None], 1.0 / LEADS, (np.arange(LEADS) == 0).astype(float)[None, :])
+    if "lead_time_distribution" in known:
+        for text in known["lead_time_distribution"].dropna().unique():
+            rows = (known["lead_time_distribution"] == text).to_numpy()
+            points[rows], share[rows] = lead_points(text)
+    # a delivery that comes within a week (weekly data) serves from the next one on
+    return np.ceil(np.round(points, 6) / days - 1e-9).astype(int), share
+
+
+def lead_points(text: str) -> tuple[np.ndarray, np.ndarray]:
+    """Days and probabilities (LEADS,) of a distribution written as JSON, days to probability; more days than LEADS are
+    merged by quantiles. Raises BadInput when it is not one."""
+    try:
+        pairs = sorted((float(day), float(share)) for day, share in json.loads(text).items())
+        days, share = np.array([day for day, _ in pairs]), np.array([part for _, part in pairs])
+        fine = len(days) > 0 and bool(np.all(np.isfinite(days)) and np.all(days >= 0) and np.all(share >= 0))
+        fine = fine and abs(float(share.sum()) - 1.0) < 0.01
+    except (ValueError, AttributeError, TypeError) as problem:
+        raise BadInput(_expected(text)) from problem
+    if not fine:
+        raise BadInput(_expected(text))
+    if len(days) <= LEADS:
+        pad = LEADS - len(days)
+        return np.append(days, np.repeat(days[-1], pad)), np.append(share / share.sum(), np.zeros(pad))
+    middle = (np.arange(LEADS) + 0.5) / LEADS
+    return days[np.searchsorted(np.cumsum(share) / share.sum(), middle)], np.full(LEADS, 1.0 / LEADS)
+
+
+def _expected(text: str) -> str:
+    return (
+        f"items: column 'lead_time_distribution' is {text!r}; expected JSON of days to probability that sum to 1, "
+        'such as {"2": 0.5, "3": 0.5}'
+    )
