@@ -19,12 +19,14 @@ _ARROW = {"string": pa.string(), "double": pa.float64(), "int": pa.int32(), "big
 
 
 def declare_stores(spark: SparkSession, lake: Lake, stores: pd.DataFrame, *, keep: bool = False) -> int:
-    """Add `stores` (columns of STORES) to the lake; the same store again is replaced, or left alone with `keep`."""
+    """Add `stores` (columns of STORES) to the lake; the same store again is replaced, or left alone with `keep`.
+    Returns how many are new."""
     return _declare(spark, lake, stores, STORES, keep)
 
 
 def declare_products(spark: SparkSession, lake: Lake, products: pd.DataFrame, *, keep: bool = False) -> int:
-    """Add `products` (columns of PRODUCTS) to the lake; the same product again is replaced, or left alone with `keep`."""
+    """Add `products` (columns of PRODUCTS) to the lake; the same product again is replaced, or left alone with `keep`.
+    Returns how many are new."""
     return _declare(spark, lake, products, PRODUCTS, keep)
 
 
@@ -40,7 +42,9 @@ def remember_purchases(spark: SparkSession, lake: Lake, lines: pa.Table) -> int:
     new = frame.join(there.select(*key), key, "left_anti").select(*PURCHASE_HISTORY.names).toPandas()
     if len(new):
         days = sorted(set(new["ds"]))
-        lake.replace_days(there.filter(_is_one_of(days)).unionByName(spark.createDataFrame(new, PURCHASE_HISTORY.spark_schema())), PURCHASE_HISTORY, days)
+        lake.replace_days(
+            there.filter(_is_one_of(days)).unionByName(spark.createDataFrame(new, PURCHASE_HISTORY.spark_schema())), PURCHASE_HISTORY, days
+        )
     return len(new)
 
 
@@ -53,13 +57,15 @@ def _is_one_of(days: list[date]) -> Column:
 
 def _declare(spark: SparkSession, lake: Lake, frame: pd.DataFrame, table: Table, keep: bool) -> int:
     require_columns(frame, table.names, f"table {table.name}")
-    parts = [frame[table.names]]
-    if lake.exists(table):
-        there = lake.read_pandas(table)
-        parts = [there, *parts] if keep else [*parts, there]
-        if keep and frame[table.key[0]].isin(there[table.key[0]]).all():
-            return 0
-    merged = pd.concat([p for p in parts if len(p)], ignore_index=True).drop_duplicates(list(table.key)).sort_values(list(table.key))
-    arrow = pa.table({c.name: pa.array(merged[c.name], _ARROW[c.type], from_pandas=True) for c in table.columns})
-    lake.overwrite(spark.createDataFrame(arrow), table)
-    return len(frame)
+    there = lake.read_pandas(table) if lake.exists(table) else frame.iloc[:0]
+    parts = [there, frame] if keep else [frame, there]
+    merged = _as_arrow(pd.concat([p[table.names] for p in parts if len(p)]).drop_duplicates(list(table.key)), table)
+    if len(there) and merged.equals(_as_arrow(there, table)):
+        return 0
+    lake.overwrite(spark.createDataFrame(merged), table)
+    return merged.num_rows - len(there)
+
+
+def _as_arrow(frame: pd.DataFrame, table: Table) -> pa.Table:
+    ordered = frame.sort_values(list(table.key))
+    return pa.table({c.name: pa.array(ordered[c.name], _ARROW[c.type], from_pandas=True) for c in table.columns})

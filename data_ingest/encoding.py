@@ -17,13 +17,8 @@ _NEEDS_ESCAPE = r'["\\\x00-\x1f]'
 def encode(topic: Topic, table: pa.Table) -> list[bytes]:
     """A JSON line for each row of `table`, absent fields left out; raises BadInput naming topic, event and field for the
     first row that breaks the contract. Columns that the topic does not know are refused."""
-    unknown = next((name for name in table.column_names if name not in {f.name for f in topic.fields}), None)
-    if unknown:
-        raise BadInput(f"{topic.name} events: column {unknown!r} is not a field of the contract")
-    table = table.combine_chunks()
-    columns = {f.name: _typed(topic, f, table) for f in topic.fields if f.name in table.column_names}
-    _check(topic, columns, table.num_rows)
-    fragments = []
+    columns = check(topic, table)
+    fragments: list[pa.Array] = []
     for field in topic.fields:
         if field.name in columns:
             comma = "," if fragments else ""
@@ -31,6 +26,17 @@ def encode(topic: Topic, table: pa.Table) -> list[bytes]:
             fragments.append(pc.fill_null(texts, ""))
     lines = pc.binary_join_element_wise("{", *fragments, "}", "")
     return pc.cast(lines, pa.binary()).to_pylist()
+
+
+def check(topic: Topic, table: pa.Table) -> dict[str, pa.Array]:
+    """The columns of `table` in the contract's types; raises BadInput as `encode` does, without building any text."""
+    unknown = next((name for name in table.column_names if name not in {f.name for f in topic.fields}), None)
+    if unknown:
+        raise BadInput(f"{topic.name} events: column {unknown!r} is not a field of the contract")
+    table = table.combine_chunks()
+    columns = {f.name: _typed(topic, f, table) for f in topic.fields if f.name in table.column_names}
+    _check(topic, columns, table.num_rows)
+    return columns
 
 
 def _typed(topic: Topic, field: Field, table: pa.Table) -> pa.Array:

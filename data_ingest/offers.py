@@ -45,9 +45,15 @@ def weekly_offers(lines: pd.DataFrame, pairs: pd.DataFrame, placements: pd.DataF
     code = np.searchsorted(products, pairs["product"])
     regular = np.round(chain[code] * _price_level(ours, pairs, chain)[:, None], 2)
     price = np.round(regular * (1 - cut[code]), 2)
-    discounted = _stretches(price < regular, price, "discount")
-    others = [_stretches(_flags(placements, kind, regular.shape), None, kind) for kind in KINDS[1:]]
-    promotions = pd.concat([discounted, *others], ignore_index=True)
+    flags = {kind: _flags(placements, kind, regular.shape) for kind in KINDS[1:]}
+    return stretches_of(price, regular, {"discount": price < regular, **flags})
+
+
+def stretches_of(price: np.ndarray, regular: np.ndarray, flags: dict[str, np.ndarray]) -> Offers:
+    """Offers from prices and a mask for each of KINDS, all pairs x weeks: consecutive weeks are one promotion, as long as
+    a discount's price stays."""
+    parts = [_stretches(flags[kind], price if kind == "discount" else None, kind) for kind in KINDS]
+    promotions = pd.concat(parts, ignore_index=True)
     return Offers(price, regular, promotions, {kind: _running(promotions, kind, regular.shape) for kind in KINDS})
 
 
@@ -123,6 +129,14 @@ def promotion_ids(offers: Offers, pairs: pd.DataFrame) -> np.ndarray:
     return joined(pa.array(rows["kind"], pa.string()), store, product, rows["start"].to_numpy()).to_numpy(zero_copy_only=False)
 
 
+def line_promotion_ids(offers: Offers, pairs: pd.DataFrame, pair: np.ndarray, week: np.ndarray, discounted: np.ndarray) -> np.ndarray:
+    """The promotion_id that each sale line fell under, None for none."""
+    row = line_promotions(offers, pair, week, discounted)
+    out = np.full(len(row), None, dtype=object)
+    out[row >= 0] = promotion_ids(offers, pairs)[row[row >= 0]]
+    return out
+
+
 def line_promotions(offers: Offers, pair: np.ndarray, week: np.ndarray, discounted: np.ndarray) -> np.ndarray:
     """The row of `offers.promotions` that each sale line fell under, -1 for none: the discount where money came off, else
     the mailer, else the display."""
@@ -133,7 +147,14 @@ def line_promotions(offers: Offers, pair: np.ndarray, week: np.ndarray, discount
 
 
 def offers_feed(
-    offers: Offers, pairs: pd.DataFrame, prefix: str, source: str, first: date, starts: np.ndarray, ends: np.ndarray, utc_offset_hours: float
+    offers: Offers,
+    pairs: pd.DataFrame,
+    prefix: str,
+    source: str,
+    first: date,
+    starts: np.ndarray,
+    ends: np.ndarray,
+    utc_offset_hours: float,
 ) -> pa.Table:
     """The pos events of the offers: prices when they change (all of them in week 0), promotions as they start and end.
     `starts` and `ends` are the days of each week counted from `first`."""
@@ -151,7 +172,8 @@ def offers_feed(
     pair, week = np.nonzero(changed)
     promoted = rows["pair"].to_numpy()
     return pa.concat_tables([
-        told("price_changed", pair, week, starts[week], RELABEL_AT, price=offers.price[pair, week], regular_price=offers.regular[pair, week]),
+        told("price_changed", pair, week, starts[week], RELABEL_AT,
+             price=offers.price[pair, week], regular_price=offers.regular[pair, week]),
         told("promotion_started", promoted, ids, starts[rows["start"]], START_AT, promotion_id=ids,
              promotion_kind=rows["kind"].to_numpy(), price=rows["price"].to_numpy()),
         told("promotion_ended", promoted, ids, ends[rows["end"]], END_AT, promotion_id=ids),

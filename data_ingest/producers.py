@@ -71,7 +71,10 @@ def producer(topic: str, source: str) -> Producer:
 def event_table(event_type: str, source: str, **fields: Any) -> pa.Table:
     """A table of events of one type: `fields` are equally long arrays, `event_id`, `occurred_at` (datetime64, UTC) and
     `store_id` among them; NaN and None become absent fields."""
-    arrays = {name: value if isinstance(value, (pa.Array, pa.ChunkedArray)) else pa.array(value, from_pandas=True) for name, value in fields.items()}
+    arrays = {
+        name: value if isinstance(value, (pa.Array, pa.ChunkedArray)) else pa.array(value, from_pandas=True)
+        for name, value in fields.items()
+    }
     rows = len(next(iter(arrays.values())))
     constants = {"event_type": event_type, "source": source, "schema_version": SCHEMA_VERSION}
     return pa.table({**arrays, **{name: pa.repeat(value, rows) for name, value in constants.items()}})

@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from data_ingest import complete_journey as cj
 from data_ingest.catalogue import declare_products, declare_stores, remember_purchases
-from data_ingest.offers import Offers, line_promotions, offers_feed, promotion_ids, weekly_offers
+from data_ingest.offers import Offers, line_promotion_ids, offers_feed, promotion_ids, weekly_offers
 from data_ingest.producers import SIMULATED, Progress, event_table, joined, names_of, weekly_windows, write_windows
 from data_ingest.shelf import CLOSE_HOUR, COUNT_AT, OPEN_HOUR, ShelfRun, run_shelf
 from data_ingest.shelf_events import local_times, shelf_feed
@@ -73,11 +73,12 @@ def replay(
     first, last = _window(start, end)
     say = progress or (lambda done, total, label: None)
     year = live_through(settings.seed, pairs, say)
+    # the catalogue first: an ingest that runs meanwhile must know the products
+    _declare(spark, Lake(settings.lake_url), year, say)
     feed = _between(year_feed(year, settings.seed), year, settings.seed, first, last)
     windows = weekly_windows(_file_prefix(settings.seed, year.pairs), first, last)
     written = write_windows(event_log(settings.events_url), feed, windows, cj.UTC_OFFSET_HOURS, say)
-    write_truth(settings, "demand", [demand_truth(year.shelf, year.pairs, cj.FIRST)])
-    _declare(spark, Lake(settings.lake_url), year, say)
+    write_truth(settings, "demand", demand_truth(year.shelf, year.pairs, cj.FIRST))
     return ReplaySummary(
         first, last, year.pairs["store_id"].nunique(), year.pairs["product_id"].nunique(), len(year.pairs),
         {topic: table.num_rows for topic, table in feed.items()}, written,
@@ -111,9 +112,8 @@ def _shelf_pairs(chosen: pd.DataFrame, known: pd.DataFrame, lines: pd.DataFrame)
 
 
 def _told(lines: pd.DataFrame, pairs: pd.DataFrame, offers: Offers) -> pd.DataFrame:
-    row = line_promotions(offers, lines["pair"].to_numpy(), lines["week"].to_numpy(), lines["discount"].to_numpy() > 0)
-    ids = np.append(promotion_ids(offers, pairs), None)
-    return lines.assign(basket_id=lines["basket"], customer_id=lines["customer"], promotion_id=ids[row])
+    ids = line_promotion_ids(offers, pairs, lines["pair"].to_numpy(), lines["week"].to_numpy(), lines["discount"].to_numpy() > 0)
+    return lines.assign(basket_id=lines["basket"], customer_id=lines["customer"], promotion_id=ids)
 
 
 def year_feed(year: Year, seed: int) -> dict[str, pa.Table]:
@@ -150,7 +150,7 @@ def _between(feed: dict[str, pa.Table], year: Year, seed: int, first: date, last
     day = (first - cj.FIRST).days
     opening = {"stock": _opening_counts(year, f"cj{seed}", day), "pos": _standing_offers(year, day)}
     cut = {topic: _cut(table, first, last) for topic, table in feed.items()}
-    return {topic: pa.concat_tables([opening[topic], t], promote_options="default") if topic in opening else t for topic, t in cut.items()}
+    return {**cut, **{topic: pa.concat_tables([table, cut[topic]], promote_options="default") for topic, table in opening.items()}}
 
 
 def _cut(table: pa.Table, first: date, last: date) -> pa.Table:
@@ -163,7 +163,8 @@ def _opening_counts(year: Year, prefix: str, day: int) -> pa.Table:
     rows = np.arange(len(year.pairs))
     store, product = year.pairs["store_id"].to_numpy(object), year.pairs["product_id"].to_numpy(object)
     return event_table(
-        "count", SIMULATED, event_id=joined(prefix, "opening", store, product, np.full(len(rows), day)), store_id=store, product_id=product,
+        "count", SIMULATED, event_id=joined(prefix, "opening", store, product, np.full(len(rows), day)),
+        store_id=store, product_id=product,
         occurred_at=local_times(cj.FIRST, np.full(len(rows), day), COUNT_AT + 1500, cj.UTC_OFFSET_HOURS), units=year.shelf.on_hand_open[:, day],
     )  # fmt: skip
 
@@ -178,11 +179,12 @@ def _standing_offers(year: Year, day: int) -> pa.Table:
     store, product = year.pairs["store_id"].to_numpy(object), year.pairs["product_id"].to_numpy(object)
     codes = runs["pair"].to_numpy()
     prices = event_table(
-        "price_changed", cj.SOURCE, event_id=joined("cj-standing-price", store, product, np.full(len(store), day)), store_id=store,
-        product_id=product, occurred_at=np.full(len(store), when), price=year.offers.price[:, week], regular_price=year.offers.regular[:, week],
+        "price_changed", cj.SOURCE, event_id=joined("cj-standing-price", store, product, np.full(len(store), day)),
+        store_id=store, product_id=product, occurred_at=np.full(len(store), when),
+        price=year.offers.price[:, week], regular_price=year.offers.regular[:, week],
     )  # fmt: skip
     promotions = event_table(
-        "promotion_started", cj.SOURCE, event_id=joined("cj-standing-promotion", names_of(codes, store), names_of(codes, product), ids, np.full(len(runs), day)),
+        "promotion_started", cj.SOURCE, event_id=joined("cj-standing-promotion", ids, np.full(len(runs), day)),
         store_id=names_of(codes, store), product_id=names_of(codes, product), occurred_at=np.full(len(runs), when), promotion_id=ids,
         promotion_kind=runs["kind"].to_numpy(), price=runs["price"].to_numpy(),
     )  # fmt: skip

@@ -77,7 +77,11 @@ def run_shelf(pairs: pd.DataFrame, lines: pd.DataFrame, days: int, seed: int) ->
     meets the same fate whatever others are run with it; raises BadInput for a line outside the run."""
     require_columns(pairs, PAIR_COLUMNS, "pairs of the shelf")
     require_columns(lines, ("pair", "day", "second", "units"), "demand lines of the shelf")
-    outside = (lines["pair"].to_numpy() >= len(pairs)) | (lines["day"].to_numpy() >= days) | (lines[["pair", "day", "units"]].to_numpy() < 0).any(axis=1)
+    outside = (
+        (lines["pair"].to_numpy() >= len(pairs))
+        | (lines["day"].to_numpy() >= days)
+        | (lines[["pair", "day", "units"]].to_numpy() < 0).any(axis=1)
+    )
     if outside.any():
         raise BadInput(f"demand lines of the shelf: row {int(outside.argmax()) + 1} is not within {len(pairs)} pairs and {days} days")
     return _Keeper(pairs, days, seed).run(lines)

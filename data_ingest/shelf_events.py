@@ -70,7 +70,7 @@ class _Teller:
             **{name: pa.repeat(text, len(moves)) for name, text in more.items()},
         )  # fmt: skip
 
-    def deliveries(self, event_type: str, orders: pd.DataFrame, day: pd.Series, second: int, units: pd.Series, **more: Any) -> pa.Table:
+    def deliveries(self, event_type: str, orders: pd.DataFrame, day: Any, second: int, units: pd.Series, **more: Any) -> pa.Table:
         """Events of order lines; an order line is identified by its pair and the day it was placed."""
         store, product = self._names(orders["pair"])
         order_id = joined(self.prefix, "order", store, product, orders["ordered_day"].to_numpy())
@@ -85,7 +85,7 @@ class _Teller:
         codes = pair.to_numpy()
         return names_of(codes, self.pairs["store_id"]), names_of(codes, self.pairs["product_id"])
 
-    def _when(self, pair: pd.Series, day: pd.Series, second: Any) -> np.ndarray:
+    def _when(self, pair: pd.Series, day: Any, second: Any) -> np.ndarray:
         # a shop does not book a thousand moves in the same second: up to ten minutes of spread, the same for a pair every day
         spread = np.floor(600 * uniform(0, "minute", self.key[pair.to_numpy()])).astype(int)
         return local_times(self.first, day, np.asarray(second) + spread, self.offset)

@@ -26,6 +26,15 @@ QUARANTINE = Table(
     ("topic", "position", "raw"), "ds", "what broke a rule: nothing malformed vanishes",
 )  # fmt: skip
 
+INGESTED = Table(
+    "ingested", "bronze",
+    columns(("query_id", "string", "identity of the stream's checkpoint"), ("batch", "bigint"), ("topic", "string"),
+            ("event_type", "string", "where it could be read"), ("rule", "string", "null: accepted into bronze"),
+            ("ds", "date", "business day of the events; day of ingest where it could not be read"),
+            ("events", "bigint"), ("landed_at", "timestamp", "UTC")),
+    ("query_id", "batch", "topic", "event_type", "rule", "ds"), "ds", "what each micro-batch took in, counted",
+)  # fmt: skip
+
 STORES = Table(
     "stores", "silver",
     columns(("store_id", "string"), ("utc_offset_hours", "double", "local time = UTC + this"),

@@ -84,13 +84,22 @@ def opening_feed(opens: np.ndarray, closes: np.ndarray, stores: np.ndarray, pref
 
 
 def visit_feed(
-    baskets: np.ndarray, opens: np.ndarray, closes: np.ndarray, stores: np.ndarray, prefix: str, first: date, utc_offset_hours: float, seed: int
+    baskets: np.ndarray,
+    opens: np.ndarray,
+    closes: np.ndarray,
+    stores: np.ndarray,
+    prefix: str,
+    first: date,
+    utc_offset_hours: float,
+    seed: int,
 ) -> pa.Table:
     """A visit_count event for each store-day that was open. `baskets` is stores x days x 24 (distinct baskets by local
     hour): each of them visited, and browsers come on top in Poisson numbers around the store's usual day and hours."""
-    n, days, _ = baskets.shape
+    days = baskets.shape[1]
     by_hour = baskets.sum((0, 1)) + 1e-9
-    usual = baskets.sum(2).mean(1, keepdims=True) * (0.7 + 0.6 * uniform(seed, "traffic", keys_of(stores)[:, None], np.arange(days)[None, :]))
+    usual = baskets.sum(2).mean(1, keepdims=True) * (
+        0.7 + 0.6 * uniform(seed, "traffic", keys_of(stores)[:, None], np.arange(days)[None, :])
+    )
     visits = np.empty(baskets.shape, dtype=np.int32)
     for row, key in enumerate(keys_of(stores)):
         chance = np.random.Generator(np.random.Philox(key=[seed, int(key)]))

@@ -4,7 +4,8 @@ tests and benchmarks may read it."""
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
 
@@ -35,13 +36,18 @@ def demand_truth(run: ShelfRun, pairs: pd.DataFrame, first: date) -> pa.Table:
     return pa.table([*names, pa.array(ds), *(pa.array(m.ravel()) for m in (run.demand, run.units, run.in_stock))], schema=DEMAND)
 
 
-def write_truth(settings: Settings, name: str, tables: Iterable[pa.Table], schema: pa.Schema = DEMAND) -> Path:
-    """Write the tables as one parquet file that appears whole, replacing what was there; returns its path."""
+@contextmanager
+def open_truth(settings: Settings, name: str, schema: pa.Schema) -> Iterator[pq.ParquetWriter]:
+    """A writer of one parquet file that appears whole when the block ends well, replacing what was there."""
     target = truth_path(settings, name)
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
     with pq.ParquetWriter(partial, schema) as out:
-        for table in tables:
-            out.write_table(table)
+        yield out
     partial.replace(target)
-    return target
+
+
+def write_truth(settings: Settings, name: str, table: pa.Table) -> None:
+    """Write one truth file whole."""
+    with open_truth(settings, name, table.schema) as out:
+        out.write_table(table)

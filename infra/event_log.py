@@ -38,8 +38,8 @@ class LandingFolder:
     """Topics as folders of JSON-lines files; a file appears whole, by a rename, and never changes afterwards."""
 
     root: Path
-    #: files a micro-batch takes; bounds memory and makes progress visible
-    files_per_batch: int = 24
+    #: bytes of files a micro-batch takes, at least one file; bounds memory and makes progress visible
+    bytes_per_batch: int = 64 * 2**20
 
     def write(self, topic: str, lines: Iterable[bytes], name: str = "") -> int:
         """One new file of the topic."""
@@ -62,13 +62,16 @@ class LandingFolder:
         return (self.root / topic / f"{name}.jsonl").is_file()
 
     def stream(self, spark: SparkSession, topics: Iterable[str]) -> DataFrame:
-        """Raw lines of all `topics`: Spark's text source keeps the bytes as they are, valid UTF-8 or not."""
+        """Raw lines of all `topics`: Spark's text source keeps the bytes as they are, valid UTF-8 or not. A carriage
+        return is part of a line, and a file with an old modification time is read too (by default Spark passes over those
+        more than a week older than the newest)."""
         from pyspark.sql import functions as F
 
         wanted = list(topics)
         for topic in wanted:
             (self.root / topic).mkdir(parents=True, exist_ok=True)
-        reader = spark.readStream.format("text").option("maxFilesPerTrigger", self.files_per_batch)
+        reader = spark.readStream.format("text").option("maxBytesPerTrigger", str(self.bytes_per_batch))
+        reader = reader.option("lineSep", "\n").option("maxFileAge", "36500d")
         raw = reader.load(f"{self.root}/{{{','.join(wanted)}}}/*.jsonl")
         path = F.col("_metadata.file_path")
         return raw.select(

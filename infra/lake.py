@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING
@@ -12,6 +12,7 @@ from infra.tables import Table
 
 if TYPE_CHECKING:
     import pandas as pd
+    import pyarrow as pa
     from pyspark.sql import DataFrame, SparkSession
 
 #: the partition column that the lake adds to tables with a `day`
@@ -51,6 +52,31 @@ class Lake:
         """Columns of a table as pandas, without a JVM; for what is bounded by products, stores or one day's decisions.
         `filters` are (column, operator, value) triples that are pushed down to the files."""
         return self._delta(table).to_pandas(columns=list(columns or table.names), filters=filters)
+
+    def files(self, table: Table, version: int | None = None) -> set[str]:
+        """Files of the table at `version`, as Spark takes them; none where that version is not there (needs no JVM)."""
+        from deltalake.exceptions import DeltaError
+
+        if not self.exists(table):
+            return set()
+        delta = self._delta(table)
+        if version is not None:
+            try:
+                delta.load_as_version(version)
+            except (DeltaError, ValueError):  # older than what is kept, or of a table that was made anew
+                return set()
+        return {_as_spark(uri) for uri in delta.file_uris()}
+
+    def identity(self, table: Table) -> str:
+        """An id that a table made anew does not share (needs no JVM)."""
+        return str(self._delta(table).metadata().id)
+
+    def arrow(self, table: Table, month: str | None = None) -> Iterator[pa.RecordBatch]:
+        """The table's rows, of one `month` (YYYY-MM) or all, in bounded batches (needs no JVM)."""
+        import pyarrow.dataset as ds
+
+        chosen = None if month is None else ds.field(MONTH) == month
+        yield from self._delta(table).to_pyarrow_dataset().to_batches(columns=table.names, filter=chosen)
 
     def overwrite(self, frame: DataFrame, table: Table) -> None:
         """Replace the whole table in one commit."""
@@ -95,6 +121,15 @@ class Lake:
     def _local(self, table: Table) -> str:
         # delta-rs names S3 `s3://` where Hadoop says `s3a://`
         return self.path(table).replace("s3a://", "s3://", 1)
+
+
+def _as_spark(uri: str) -> str:
+    return uri.replace("s3://", "s3a://", 1) if "://" in uri else f"file://{uri}"
+
+
+def months_of(files: Iterable[str]) -> set[str]:
+    """The months (YYYY-MM) that lake files belong to, read from their paths."""
+    return {part.removeprefix(f"{MONTH}=") for file in files for part in file.split("/") if part.startswith(f"{MONTH}=")}
 
 
 def _missing(table: Table) -> str:

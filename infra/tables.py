@@ -5,13 +5,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from infra.errors import BadInput
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from pyspark.sql.types import StructType
 
 #: column types a table may use, with their Spark SQL names
@@ -53,6 +54,19 @@ class Table:
         from pyspark.sql.types import StructType
 
         return StructType.fromDDL(", ".join(f"`{c.name}` {c.type}" for c in self.columns))
+
+    def arrow_schema(self) -> pa.Schema:
+        """The Arrow schema of the table, columns in their declared order; times are UTC."""
+        import pyarrow as pa
+
+        return pa.schema([(column.name, _arrow_type(pa, column.type)) for column in self.columns])
+
+
+def _arrow_type(pa: Any, name: str) -> pa.DataType:
+    if name.startswith("array<"):
+        return pa.list_(_arrow_type(pa, name[6:-1]))
+    plain = {"double": pa.float64(), "bigint": pa.int64(), "int": pa.int32(), "date": pa.date32(), "boolean": pa.bool_()}
+    return {**plain, "string": pa.string(), "binary": pa.binary(), "timestamp": pa.timestamp("us", "UTC")}[name]
 
 
 def columns(*rows: tuple[str, str] | tuple[str, str, str]) -> tuple[Column, ...]:

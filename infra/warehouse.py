@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from infra.errors import BadInput, NotReady
+from infra.tables import Table
 
 if TYPE_CHECKING:
     import pandas as pd
+    import pyarrow as pa
     from clickhouse_connect.driver.client import Client
 
 SQL = Path(__file__).parent / "sql"
+#: the one partition of a table without months
+WHOLE = "tuple()"
 #: seconds to wait for another process to leave an embedded warehouse's folder
 PATIENCE_SECONDS = 60.0
 
@@ -40,12 +45,8 @@ class Warehouse:
 
     def bootstrap(self) -> list[str]:
         """Create what `infra/sql/ddl` declares and is missing; returns the statements' files in order."""
-        files = sorted((SQL / "ddl").glob("*.sql"))
         with self.client() as client:
-            for file in files:
-                for statement in statements(file.read_text()):
-                    client.command(statement)
-        return [file.name for file in files]
+            return declare(client)
 
     def query(self, sql: str, parameters: Mapping[str, Any] | None = None) -> pd.DataFrame:
         """Rows of a query as pandas; `{name:Type}` placeholders are filled from `parameters`."""
@@ -61,8 +62,30 @@ class Warehouse:
         if frame.empty:
             return 0
         with self.client() as client:
+            declare(client)
             client.insert_df(table, frame, settings={"insert_deduplication_token": token, "insert_deduplicate": 1})
         return len(frame)
+
+    def replace(self, table: Table, frame: pd.DataFrame, days: Iterable[date] = ()) -> int:
+        """Replace the rows of `days` by those of `frame`, which has no others (the whole table when it has no day).
+        Returns the rows handed over; the same again changes nothing.
+
+        What a month will hold is gathered in a staging table and swapped in by REPLACE PARTITION: a reader sees a month
+        as it was or as it is to be, and a kill leaves whole months and a staging table that the next run drops."""
+        import pyarrow as pa
+
+        listed = sorted({day.date() if isinstance(day, datetime) else day for day in days})
+        if table.day and not listed:
+            return 0
+        rows = pa.Table.from_pandas(frame[table.names], schema=table.arrow_schema(), preserve_index=False)
+        with self.client() as client, Swap(client, table) as swap:
+            kept = "', '".join(map(str, listed))
+            months = sorted({f"{day:%Y%m}" for day in listed}) or [WHOLE]
+            for month in months if table.day else ():
+                swap.keep(f"toYYYYMM({table.day}) = {month} AND {table.day} NOT IN ('{kept}')")
+            swap.fill([rows])
+            swap.into(months)
+        return len(rows)
 
     def _open(self) -> Client:
         import clickhouse_connect
@@ -80,6 +103,59 @@ class Warehouse:
                     raise NotReady(f"the warehouse at {redacted(self.url)} cannot be opened: {error}") from error
                 time.sleep(pause)
                 pause = min(pause * 2, 2.0)
+
+
+@dataclass
+class Swap:
+    """Rows gathered in a staging table, then swapped into a table by whole partitions (months, or all of it)."""
+
+    client: Client
+    table: Table
+    rows: int = 0
+
+    def __enter__(self) -> Swap:
+        declare(self.client)
+        self.client.command(f"CREATE OR REPLACE TABLE {self.staging} AS {self.table.name}")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.client.command(f"DROP TABLE IF EXISTS {self.staging}")
+
+    @property
+    def staging(self) -> str:
+        """Name of the staging table."""
+        return f"staging_{self.table.name}"
+
+    def keep(self, where: str) -> None:
+        """Take over the table's own rows that meet a condition."""
+        self.client.command(f"INSERT INTO {self.staging} SELECT * FROM {self.table.name} WHERE {where}")
+
+    def fill(self, blocks: Iterable[pa.Table]) -> int:
+        """Add rows with the table's columns; returns how many."""
+        count = 0
+        for block in blocks:
+            if block.num_rows:
+                self.client.insert_arrow(self.staging, block)
+            count += block.num_rows
+        self.rows += count
+        return count
+
+    def into(self, partitions: Iterable[str]) -> None:
+        """Swap each partition (YYYYMM, or WHOLE); one without gathered rows is dropped."""
+        found = self.client.query(f"SELECT DISTINCT partition FROM system.parts WHERE active AND table = '{self.staging}' AND database = currentDatabase()")
+        filled = {row[0] for row in found.result_rows}
+        for partition in partitions:
+            how = f"REPLACE PARTITION {partition} FROM {self.staging}" if partition in filled else f"DROP PARTITION {partition}"
+            self.client.command(f"ALTER TABLE {self.table.name} {how}")
+
+
+def declare(client: Client) -> list[str]:
+    """Create what `infra/sql/ddl` declares and is missing; returns the statements' files in order."""
+    files = sorted((SQL / "ddl").glob("*.sql"))
+    for file in files:
+        for statement in statements(file.read_text()):
+            client.command(statement)
+    return [file.name for file in files]
 
 
 def redacted(url: str) -> str:

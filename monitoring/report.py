@@ -80,9 +80,9 @@ def family_drift(lake: Lake, card: Card, span: Span, seed: int) -> tuple[Windows
     if compared is None or table is None or not lake.exists(table):
         return compared, [], pd.DataFrame(), pd.DataFrame()
     columns = [name for name in card.drift_columns if name in table.names]
-    pair = [sample(lake, table, columns, window, seed) for window in (compared.reference, compared.current)]
-    even = min(len(frame) for frame in pair)
-    reference, current = prepared(*[frame.head(even) for frame in pair], columns)
+    before, now = (sample(lake, table, columns, window, seed) for window in (compared.reference, compared.current))
+    even = min(len(before), len(now))
+    reference, current = prepared(before.head(even), now.head(even), columns)
     verdicts = compare(reference, current, seed=seed, practical=1.0 if compared.same_season else _OTHER_SEASON)
     return compared, verdicts, reference, current
 
@@ -141,7 +141,8 @@ def _past_readings(lake: Lake, card: Card, ds: date, numbers: dict[str, float]) 
 
 
 def _acted(lake: Lake, family: str, ds: date) -> list[tuple[date, str]]:
-    return [(row.ds, row.action) for row in _past(lake, POLICY, family, ds).itertuples()]
+    past = _past(lake, POLICY, family, ds)
+    return list(zip(past["ds"], past["action"], strict=True))
 
 
 def _past(lake: Lake, table: Table, family: str, ds: date) -> pd.DataFrame:

@@ -72,7 +72,7 @@ def _forecasts(lake: Lake, span: Span) -> tuple[pd.DataFrame, str]:
     for origin in _origins(lake, FORECASTS, span, wait_days=1):
         frame = lake.read_pandas(FORECASTS, filters=[("origin", "=", origin)])
         actuals = _between(lake, DEMAND_DAILY, origin, max(frame["ds"]), [*_PAIR, "ds", "units", "open", "in_stock"])
-        parts += [(origin, version, forecast_accuracy(part, actuals)) for version, part in frame.groupby("model_version")]
+        parts += [(origin, str(version), forecast_accuracy(part, actuals)) for version, part in frame.groupby("model_version")]
     return _labelled(parts), "no day that was forecast has passed yet."
 
 
@@ -84,7 +84,7 @@ def _orders(lake: Lake, span: Span) -> tuple[pd.DataFrame, str]:
         days = _between(lake, DEMAND_DAILY, origin, until, [*_PAIR, "ds", "units", "in_stock", "price"])
         stock = _between(lake, STOCK_DAILY, origin, until, [*_PAIR, "ds", "on_hand_close"])
         days = days.merge(stock, on=[*_PAIR, "ds"], how="left")
-        parts += [(origin, version, order_accuracy(part, days, products)) for version, part in frame.groupby("model_version")]
+        parts += [(origin, str(version), order_accuracy(part, days, products)) for version, part in frame.groupby("model_version")]
     return _labelled(parts), f"orders are judged {ORDER_DAYS} days after they were proposed, and none is that old."
 
 
@@ -94,7 +94,7 @@ def _slow_movers(lake: Lake, span: Span) -> tuple[pd.DataFrame, str]:
         frame = lake.read_pandas(SLOW_MOVERS, filters=[("origin", "=", origin)])
         sales = _between(lake, SALES_DAILY, origin, origin + timedelta(days=SLOW_MOVER_DAYS), [*_PAIR, "units"])
         sold = sales.loc[sales["units"] > 0, _PAIR].drop_duplicates()
-        parts += [(origin, version, slow_mover_accuracy(part, sold)) for version, part in frame.groupby("model_version")]
+        parts += [(origin, str(version), slow_mover_accuracy(part, sold)) for version, part in frame.groupby("model_version")]
     return _labelled(parts), f"the {SLOW_MOVER_DAYS} days that the first list looked ahead have not passed yet."
 
 
@@ -104,7 +104,7 @@ def _recommendations(lake: Lake, span: Span) -> tuple[pd.DataFrame, str]:
         frame = lake.read_pandas(RECOMMENDATIONS, filters=[("origin", "=", origin)])
         until = origin + timedelta(days=RECOMMENDATION_DAYS)
         bought = _between(lake, PURCHASE_HISTORY, origin, until, ["customer_id", "product_id"]).drop_duplicates()
-        parts += [(origin, version, recommendation_accuracy(part, bought)) for version, part in frame.groupby("model_version")]
+        parts += [(origin, str(version), recommendation_accuracy(part, bought)) for version, part in frame.groupby("model_version")]
     return _labelled(parts), f"recommendations are judged {RECOMMENDATION_DAYS} days after they were made, and none is that old."
 
 
@@ -129,5 +129,5 @@ def _of_day(lake: Lake, table: Table, columns: Sequence[str], day: date, rows: i
 
 def _labelled(parts: Iterable[tuple[date, str, pd.DataFrame]]) -> pd.DataFrame:
     empty = pd.DataFrame(columns=["origin", "model_version", "segment", "metric", "value", "n"])
-    frames = [frame.assign(origin=origin, model_version=str(version)) for origin, version, frame in parts if len(frame)]
+    frames = [frame.assign(origin=origin, model_version=version) for origin, version, frame in parts if len(frame)]
     return pd.concat(frames, ignore_index=True)[list(empty.columns)] if frames else empty

@@ -25,9 +25,10 @@ _TOGETHER = 8
 
 #: in the place of BentoML's own page, which loads scripts from elsewhere
 _INDEX = (
-    "<!doctype html><html lang='en'><meta charset='utf-8'><title>Shelfcast</title><body style='font-family:sans-serif;max-width:50em;margin:2em'>"
-    "<h1>Shelfcast</h1><p>Lists in, lists out, by the promoted models.</p><ul>{rows}</ul><p><a href='/v1/models'>models</a> · "
-    "<a href='/openapi.json'>OpenAPI</a> · <a href='/metrics'>metrics</a></p></body></html>"
+    "<!doctype html><html lang='en'><meta charset='utf-8'><title>Shelfcast</title>"
+    "<body style='font-family:sans-serif;max-width:50em;margin:2em'><h1>Shelfcast</h1><p>Lists in, lists out, by the promoted models.</p>"
+    "<ul>{rows}</ul><p><a href='/v1/models'>models</a> · <a href='/openapi.json'>OpenAPI</a> · <a href='/metrics'>metrics</a></p>"
+    "</body></html>"
 )
 
 

@@ -71,7 +71,7 @@ def _predict(card: Card, model: Portable, frame: pd.DataFrame) -> tuple[dict[int
         return response_rows(card, frame, model.predict(frame.reset_index(drop=True))), {}
     except Exception as error:  # a model may fail in any way on one row; the others must be answered
         if len(frame) == 1:
-            log.exception("%s could not answer an item", card.name)
+            log.warning("%s could not answer an item: %s: %s", card.name, type(error).__name__, error)
             return {}, {int(frame.index[0]): f"the model could not answer this item: {type(error).__name__}."}
     middle = len(frame) // 2
     left, failed_left = _predict(card, model, frame.iloc[:middle])

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from training.family import Card
 
 TARGET = "serving.service:SERVICE"
+#: no usage reports to anyone, no progress bars in the log
+_QUIET = {"BENTOML_DO_NOT_TRACK": "True", "MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false"}
 #: seconds a request may take before BentoML answers 504
 _TIMEOUT_SECONDS = 60
 
@@ -32,14 +34,6 @@ def build(settings: Settings, cards: Mapping[str, Card], desk: Callable[[], Desk
 
     desks: list[Desk] = []
 
-    @bentoml.service(
-        name="shelfcast",
-        workers=1,
-        traffic={"timeout": _TIMEOUT_SECONDS},
-        metrics={"enabled": True},
-        logging={"access": {"enabled": False}},
-    )
-    @bentoml.asgi_app(http_app(cards, lambda: desks[0]), path="/", name="shelfcast")
     class Shelfcast:
         def __init__(self) -> None:
             desks[:] = [desk()]
@@ -52,8 +46,16 @@ def build(settings: Settings, cards: Mapping[str, Card], desk: Callable[[], Desk
         def close(self) -> None:
             desks[0].stop()
 
-    Shelfcast.add_asgi_middleware(BearerTokens, tokens=tokens_of(settings.serve_tokens))
-    return Shelfcast
+    options: Any = {
+        "workers": 1,
+        "traffic": {"timeout": _TIMEOUT_SECONDS},
+        "metrics": {"enabled": True},
+        "logging": {"access": {"enabled": False}},
+    }
+    service: bentoml.Service = bentoml.service(name="shelfcast", **options)(Shelfcast)
+    service.mount_asgi_app(http_app(cards, lambda: desks[0]), path="/", name="shelfcast")
+    service.add_asgi_middleware(BearerTokens, tokens=tokens_of(settings.serve_tokens))
+    return service
 
 
 def serve(settings: Settings) -> int:
@@ -82,7 +84,7 @@ def child_environment(settings: Settings, inherited: dict[str, str]) -> dict[str
     """The environment of BentoML's process: `settings` as variables, BentoML's own files below the home, no usage
     reports to anyone."""
     told = {f"{PREFIX}{name.upper()}": str(value) for name, value in settings.model_dump().items()}
-    return {**inherited, **told, "BENTOML_HOME": str(settings.home / "bentoml"), "BENTOML_DO_NOT_TRACK": "True"}
+    return {**inherited, **told, "BENTOML_HOME": str(settings.home / "bentoml"), **_QUIET}
 
 
 @cache

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from infra.errors import NotReady
 from infra.lake import Lake
+from infra.publish import publish
 from infra.registry import CHAMPION, Registry
 from infra.settings import Settings
-from infra.warehouse import Warehouse
 from training.family import family_names, load_family
 from training.portable import load_portable
 
@@ -56,9 +56,8 @@ def _score_one(spark: SparkSession, settings: Settings, name: str) -> Scored:
     model = load_portable(registry.folder(name, version))
     table = family.decisions
     scored = family.score(spark, settings, model, version).select(*table.names).persist()
-    frame = scored.toPandas()
-    days = sorted(set(frame[table.day]))
-    lake.replace_days(scored, table, days)
-    Warehouse(settings.warehouse_url).replace(table, frame, days)
+    rows = dict(scored.groupBy(table.day).count().collect())
+    lake.replace_days(scored, table, rows)
+    publish(settings, table)
     scored.unpersist()
-    return Scored(name, f"{table.layer}/{table.name}", version, days, len(frame))
+    return Scored(name, f"{table.layer}/{table.name}", version, sorted(rows), sum(rows.values()))

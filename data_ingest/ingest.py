@@ -1,0 +1,117 @@
+"""The streaming ingest: one query over all topics of the event log, through the quality rules, into lake and warehouse."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from data_ingest.contracts import TOPICS
+from data_ingest.landing import Landing
+from data_ingest.tables import INGESTED, QUARANTINE
+from infra.errors import NotReady
+from infra.event_log import event_log
+from infra.lake import Lake
+from infra.publish import publish
+from infra.settings import Settings
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql.streaming import StreamingQuery
+
+#: done, total, what is being done
+Progress = Callable[[int, int, str], None]
+
+
+@dataclass
+class IngestSummary:
+    """What one run of the ingest took in: `accepted` by topic, `quarantined` by rule."""
+
+    batches: int = 0
+    events: int = 0
+    accepted: dict[str, int] = field(default_factory=dict)
+    quarantined: dict[str, int] = field(default_factory=dict)
+
+    def add(self, counts: dict[str, dict[str, int]]) -> None:
+        """Count a micro-batch in; `counts` are events by topic and rule, "" for accepted ones."""
+        self.batches += 1
+        for topic, rules in counts.items():
+            for rule, events in rules.items():
+                where, name = (self.quarantined, rule) if rule else (self.accepted, topic)
+                where[name] = where.get(name, 0) + events
+                self.events += events
+
+
+def ingest(
+    spark: SparkSession, settings: Settings, *, now: datetime | None = None, available_now: bool = True, progress: Progress | None = None
+) -> IngestSummary:
+    """Land what the event log holds beyond the checkpoint, then stop; with `available_now=False`, go on until the query
+    is stopped. Events later than `now` (UTC; the present unless given) and a day are quarantined.
+
+    A micro-batch is written to the lake under the checkpoint's identity and its own number, copied to the warehouse by
+    the lake's version, and committed to the checkpoint last: wherever a run is killed, the next one repeats that batch
+    and changes nothing that was there. Raises NotReady while another ingest works on the same checkpoint."""
+    summary = IngestSummary()
+    with alone(settings):
+        query = _start(spark, settings, now, available_now, summary, progress)
+        try:
+            query.awaitTermination()
+        finally:
+            query.stop()
+    if progress:
+        progress(summary.events, summary.events, f"ingested {summary.events:,} events")
+    return summary
+
+
+def _start(
+    spark: SparkSession, settings: Settings, now: datetime | None, available_now: bool, summary: IngestSummary, progress: Progress | None
+) -> StreamingQuery:
+    checkpoint = settings.checkpoints / "ingest"
+
+    def land(batch: DataFrame, number: int) -> None:
+        landing = Landing(batch.sparkSession, Lake(settings.lake_url), _query_id(checkpoint), settings.checkpoints / "ingest-basis")
+        moment = now or datetime.now(UTC)
+        summary.add(landing.land(batch, number, _naive_utc(moment)))
+        for table in (QUARANTINE, INGESTED):
+            if landing.lake.exists(table):
+                publish(settings, table)
+        if progress:
+            progress(summary.events, 0, f"ingested {summary.events:,} events, {sum(summary.quarantined.values()):,} to quarantine")
+
+    lines = event_log(settings.events_url).stream(spark, TOPICS)
+    writer = lines.writeStream.foreachBatch(land).option("checkpointLocation", checkpoint.as_uri()).queryName("ingest")
+    return (writer.trigger(availableNow=True) if available_now else writer.trigger(processingTime="5 seconds")).start()
+
+
+def _query_id(checkpoint: Path) -> str:
+    """The identity that Spark gave the checkpoint; a checkpoint made anew has another."""
+    return json.loads((checkpoint / "metadata").read_text())["id"]
+
+
+def _naive_utc(moment: datetime) -> datetime:
+    return moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
+
+
+@contextmanager
+def alone(settings: Settings) -> Iterator[None]:
+    """Hold the ingest's lock; raises NotReady naming the process that holds it. The operating system lets go of the
+    lock when its holder dies, so a file that a dead process left behind holds nobody up."""
+    settings.checkpoints.mkdir(parents=True, exist_ok=True)
+    path = settings.checkpoints / "ingest.lock"
+    with path.open("a+") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            lock.seek(0)
+            holder = lock.read().strip() or "unknown"
+            raise NotReady(f"another ingest (process {holder}) works on {settings.checkpoints}: wait for it to end, or stop it.") from error
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
+        yield

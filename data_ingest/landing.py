@@ -1,0 +1,195 @@
+"""One micro-batch of the event log, judged and landed: good events in bronze, broken ones in quarantine, both counted.
+
+What a batch is judged against (the moment, the versions of bronze and of the dimensions) is written down before the
+batch writes anything. A batch that is replayed after a kill is judged against the same, so it reaches the same verdicts
+and does not meet its own events as duplicates; the lake then ignores what it already has of that batch."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from functools import reduce
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from data_ingest.contracts import TOPICS, Topic
+from data_ingest.rules import judge, log_rules_of, read, verdict
+from data_ingest.tables import BRONZE, INGESTED, PRODUCTS, QUARANTINE, STORES
+from infra.lake import Lake
+from infra.tables import Table
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+#: a repeated event id is looked for among events at most so many days from those of the batch
+DUPLICATE_DAYS = 62
+#: a return's purchase is looked for so many days back
+RETURN_DAYS = 400
+
+
+@dataclass(frozen=True)
+class Basis:
+    """What a batch is judged against: `now` (UTC, naive) and the Delta version of each table, None where it was not there."""
+
+    now: datetime
+    versions: dict[str, int | None]
+
+    def read(self, spark: SparkSession, lake: Lake, table: Table) -> DataFrame | None:
+        """The table as the batch is to see it."""
+        version = self.versions[table.name]
+        return None if version is None else lake.read(spark, table, version)
+
+
+@dataclass(frozen=True)
+class Landing:
+    """Where the batches of one query land: `query_id` is the identity of its checkpoint, `notes` the folder of bases."""
+
+    spark: SparkSession
+    lake: Lake
+    query_id: str
+    notes: Path
+
+    def land(self, batch: DataFrame, number: int, now: datetime) -> dict[str, dict[str, int]]:
+        """Land a micro-batch `topic, value, position`; returns events by topic and rule ("" for accepted). The same
+        `number` again changes nothing."""
+        basis = self._basis(number, now)
+        with _kept(batch.select("topic", "value", "position")) as lines:
+            there = {row.topic for row in lines.select("topic").distinct().collect()}
+            counts = [self._land_topic(lines, topic, number, basis) for name, topic in TOPICS.items() if name in there]
+        if counts:
+            rows = [row for _, topic_rows in counts for row in topic_rows]
+            self.lake.append(self.spark.createDataFrame(rows, INGESTED.spark_schema()), INGESTED, self.query_id, number)
+        return {name: _by_rule(rows) for name, rows in counts}
+
+    def _land_topic(self, lines: DataFrame, topic: Topic, number: int, basis: Basis) -> tuple[str, list[tuple]]:
+        from pyspark.sql import functions as F
+
+        mine = lines.where(F.col("topic") == topic.name)
+        stores, products = (basis.read(self.spark, self.lake, table) for table in (STORES, PRODUCTS))
+        with _kept(judge(read(mine, topic, basis.now), topic, stores, products)) as alone, self._against_log(alone, topic, basis) as judged:
+            rows = self._counted(judged, topic, number, basis)
+            good = judged.where("verdict IS NULL")
+            if any(row[4] is None for row in rows):
+                self.lake.append(good, BRONZE[topic.name], self.query_id, number)
+            if any(row[4] is not None for row in rows):
+                broken = self._quarantined(judged.where("verdict IS NOT NULL"), topic, basis)
+                # a topic at a time appends to the one quarantine: each has its own count of batches
+                self.lake.append(broken, QUARANTINE, f"{self.query_id}-{topic.name}", number)
+        return topic.name, rows
+
+    @contextmanager
+    def _against_log(self, alone: DataFrame, topic: Topic, basis: Basis) -> Iterator[DataFrame]:
+        """The judged lines with the verdicts of the rules that compare events with each other. Only suspects are
+        compared: ids that are there already or twice in the batch, and returns."""
+        good = alone.where("verdict IS NULL")
+        known = basis.read(self.spark, self.lake, BRONZE[topic.name])
+        with _kept(_suspects(good, known)) as suspects:
+            returns = topic.event("return") is not None and not good.where("event_type = 'return'").isEmpty()
+            if suspects.isEmpty() and not returns:
+                yield alone
+                return
+            suspected = good.join(suspects, "event_id", "left")
+            marked = _marked(suspected, _purchased(good, known) if returns else None)
+            final = marked.withColumn("verdict", _expr(verdict(log_rules_of(topic)))).select(*alone.columns)
+            with _kept(alone.where("verdict IS NOT NULL").unionByName(final)) as judged:
+                yield judged
+
+    def _counted(self, judged: DataFrame, topic: Topic, number: int, basis: Basis) -> list[tuple]:
+        grouped = judged.groupBy("event_type", "verdict.rule", "ds").count().collect()
+        return [(self.query_id, number, topic.name, row.event_type, row.rule, row.ds if row.ds and row.rule is None else basis.now.date(),
+                 row["count"], basis.now) for row in grouped]  # fmt: skip
+
+    def _quarantined(self, broken: DataFrame, topic: Topic, basis: Basis) -> DataFrame:
+        from pyspark.sql import functions as F
+
+        return broken.select(
+            F.lit(topic.name).alias("topic"), "verdict.rule", "verdict.reason", F.col("value").alias("raw"), "position", "event_id",
+            F.lit(basis.now.date()).alias("ds"), F.lit(basis.now).alias("quarantined_at"),
+        )  # fmt: skip
+
+    def _basis(self, number: int, now: datetime) -> Basis:
+        """The batch's basis: the one that was written down before, or a new one, written down."""
+        note = self.notes / f"{self.query_id}-{number}.json"
+        if not note.is_file():
+            tables = [*BRONZE.values(), STORES, PRODUCTS]
+            versions = {table.name: self.lake.version(table) if self.lake.exists(table) else None for table in tables}
+            self.notes.mkdir(parents=True, exist_ok=True)
+            partial = note.with_suffix(f".{os.getpid()}.partial")
+            partial.write_text(json.dumps({"now": now.isoformat(), "versions": versions}))
+            partial.replace(note)
+        said = json.loads(note.read_text())
+        for old in self.notes.glob(f"{self.query_id}-*.json"):
+            if int(old.stem.rsplit("-", 1)[1]) < number - 1:
+                old.unlink()
+        return Basis(datetime.fromisoformat(said["now"]), said["versions"])
+
+
+def _suspects(good: DataFrame, known: DataFrame | None) -> DataFrame:
+    """Event ids that need a closer look: `event_id`, `seen` (in bronze already). Each once."""
+    from pyspark.sql import functions as F
+
+    ids = good.groupBy("event_id").agg(F.count("*").alias("copies"), F.min("ds").alias("first"), F.max("ds").alias("last"))
+    twice = ids.where("copies > 1").select("event_id", F.lit(False).alias("seen"))
+    if known is None:
+        return twice
+    span = good.agg(F.min("ds"), F.max("ds")).first()
+    if span is None or span[0] is None:
+        return twice
+    near = f"ds BETWEEN DATE '{span[0]}' - INTERVAL {DUPLICATE_DAYS} DAYS AND DATE '{span[1]}' + INTERVAL {DUPLICATE_DAYS} DAYS"
+    there = known.where(near).select("event_id").join(ids, "event_id", "left_semi").select("event_id", F.lit(True).alias("seen"))
+    return twice.unionByName(there).groupBy("event_id").agg(F.max("seen").alias("seen"))
+
+
+def _marked(suspected: DataFrame, purchased: DataFrame | None) -> DataFrame:
+    """Adds `copy` (1 for the first of its id), `seen` and `purchased` to good lines joined with the suspects."""
+    from pyspark.sql import Window
+    from pyspark.sql import functions as F
+
+    order = Window.partitionBy("event_id").orderBy("position", "value")
+    clear = suspected.where("seen IS NULL").withColumns({"copy": F.lit(1), "seen": F.lit(False)})
+    twice = suspected.where("seen IS NOT NULL").withColumn("copy", F.row_number().over(order))
+    every = clear.unionByName(twice.select(*clear.columns))
+    if purchased is None:
+        return every.withColumn("purchased", F.lit(True))
+    found = every.where("event_type = 'return'").join(purchased, ["basket_id", "product_id"], "left")
+    others = every.where("event_type != 'return'").withColumn("purchased", F.lit(True))
+    return others.unionByName(found.withColumn("purchased", F.coalesce("purchased", F.lit(False))).select(*others.columns))
+
+
+def _purchased(good: DataFrame, known: DataFrame | None) -> DataFrame:
+    """The (basket_id, product_id) of the batch's returns that were purchased, in the batch or before; each once."""
+    from pyspark.sql import functions as F
+
+    returns = good.where("event_type = 'return'").select("basket_id", "product_id", "ds")
+    since = returns.agg(F.min("ds")).first()[0]
+    sources = [good] if known is None else [good, known.where(f"ds >= DATE '{since}' - INTERVAL {RETURN_DAYS} DAYS")]
+    bought = [frame.where("event_type = 'purchase'").select("basket_id", "product_id") for frame in sources]
+    wanted = returns.select("basket_id", "product_id").distinct()
+    return wanted.join(reduce(lambda a, b: a.unionByName(b), bought), ["basket_id", "product_id"], "left_semi").withColumn("purchased", F.lit(True))
+
+
+def _by_rule(rows: list[tuple]) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for row in rows:
+        counts[row[4] or ""] = counts.get(row[4] or "", 0) + row[6]
+    return counts
+
+
+def _expr(sql: str):
+    from pyspark.sql import functions as F
+
+    return F.expr(sql)
+
+
+@contextmanager
+def _kept(frame: DataFrame) -> Iterator[DataFrame]:
+    """The frame, computed once and kept while it is used."""
+    frame.persist()
+    try:
+        yield frame
+    finally:
+        frame.unpersist()

@@ -1,0 +1,121 @@
+-- Silver: the daily facts, copied from the lake a month at a time. Sorted by pair and day: most questions are about a
+-- pair's or a store's days. Deduplication windows make an insert with a token repeatable.
+
+CREATE TABLE IF NOT EXISTS sales_daily (
+    store_id       LowCardinality(String),
+    product_id     String,
+    ds             Date,
+    units          Float64 COMMENT 'units sold, before returns',
+    returned_units Float64,
+    revenue        Float64 COMMENT 'money after discount, before returns and refunds',
+    discount       Float64 COMMENT 'money',
+    refunds        Float64 COMMENT 'money paid back',
+    lines          Int64 COMMENT 'purchase lines',
+    baskets        Int64 COMMENT 'distinct baskets'
+)
+ENGINE = MergeTree
+PARTITION BY toYYYYMM(ds)
+ORDER BY (store_id, product_id, ds)
+SETTINGS non_replicated_deduplication_window = 1000
+COMMENT 'a row for every pair and day with a sale, return or refund';
+
+CREATE TABLE IF NOT EXISTS stock_daily (
+    store_id       LowCardinality(String),
+    product_id     String,
+    ds             Date,
+    on_hand_open   Float64 COMMENT 'units at opening',
+    on_hand_close  Float64 COMMENT 'units at closing',
+    received_units Float64,
+    waste_units    Float64,
+    adjusted_units Float64 COMMENT 'signed',
+    in_stock       Nullable(Float64) COMMENT 'share of open hours with stock, 0..1: below 1 the day\'s sales are censored demand'
+)
+ENGINE = MergeTree
+PARTITION BY toYYYYMM(ds)
+ORDER BY (store_id, product_id, ds)
+SETTINGS non_replicated_deduplication_window = 1000
+COMMENT 'a row for every pair and open day from its first stock event on';
+
+CREATE TABLE IF NOT EXISTS price_daily (
+    store_id      LowCardinality(String),
+    product_id    String,
+    ds            Date,
+    price         Float64 COMMENT 'shelf price of the day',
+    regular_price Nullable(Float64) COMMENT 'price without promotion'
+)
+ENGINE = MergeTree
+PARTITION BY toYYYYMM(ds)
+ORDER BY (store_id, product_id, ds)
+SETTINGS non_replicated_deduplication_window = 1000
+COMMENT 'a row for every pair and day from its first price on';
+
+CREATE TABLE IF NOT EXISTS promotions (
+    store_id       LowCardinality(String),
+    product_id     String,
+    promotion_id   String,
+    promotion_kind LowCardinality(Nullable(String)) COMMENT 'discount, display or mailer',
+    starts_on      Date,
+    ends_on        Nullable(Date) COMMENT 'last day; null while it runs',
+    price          Nullable(Float64) COMMENT 'promotional price'
+)
+ENGINE = MergeTree
+ORDER BY (store_id, product_id, promotion_id)
+SETTINGS non_replicated_deduplication_window = 1000
+COMMENT 'each promotion of a pair, once';
+
+CREATE TABLE IF NOT EXISTS visits_daily (
+    store_id LowCardinality(String),
+    ds       Date,
+    visits   Nullable(Int64) COMMENT 'people',
+    baskets  Int64 COMMENT 'distinct baskets sold'
+)
+ENGINE = MergeTree
+PARTITION BY toYYYYMM(ds)
+ORDER BY (store_id, ds)
+SETTINGS non_replicated_deduplication_window = 1000
+COMMENT 'foot traffic and the baskets it led to';
+
+CREATE TABLE IF NOT EXISTS store_days (
+    store_id LowCardinality(String),
+    ds       Date,
+    status   LowCardinality(String) COMMENT 'open, closed, or feed_missing: no event of the store at all'
+)
+ENGINE = MergeTree
+PARTITION BY toYYYYMM(ds)
+ORDER BY (store_id, ds)
+SETTINGS non_replicated_deduplication_window = 1000
+COMMENT 'what a day without a sale means';
+
+CREATE TABLE IF NOT EXISTS lead_times (
+    order_id       String,
+    supplier_id    LowCardinality(Nullable(String)),
+    store_id       LowCardinality(String),
+    product_id     String,
+    ordered_on     Nullable(Date),
+    promised_on    Nullable(Date),
+    dispatched_on  Nullable(Date),
+    received_on    Nullable(Date) COMMENT 'null while in transit',
+    lead_time_days Nullable(Float64) COMMENT 'received_on - ordered_on',
+    ordered_units  Nullable(Float64),
+    received_units Nullable(Float64),
+    unit_cost      Nullable(Float64) COMMENT 'money'
+)
+ENGINE = MergeTree
+ORDER BY (order_id, store_id, product_id)
+SETTINGS non_replicated_deduplication_window = 1000
+COMMENT 'a row for every purchase order line';
+
+CREATE TABLE IF NOT EXISTS baskets (
+    basket_id   String,
+    store_id    LowCardinality(String),
+    customer_id Nullable(String),
+    product_id  String,
+    ds          Date,
+    units       Float64,
+    revenue     Float64 COMMENT 'money'
+)
+ENGINE = MergeTree
+PARTITION BY toYYYYMM(ds)
+ORDER BY (basket_id, product_id)
+SETTINGS non_replicated_deduplication_window = 1000
+COMMENT 'what was bought together';

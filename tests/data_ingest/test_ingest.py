@@ -1,0 +1,173 @@
+"""Nothing that enters the log is lost or doubled: it lands in bronze or in quarantine, once, whatever happens on the way."""
+
+from __future__ import annotations
+
+import fcntl
+import random
+from collections import Counter
+from datetime import datetime
+
+import pytest
+
+from data_ingest.contracts import TOPICS
+from data_ingest.ingest import ingest
+from data_ingest.rules import LONGEST_LINE
+from data_ingest.tables import BRONZE, INGESTED, PRODUCTS, QUARANTINE, STORES
+from infra.errors import NotReady
+from infra.lake import Lake
+from infra.settings import Settings
+from infra.warehouse import Warehouse
+from tests.data_ingest import events
+
+NOW = datetime(2024, 6, 1)
+DAY = "2024-05-01T10:00"
+
+
+def landed(spark, settings: Settings) -> tuple[Counter, Counter]:
+    """Event ids in bronze, and (rule, raw) in quarantine, counted."""
+    lake = Lake(settings.lake_url)
+    ids: Counter = Counter()
+    for table in BRONZE.values():
+        if lake.exists(table):
+            ids.update(row.event_id for row in lake.read(spark, table).select("event_id").collect())
+    broken = lake.read(spark, QUARANTINE).collect() if lake.exists(QUARANTINE) else []
+    return ids, Counter((row.rule, bytes(row.raw)) for row in broken)
+
+
+def warehouse_counts(settings: Settings) -> tuple[int, int]:
+    """Events accepted and quarantined as the warehouse has them, after checking that its two tables agree."""
+    counted = Warehouse(settings.warehouse_url).query("SELECT sumIf(events, rule IS NULL) AS good, sumIf(events, rule IS NOT NULL) AS bad FROM ingested")
+    rows = Warehouse(settings.warehouse_url).query("SELECT count() AS n FROM quarantine").n[0]
+    assert rows == counted.bad[0]
+    return int(counted.good[0]), int(counted.bad[0])
+
+
+def test_good_events_land_once_with_their_local_day(spark, settings) -> None:
+    lake = Lake(settings.lake_url)
+    lake.overwrite(spark.createDataFrame([("s1", -5.0, 7, 22)], STORES.spark_schema()), STORES)
+    lake.overwrite(spark.createDataFrame([("p1", *[None] * 10)], PRODUCTS.spark_schema()), PRODUCTS)
+    bodies = [events.purchase("2024-05-02T04:59", event_id="late-evening"), events.price(DAY, 2.5), events.visits("2024-05-01", [1] * 24),
+              events.purchase(DAY, product="p9"), events.purchase(DAY, store="s9")]  # fmt: skip
+    events.send(settings, bodies)
+    said = ingest(spark, settings, now=NOW)
+    assert (said.events, said.accepted, said.quarantined) == (5, {"sales": 1, "pos": 1, "visits": 1}, {"unknown_product": 1, "unknown_store": 1})
+    row = lake.read(spark, BRONZE["sales"]).first()
+    assert (row.event_id, str(row.ds), row.units, row.unit_price) == ("late-evening", "2024-05-01", 1.0, 2.0)
+    again = ingest(spark, settings, now=NOW)
+    assert (again.events, again.batches) == (0, 0)
+    assert warehouse_counts(settings) == (3, 2)
+
+
+def test_duplicates_within_and_across_runs_are_set_aside_once(spark, settings) -> None:
+    first, other = events.purchase(DAY, event_id="a"), events.purchase(DAY, event_id="b")
+    events.send(settings, [first, first, other, {**first, "units": 7}])
+    assert ingest(spark, settings, now=NOW).quarantined == {"duplicate_event": 2}
+    events.send(settings, [other, events.purchase(DAY, event_id="c"), events.stock("count", DAY, 3, event_id="a")])
+    assert ingest(spark, settings, now=NOW).quarantined == {"duplicate_event": 1}
+    ids, broken = landed(spark, settings)
+    assert ids == Counter({"a": 2, "b": 1, "c": 1})  # ids are unique in their own topic
+    assert broken[("duplicate_event", events.line(other))] == 1
+
+
+def test_a_return_needs_its_purchase_in_the_batch_or_before(spark, settings) -> None:
+    events.send(settings, [events.purchase(DAY, basket="b1"), events.returned(DAY, basket="b1"), events.returned(DAY, basket="b1", product="p2")])
+    assert ingest(spark, settings, now=NOW).quarantined == {"return_without_purchase": 1}
+    events.send(settings, [events.returned("2024-05-20T10:00", basket="b1"), events.returned(DAY, basket="b2")])
+    said = ingest(spark, settings, now=NOW)
+    assert (said.accepted, said.quarantined) == ({"sales": 1}, {"return_without_purchase": 1})
+
+
+def test_a_ten_megabyte_line_is_kept_whole_and_stops_nothing(spark, settings) -> None:
+    long = b'{"junk": "' + b"\xffx" * (5 * LONGEST_LINE) + b'"}'
+    good = events.purchase(DAY)
+    events.send_lines(settings, "sales", [long, events.line(good), b"", b"\x00\r\x01"])
+    assert ingest(spark, settings, now=NOW).quarantined == {"oversized_line": 1, "malformed_json": 2}
+    ids, broken = landed(spark, settings)
+    assert broken[("oversized_line", long)] == 1 and broken[("malformed_json", b"\x00\r\x01")] == 1
+    assert ids[good["event_id"]] == 1
+
+
+def garbage(seed: int, count: int) -> list[tuple[str, bytes]]:
+    """Lines of every topic: good events, copies, and events with bytes dropped, flipped, cut or added."""
+    rng, lines = random.Random(seed), []
+    for i in range(count):
+        body = rng.choice([
+            events.purchase(DAY, event_id=f"g{seed}-{i}", basket=f"b{i % 7}"), events.returned(DAY, event_id=f"g{seed}-{i}", basket=f"b{i % 9}"),
+            events.stock("receipt", DAY, 3, event_id=f"g{seed}-{i}"), events.price(DAY, 1, event_id=f"g{seed}-{i}"),
+            events.visits("2024-05-01", [1] * 24, event_id=f"g{seed}-{i}"),
+        ])  # fmt: skip
+        line = bytearray(events.line(body))
+        for _ in range(rng.choice([0, 0, 0, 1, 2])):
+            at = rng.randrange(len(line))
+            change = rng.choice(["drop", "flip", "cut", "add"])
+            line[at : len(line) if change == "cut" else at + (change != "add")] = b"" if change in ("drop", "cut") else bytes([rng.randrange(256)])
+            line = line or bytearray(b"x")
+        lines.append((events.topic_of(body), bytes(line).replace(b"\n", b"?")))
+        if rng.random() < 0.1:
+            lines.append(rng.choice(lines))
+    return lines
+
+
+@pytest.mark.parametrize("seed", [1])
+def test_what_goes_in_is_in_bronze_or_in_quarantine(spark, settings, seed) -> None:
+    lines = garbage(seed, 400)
+    total = 0
+    for part in (lines[:250], lines[250:]):
+        for topic in TOPICS:
+            events.send_lines(settings, topic, [line for name, line in part if name == topic])
+        total += ingest(spark, settings, now=NOW).events
+    ids, broken = landed(spark, settings)
+    assert total == len(lines) == sum(ids.values()) + sum(broken.values())
+    assert sum(ids.values()) > 100 and len({rule for rule, _ in broken}) >= 5
+    assert max(ids.values()) == 1  # the generator never uses an id in two topics
+    everything = Counter(line for _, line in lines)
+    assert all(everything[raw] >= count for (_, raw), count in broken.items())
+    assert warehouse_counts(settings) == (sum(ids.values()), sum(broken.values()))
+
+
+def _forget_last_commit(settings: Settings) -> None:
+    """Leave the checkpoint as a kill leaves it between a batch's writes and its commit."""
+    last = max((settings.checkpoints / "ingest" / "commits").glob("[0-9]*"), key=lambda path: int(path.name))
+    last.unlink()
+    (last.parent / f".{last.name}.crc").unlink(missing_ok=True)
+
+
+def test_a_batch_that_is_replayed_after_a_kill_changes_nothing(spark, settings) -> None:
+    events.send(settings, [events.purchase(DAY, event_id="old")])
+    ingest(spark, settings, now=NOW)
+    events.send(settings, [events.purchase(DAY, event_id="new"), events.purchase(DAY, event_id="old"), events.returned(DAY, basket="zz"),
+                           events.stock("count", DAY, 3)])  # fmt: skip
+    ingest(spark, settings, now=NOW)
+    before, counted = landed(spark, settings), warehouse_counts(settings)
+    _forget_last_commit(settings)
+    again = ingest(spark, settings, now=datetime(2030, 1, 1))
+    assert again.batches == 1 and again.quarantined == {"duplicate_event": 1, "return_without_purchase": 1}
+    assert landed(spark, settings) == before
+    assert warehouse_counts(settings) == counted
+
+
+def test_a_batch_that_was_killed_half_way_is_completed(spark, settings) -> None:
+    """Sales landed, nothing else had: as if the kill came between two topics."""
+    events.send(settings, [events.purchase(DAY, event_id="a"), events.purchase(DAY, event_id="a"), events.stock("count", DAY, 3)])
+    ingest(spark, settings, now=NOW)
+    before, counted = landed(spark, settings), warehouse_counts(settings)
+    _forget_last_commit(settings)
+    lake = Lake(settings.lake_url)
+    import shutil
+
+    for table in (QUARANTINE, BRONZE["stock"], INGESTED):
+        shutil.rmtree(lake.path(table).removeprefix("file://"))
+    ingest(spark, settings, now=NOW)
+    assert landed(spark, settings) == before
+    assert warehouse_counts(settings) == counted
+
+
+def test_a_second_ingest_is_refused_and_a_dead_ones_lock_is_not(spark, settings) -> None:
+    settings.checkpoints.mkdir(parents=True)
+    path = settings.checkpoints / "ingest.lock"
+    path.write_text("99999999")  # what a dead process leaves
+    assert ingest(spark, settings, now=NOW).events == 0
+    with path.open("a") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        with pytest.raises(NotReady, match="another ingest"):
+            ingest(spark, settings, now=NOW)
