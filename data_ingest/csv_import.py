@@ -173,10 +173,8 @@ def _openings(rows: _Rows) -> pa.Table:
     start = days["ds"].to_numpy("datetime64[us]") - np.timedelta64(round(rows.offset * 3600), "s")
     store, day = days["store_id"].to_numpy(object), _day_text(days["ds"])
     tables = [
-        event_table(
-            kind, rows.source, event_id=joined(rows.source, kind, store, day), store_id=store, occurred_at=start + np.timedelta64(hour, "h")
-        )
-        for kind, hour in (("store_opened", OPEN_HOUR), ("store_closed", CLOSE_HOUR))
+        event_table(kind, rows.source, event_id=joined(rows.source, kind, store, day), store_id=store, occurred_at=start + hours)
+        for kind, hours in (("store_opened", np.timedelta64(OPEN_HOUR, "h")), ("store_closed", np.timedelta64(CLOSE_HOUR, "h")))
     ]
     return pa.concat_tables(tables)
 

@@ -16,7 +16,8 @@ import pyarrow as pa
 from data_ingest.producers import event_table, joined, names_of
 from data_ingest.shelf_events import local_times
 
-#: a regular price has changed when the week's median is off by more than this share: below it is rounding and weighing
+#: a regular price has changed when the week's median is off by more than this share (or twice the product's own usual
+#: spread), a discount when its share of the price is: below it is rounding and weighing
 TOLERANCE = 0.03
 #: local seconds of the day at which price labels change, and at which promotions begin and end
 RELABEL_AT, START_AT, END_AT = 4 * 3600 + 1800, 4 * 3600 + 1860, 23 * 3600 + 3000
@@ -67,18 +68,22 @@ def _chain_prices(lines: pd.DataFrame, products: int, weeks: int) -> tuple[np.nd
     at = tuple(np.array(median.index.to_list()).T)
     depth = frame[frame["cut"]].groupby(["code", "week"])["share"].median().reindex(median.index).fillna(0)
     seen[at], cut[at] = median.to_numpy(), np.where(often >= 0.5, depth, 0)
-    return _steady(seen), np.round(np.nan_to_num(cut), 3)
+    middle = frame.groupby("code")["price"].median().reindex(range(products)).fillna(0).clip(lower=0.01)
+    # what is sold by weight costs something else on every line: its spread is not a change of price
+    spread = (frame["price"] / frame["code"].map(middle) - 1).abs().groupby(frame["code"]).median().reindex(range(products)).fillna(0)
+    tolerance = np.maximum(TOLERANCE, 2 * spread.to_numpy()) * middle.to_numpy()
+    return _steady(seen, tolerance), np.round(_steady(cut, np.full(products, TOLERANCE)), 2)
 
 
-def _steady(seen: np.ndarray) -> np.ndarray:
-    """Carry prices over weeks without a line, and let small differences be no change; before the first line, the first."""
+def _steady(seen: np.ndarray, tolerance: np.ndarray) -> np.ndarray:
+    """Carry values over weeks without a line, and let differences within `tolerance` be no change, unless to or from 0;
+    before the first line, the first."""
     out = seen.copy()
-    first = np.array([row[np.flatnonzero(~np.isnan(row))[0]] if not np.isnan(row).all() else 0.0 for row in seen])
-    current = first
+    current = np.array([row[np.flatnonzero(~np.isnan(row))[0]] if not np.isnan(row).all() else 0.0 for row in seen])
     for week in range(seen.shape[1]):
         found = seen[:, week]
-        moved = ~np.isnan(found) & (np.abs(found - current) > TOLERANCE * np.maximum(current, 0.01))
-        current = np.where(moved, found, current)
+        moved = (np.abs(found - current) > tolerance) | ((found > 0) != (current > 0))
+        current = np.where(moved & ~np.isnan(found), found, current)
         out[:, week] = current
     return out
 

@@ -69,12 +69,13 @@ def replay(
     pairs: int | None = None, progress: Progress | None = None,
 ) -> ReplaySummary:  # fmt: skip
     """Write the events of local days `start` to `end` (the whole year when None) of the busiest `pairs` (all when None),
-    one file a topic and week, with the truth and the dimension tables; raises BadInput for days outside 2017."""
+    one file a topic and week, with the truth and the dimension tables. The purchase history has all lines of the set, or
+    those of the replayed stores when `pairs` limits the replay; raises BadInput for days outside 2017."""
     first, last = _window(start, end)
     say = progress or (lambda done, total, label: None)
     year = live_through(settings.seed, pairs, say)
     # the catalogue first: an ingest that runs meanwhile must know the products
-    _declare(spark, Lake(settings.lake_url), year, say)
+    _declare(spark, Lake(settings.lake_url), year, pairs is None, say)
     feed = _between(year_feed(year, settings.seed), year, settings.seed, first, last)
     windows = weekly_windows(_file_prefix(settings.seed, year.pairs), first, last)
     written = write_windows(event_log(settings.events_url), feed, windows, cj.UTC_OFFSET_HOURS, say)
@@ -165,7 +166,8 @@ def _opening_counts(year: Year, prefix: str, day: int) -> pa.Table:
     return event_table(
         "count", SIMULATED, event_id=joined(prefix, "opening", store, product, np.full(len(rows), day)),
         store_id=store, product_id=product,
-        occurred_at=local_times(cj.FIRST, np.full(len(rows), day), COUNT_AT + 1500, cj.UTC_OFFSET_HOURS), units=year.shelf.on_hand_open[:, day],
+        occurred_at=local_times(cj.FIRST, np.full(len(rows), day), COUNT_AT + 1500, cj.UTC_OFFSET_HOURS),
+        units=year.shelf.on_hand_open[:, day],
     )  # fmt: skip
 
 
@@ -191,14 +193,15 @@ def _standing_offers(year: Year, day: int) -> pa.Table:
     return pa.concat_tables([prices, promotions], promote_options="default")
 
 
-def _declare(spark: SparkSession, lake: Lake, year: Year, say: Progress) -> None:
+def _declare(spark: SparkSession, lake: Lake, year: Year, whole: bool, say: Progress) -> None:
+    lines = year.all_lines if whole else year.all_lines[year.all_lines["store"].isin(year.pairs["store"].unique())]
     say(0, 2, "dimensions into the lake")
     stores = pd.DataFrame({"store_id": np.unique(year.pairs["store_id"]), "utc_offset_hours": cj.UTC_OFFSET_HOURS,
                            "open_hour": OPEN_HOUR, "close_hour": CLOSE_HOUR})  # fmt: skip
     declare_stores(spark, lake, stores)
-    declare_products(spark, lake, year.catalogue)
+    declare_products(spark, lake, year.catalogue[year.catalogue["product_id"].isin(lines["product"].unique().astype(str))])
     say(1, 2, "purchase history into the lake")
-    remember_purchases(spark, lake, history(year.all_lines))
+    remember_purchases(spark, lake, history(lines))
     say(2, 2, "purchase history into the lake")
 
 

@@ -27,8 +27,8 @@ CLASSES: dict[str, tuple[float, tuple[float, float], float | None]] = {
 }  # fmt: skip
 #: department -> price range, margin, shelf life (NaN keeps), review period, pack sizes
 DEPARTMENTS: dict[str, tuple[tuple[float, float], float, float, float, tuple[float, ...]]] = {
-    "grocery": ((0.8, 6.0), 0.28, np.nan, 7, (4, 6, 12)), "produce": ((0.5, 4.0), 0.40, 8, 2, (2, 4)),
-    "dairy": ((0.8, 5.0), 0.30, 14, 3, (4, 6)), "bakery": ((1.0, 5.0), 0.45, 4, 2, (2, 4)),
+    "grocery": ((0.8, 6.0), 0.28, np.nan, 7, (4, 6, 12)), "produce": ((0.5, 4.0), 0.40, 10, 2, (1, 2, 4)),
+    "dairy": ((0.8, 5.0), 0.30, 14, 3, (4, 6)), "bakery": ((1.0, 5.0), 0.45, 8, 2, (1, 2, 4)),
     "household": ((2.0, 15.0), 0.35, np.nan, 7, (2, 4, 6)),
 }  # fmt: skip
 UPLIFT = {"discount": 1.15, "mailer": 1.25, "display": 1.35}

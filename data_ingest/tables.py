@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from infra.tables import Column, Table, columns
-
 from data_ingest.contracts import TOPICS, Topic
+from infra.tables import Column, Table, columns
 
 _KEYS = (("store_id", "string"), ("product_id", "string"))
 

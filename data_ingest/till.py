@@ -96,14 +96,15 @@ def visit_feed(
     """A visit_count event for each store-day that was open. `baskets` is stores x days x 24 (distinct baskets by local
     hour): each of them visited, and browsers come on top in Poisson numbers around the store's usual day and hours."""
     days = baskets.shape[1]
-    by_hour = baskets.sum((0, 1)) + 1e-9
     usual = baskets.sum(2).mean(1, keepdims=True) * (
         0.7 + 0.6 * uniform(seed, "traffic", keys_of(stores)[:, None], np.arange(days)[None, :])
     )
+    # the store's own hours: a store's visits do not depend on which other stores are replayed
+    by_hour = baskets.sum(1) + 1e-9
     visits = np.empty(baskets.shape, dtype=np.int32)
     for row, key in enumerate(keys_of(stores)):
         chance = np.random.Generator(np.random.Philox(key=[seed, int(key)]))
-        visits[row] = baskets[row] + chance.poisson(BROWSERS * usual[row][:, None] * (by_hour / by_hour.sum()))
+        visits[row] = baskets[row] + chance.poisson(BROWSERS * usual[row][:, None] * (by_hour[row] / by_hour[row].sum()))
     store, day = np.nonzero(~np.isnan(opens))
     counted = visits[store, day]
     names = names_of(store, stores)

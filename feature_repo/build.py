@@ -9,11 +9,6 @@ from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
 from data_ingest.tables import LEAD_TIMES, PRODUCTS, STOCK_DAILY, STORE_DAYS
-from infra.errors import NotReady
-from infra.lake import Lake
-from infra.settings import Settings
-from infra.tables import Table
-
 from feature_repo import store
 from feature_repo.customer_features import customer_features_frame, purchases
 from feature_repo.demand_daily import demand_daily_frame, last_known_day, read_or_empty, silver
@@ -22,14 +17,18 @@ from feature_repo.materialize import materialize
 from feature_repo.pair_activity import pair_activity_frame
 from feature_repo.stock_features import stock_features_frame
 from feature_repo.tables import CUSTOMER_FEATURES, DEMAND_DAILY, DEMAND_FEATURES, PAIR_ACTIVITY, STOCK_FEATURES
+from infra.errors import NotReady
+from infra.lake import Lake
+from infra.settings import Settings
+from infra.tables import Table
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 #: the tables of which only the changed days are made again, in the order of their making
 DAILY = (DEMAND_DAILY, DEMAND_FEATURES, STOCK_FEATURES, PAIR_ACTIVITY)
-#: told after each step: its name, steps done, steps in all
-Progress = Callable[[str, int, int], None]
+#: told before each step and at the end: steps done, steps in all, and which comes now
+Progress = Callable[[int, int, str], None]
 
 
 @dataclass(frozen=True)
@@ -68,12 +67,13 @@ def build_features(
 
 def _run(steps: Mapping[str, Callable[[], object]], progress: Progress | None) -> dict[str, float]:
     seconds = {}
-    for done, (name, step) in enumerate(steps.items(), start=1):
+    say = progress or (lambda done, total, label: None)
+    for done, (name, step) in enumerate(steps.items()):
+        say(done, len(steps), f"features: {name}")
         started = time.monotonic()
         step()
         seconds[name] = round(time.monotonic() - started, 2)
-        if progress:
-            progress(name, done, len(steps))
+    say(len(steps), len(steps), "features: done")
     return seconds
 
 

@@ -6,11 +6,10 @@ from datetime import date
 from typing import TYPE_CHECKING
 
 from data_ingest.tables import BASKETS, PURCHASE_HISTORY
-from infra.lake import Lake
-
 from feature_repo.demand_daily import read_or_empty
 from feature_repo.snapshots import known_at
 from feature_repo.tables import CUSTOMER_FEATURES
+from infra.lake import Lake
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession

@@ -6,14 +6,13 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from feature_repo.keys import CUSTOMER, PAIR, PRODUCT, Key
+from feature_repo.snapshots import KNOWN_AT
+from feature_repo.tables import CUSTOMER_FEATURES, DEMAND_FEATURES, PAIR_ACTIVITY, STOCK_FEATURES
 from infra.errors import BadInput
 from infra.lake import MONTH, Lake
 from infra.settings import Settings
 from infra.tables import Table
-
-from feature_repo.keys import CUSTOMER, PAIR, PRODUCT, Key
-from feature_repo.snapshots import KNOWN_AT
-from feature_repo.tables import CUSTOMER_FEATURES, DEMAND_FEATURES, PAIR_ACTIVITY, STOCK_FEATURES
 
 if TYPE_CHECKING:
     from feast import Entity, FeatureService, FeatureView
@@ -98,7 +97,9 @@ def definitions(settings: Settings) -> list[Entity | FeatureView | FeatureServic
 
     entities = {key.name: Entity(name=key.name, join_keys=[key.join_key], value_type=ValueType.STRING) for key in KEYS}
     views = {view.name: _feature_view(view, entities[view.key.name], Lake(settings.lake_url)) for view in VIEWS}
-    services = [FeatureService(name=name, features=[views[view.name][list(names)] for view, names in parts]) for name, parts in SERVICES.items()]
+    services = [
+        FeatureService(name=name, features=[views[view.name][list(names)] for view, names in parts]) for name, parts in SERVICES.items()
+    ]
     return [*entities.values(), *views.values(), *services]
 
 

@@ -7,10 +7,9 @@ from datetime import date
 from typing import TYPE_CHECKING
 
 from data_ingest.tables import PRICE_DAILY, PROMOTIONS, SALES_DAILY, STOCK_DAILY, STORE_DAYS
+from feature_repo.tables import DEMAND_DAILY
 from infra.lake import Lake
 from infra.tables import Table
-
-from feature_repo.tables import DEMAND_DAILY
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -35,7 +34,7 @@ def last_known_day(store_days: DataFrame) -> date | None:
     """The last day that the stores' calendars know, None when there is none."""
     from pyspark.sql import functions as F
 
-    return store_days.agg(F.max("ds")).first()[0]
+    return store_days.agg(F.max("ds")).collect()[0][0]
 
 
 def calendar(tables: Mapping[str, DataFrame], until: date, since: date | None = None) -> DataFrame:

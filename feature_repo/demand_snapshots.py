@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from feature_repo.demand_features import ORIGIN_FEATURES, origin_features
-from feature_repo.panel import Group, Panel, from_frame
+from feature_repo.panel import LONGEST_DAYS, Group, Panel, from_frame
 from feature_repo.snapshots import pair_snapshots
 from feature_repo.tables import DEMAND_FEATURES
 
@@ -40,8 +40,6 @@ class Totals:
         codes, distinct = pd.factorize(names)
         rows = self.members.get_indexer(pd.Index(distinct))
         width = len(days)
-        if width > self.units.shape[1]:
-            raise ValueError(f"the panel has {width} days and its groups' sums only {self.units.shape[1]}")
         return Group(codes, self.units[rows][:, -width:], self.exposure[rows][:, -width:])
 
 
@@ -120,17 +118,31 @@ def block_features(block: pd.DataFrame, totals: Mapping[str, Totals], since: dat
     panel = from_frame(block, known=KNOWN, last_day=until, step=1, writes_zeros=True)
     first_days = block.groupby(["store_id", "product_id"], sort=True)["ds"].min().to_numpy()
     categories = block.groupby(["store_id", "product_id"], sort=True)["category"].first().reset_index(drop=True)
-    panel = _grouped(panel, categories, totals)
-    positions = np.arange(max(panel.position(since), 0) if since else 0, len(panel.days))
-    if not len(positions):
+    # as wide as all the data, so that a young pair's groups are seen before its birth, whoever shares its block
+    panel = _grouped(_widened(panel, totals["all"].first_day), categories, totals)
+    positions = range(max(panel.position(since), 0) if since else 0, len(panel.days))
+    if not positions:
         return
     values = origin_features(panel, positions)
-    days = panel.days[positions].to_numpy()
+    days = panel.days[positions.start :].to_numpy()
     alive = days[None, :] >= first_days[:, None]
     series, at = np.nonzero(alive)
     found = pd.DataFrame(values[series, at], columns=list(ORIGIN_FEATURES))
     keys = panel.keys.iloc[series].reset_index(drop=True)
     yield pd.concat([keys, pd.Series(days[at].astype("datetime64[D]").astype(object), name="ds"), found], axis=1)
+
+
+def _widened(panel: Panel, first_day: np.datetime64) -> Panel:
+    """The panel with unknown days put in front, from `first_day` on (LONGEST_DAYS at most)."""
+    width = min(int((panel.days[-1].to_datetime64() - first_day) / np.timedelta64(1, "D")) + 1, LONGEST_DAYS)
+    more = ((0, 0), (width - len(panel.days), 0))
+    return replace(
+        panel,
+        days=pd.date_range(end=panel.days[-1], periods=width, freq="D"),
+        units=np.pad(panel.units, more, constant_values=np.nan),
+        in_stock=np.pad(panel.in_stock, more, constant_values=1),
+        known={name: np.pad(values, more, constant_values=np.nan) for name, values in panel.known.items()},
+    )
 
 
 def _grouped(panel: Panel, categories: pd.Series, totals: Mapping[str, Totals]) -> Panel:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from infra.errors import BadInput
-from infra.settings import Settings
+from typing import TYPE_CHECKING, Any
 
 from feature_repo.definitions import service_features, service_key, service_references, service_types
 from feature_repo.keys import Key
 from feature_repo.snapshots import KNOWN_AT
 from feature_repo.store import offline_feature_store
+from infra.errors import BadInput
+from infra.settings import Settings
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -65,7 +64,9 @@ def _known_features(spark: SparkSession, settings: Settings, moments: DataFrame,
     names = service_features(service)
     if moments.isEmpty():
         return spark.createDataFrame([], moments.select(*key.columns, KNOWN_AT).schema).selectExpr("*", *_no_values(service))
-    job = offline_feature_store(settings).get_historical_features(moments, service_references(service))
+    # Feast's Spark store takes and gives Spark frames, which its signatures do not say
+    entity_frame: Any = moments
+    job: Any = offline_feature_store(settings).get_historical_features(entity_frame, service_references(service))
     return job.to_spark_df().select(*key.columns, KNOWN_AT, *names)
 
 

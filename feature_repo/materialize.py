@@ -12,12 +12,11 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from infra.lake import Lake
-from infra.settings import Settings
-
 from feature_repo.definitions import VIEWS, View
 from feature_repo.snapshots import KNOWN_AT
 from feature_repo.store import offline_feature_store
+from infra.lake import Lake
+from infra.settings import Settings
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -50,7 +49,7 @@ def latest_rows(frame: DataFrame, view: View, until: date) -> DataFrame:
     closed = datetime.combine(until + timedelta(days=1), time())
     # the day is what the files are partitioned and pruned by
     recent = frame.where(F.col("ds").between(F.lit(until - view.max_age), F.lit(until)))
-    fresh = recent.where((F.col(KNOWN_AT) <= F.lit(closed.isoformat()).cast("timestamp")))
+    fresh = recent.where(F.col(KNOWN_AT) <= F.lit(closed.isoformat()).cast("timestamp"))
     values = F.struct(KNOWN_AT, *view.features)
     last = fresh.groupBy(view.key.join_key).agg(F.max_by(values, KNOWN_AT).alias("last"))
     return last.select(view.key.join_key, "last.*")

@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from infra.settings import Settings
-from infra.tables import require_columns
-
 from feature_repo.definitions import service_features, service_key, service_references, service_types
 from feature_repo.store import online_feature_store
+from infra.settings import Settings
+from infra.tables import require_columns
 
 if TYPE_CHECKING:
     from feast.protos.feast.serving.ServingService_pb2 import GetOnlineFeaturesResponse

@@ -19,7 +19,9 @@ def pair_activity_frame(daily: DataFrame, products: DataFrame, since: date | Non
 
     sold = (F.coalesce(F.col("units"), F.lit(0.0)) > 0).cast("double")
     known = (F.col("open") & F.col("units").isNotNull()).cast("double")
-    flagged = daily.select("store_id", "product_id", "ds", "units", "price", "regular_price", "promotion", sold.alias("sold"), known.alias("known"))
+    flagged = daily.select(
+        "store_id", "product_id", "ds", "units", "price", "regular_price", "promotion", sold.alias("sold"), known.alias("known")
+    )
     sale_day = F.when(F.col("sold") > 0, F.col("ds"))
     windows = {
         "age_days": (F.row_number().over(over_time()) - 1).cast("double"),
@@ -51,7 +53,9 @@ def category_trend(daily: DataFrame, categories: DataFrame) -> DataFrame:
     from pyspark.sql import Window
     from pyspark.sql import functions as F
 
-    by_day = daily.join(categories, "product_id").groupBy("category", "ds").agg(F.coalesce(F.sum("units"), F.lit(0.0)).alias("category_units"))
+    by_day = (
+        daily.join(categories, "product_id").groupBy("category", "ds").agg(F.coalesce(F.sum("units"), F.lit(0.0)).alias("category_units"))
+    )
     day = F.datediff(F.col("ds"), F.lit(date(1970, 1, 1)))
     timed = Window.partitionBy("category").orderBy("day")
     now = F.coalesce(F.sum("category_units").over(timed.rangeBetween(-27, 0)), F.lit(0.0))

@@ -93,18 +93,22 @@ def from_frame(
     last_day: object = None,
     horizon: int = 0,
     static: pd.DataFrame | None = None,
+    pairs: pd.DataFrame | None = None,
     writes_zeros: bool | None = None,
     step: int | None = None,
 ) -> Panel:
     """The panel of rows `store_id, product_id, ds, units[, in_stock]` and the numeric columns `known` (each also from
     `future`, up to `horizon` periods past the last day). `last_day` (default: the latest ds) ends the panel: later rows are
-    ignored and series whose first row is later are left out. `static`: rows by product_id and/or store_id.
+    ignored and series whose first row is later are left out. `static`: rows by product_id and/or store_id. `pairs`: keys
+    that get a series even without a row (an item that is new), all NaN.
     `writes_zeros` overrides what is inferred about missing rows. Rows must have unique keys."""
     step = step or frequency(history["ds"])
     end = pd.Timestamp(last_day) if last_day is not None else history["ds"].max()  # type: ignore[arg-type]
     inside = history["ds"].to_numpy() <= end.to_datetime64()
     rows = history if inside.all() else history[inside]
-    keys, codes = _series(rows)
+    listed = rows[list(KEYS)] if pairs is None else pd.concat([rows[list(KEYS)], pairs[list(KEYS)]])
+    keys, codes = _series(listed)
+    codes = codes[: len(rows)]
     # the panel ends on `last_day` even when nothing was sold there
     last = rows["ds"].max() if len(rows) else end
     last = last + pd.Timedelta(days=step * ((end - last).days // step))

@@ -5,9 +5,8 @@ from __future__ import annotations
 from datetime import date
 from typing import TYPE_CHECKING
 
-from infra.tables import Table
-
 from feature_repo.keys import PAIR
+from infra.tables import Table
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame

@@ -48,7 +48,9 @@ def on_order(lead_times: DataFrame, until: date, since: date | None = None) -> D
 
     promised = F.coalesce(F.col("promised_on"), F.col("ordered_on"))
     start = F.col("ordered_on") if since is None else F.greatest(F.col("ordered_on"), F.lit(since))
-    end = F.least(F.date_sub(F.coalesce(F.col("received_on"), F.lit(until + timedelta(days=1))), 1), F.date_add(promised, GIVEN_UP_DAYS), F.lit(until))
+    end = F.least(
+        F.date_sub(F.coalesce(F.col("received_on"), F.lit(until + timedelta(days=1))), 1), F.date_add(promised, GIVEN_UP_DAYS), F.lit(until)
+    )
     lines = lead_times.where(start <= end).select(
         "store_id", "product_id", "ordered_units", promised.alias("promised"), F.explode(F.sequence(start, end)).alias("ds")
     )

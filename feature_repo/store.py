@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from feature_repo.definitions import PROJECT, definitions
 from infra.errors import NotReady
 from infra.settings import Settings
-
-from feature_repo.definitions import PROJECT, definitions
 
 if TYPE_CHECKING:
     from feast import FeatureStore
@@ -77,7 +76,8 @@ def apply(settings: Settings) -> list[str]:
     partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
     if target.is_file():
         shutil.copyfile(target, partial)
-    declared = definitions(settings)
+    _silence_experimental_warnings()
+    declared: list[Any] = [*definitions(settings)]
     try:
         _feature_store(settings, partial, {"type": "spark"}).apply(declared)
         partial.replace(target)
@@ -86,11 +86,15 @@ def apply(settings: Settings) -> list[str]:
     return [each.name for each in declared]
 
 
+def _silence_experimental_warnings() -> None:
+    """Feast calls its Spark parts experimental whenever one is made, although a registry cannot be read without."""
+    warnings.filterwarnings("ignore", message="The spark .*experimental feature in alpha", category=RuntimeWarning)
+
+
 def _feature_store(settings: Settings, registry: Path, offline: dict[str, Any]) -> FeatureStore:
     from feast import FeatureStore, RepoConfig
 
-    # Feast calls its Spark source experimental at every use
-    warnings.filterwarnings("ignore", message=".*(experimental feature in alpha|spark data source API).*")
+    _silence_experimental_warnings()
     scheme = settings.online_url.split("://", 1)[0]
     config = RepoConfig(
         project=PROJECT,

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from infra.tables import Table, columns
-
 from feature_repo.demand_features import ORIGIN_FEATURES
+from infra.tables import Table, columns
 
 _PAIR = (("store_id", "string"), ("product_id", "string"))
 _PAIR_DAY = (
@@ -39,7 +38,7 @@ STOCK_FEATURES = Table(
             ("last_arrival_days", "double", "days to the last promised arrival; null when nothing is on order"),
             ("in_stock_28d", "double", "mean in_stock over the open days of the last 28"),
             ("stockout_days_28d", "double", "open days of the last 28 that ended or ran partly without stock"),
-            ("learned_lead_time_days", "double", "supplier's mean lead time over deliveries received so far; promised one before the first"),
+            ("learned_lead_time_days", "double", "mean over the supplier's deliveries received so far; before the first as promised"),
             ("learned_lead_time_days_sd", "double", "its standard deviation; null before the second delivery"),
             ("lead_time_receipts", "double", "deliveries it was learned from"),
             ("shelf_price", "double", "price of the day, else the last one known"), ("unit_cost", "double", "money"),
@@ -65,7 +64,8 @@ PAIR_ACTIVITY = Table(
 CUSTOMER_FEATURES = Table(
     "customer_features", "gold",
     columns(("customer_id", "string"), ("ds", "date", "a Sunday, or the last known day"),
-            ("known_at", "timestamp", "ds + 1 day, 00:00"), ("baskets_8w", "double"), ("baskets_26w", "double", "baskets of the last 26 weeks"),
+            ("known_at", "timestamp", "ds + 1 day, 00:00"), ("baskets_8w", "double"),
+            ("baskets_26w", "double", "baskets of the last 26 weeks"),
             ("spend_8w", "double", "money"), ("spend_26w", "double", "money"), ("recency_days", "double", "days since the last basket"),
             ("distinct_products", "double", "products ever bought"), ("tenure_days", "double", "days since the first basket")),
     ("customer_id", "ds"), "ds", "weekly snapshots of what a customer is like",

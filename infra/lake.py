@@ -92,7 +92,7 @@ class Lake:
         """Replace the rows of `days` by those of `frame` (which has no others) in one commit; other days are kept."""
         listed = sorted(set(days))
         if not listed:
-            return
+            return None
         if not self.exists(table):
             return self.overwrite(frame, table)
         months = ", ".join(f"'{m}'" for m in sorted({d.strftime("%Y-%m") for d in listed}))

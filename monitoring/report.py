@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -48,14 +48,17 @@ class ReportSummary:
     rows: dict[str, int]
 
 
-def report(settings: Settings, spark: SparkSession | None = None, *, progress: Progress | None = None) -> ReportSummary:
-    """Write the report of the newest business day: `<home>/reports/<day>/index.html`, Evidently's pages beside it and its
-    workspace, and the day's rows of DRIFT, ACCURACY and POLICY in lake and warehouse. The same day again replaces itself."""
+def report(
+    settings: Settings, spark: SparkSession | None = None, *, progress: Progress | None = None, cards: Mapping[str, Card] | None = None
+) -> ReportSummary:
+    """Write the report of the newest business day on the champions of `cards` (of every family when None):
+    `<home>/reports/<day>/index.html`, Evidently's pages beside it and its workspace, and the day's rows of DRIFT, ACCURACY
+    and POLICY in lake and warehouse. The same day again replaces itself."""
     from infra.spark import session
 
     say = progress or _silent
     lake, registry = Lake(settings.lake_url), Registry(settings)
-    span, champions = known_span(lake), _champions(registry)
+    span, champions = known_span(lake), _champions(registry, cards or {name: load_card(name) for name in family_names()})
     folder = settings.reports / span.last.isoformat()
     folder.mkdir(parents=True, exist_ok=True)
     views, steps = [], len(champions) + 2
@@ -87,9 +90,9 @@ def family_drift(lake: Lake, card: Card, span: Span, seed: int) -> tuple[Windows
     return compared, verdicts, reference, current
 
 
-def _champions(registry: Registry) -> list[tuple[Card, dict[str, Any]]]:
+def _champions(registry: Registry, cards: Mapping[str, Card]) -> list[tuple[Card, dict[str, Any]]]:
     found = {row["family"]: row for row in registry.models() if CHAMPION in row["aliases"]}
-    served = [(load_card(name), found[name]) for name in family_names() if name in found]
+    served = [(card, found[name]) for name, card in sorted(cards.items()) if name in found]
     if not served:
         raise NotReady("no family has a champion to report on: run `shelfcast train` and `shelfcast promote` first.")
     return served
@@ -159,7 +162,7 @@ def _keep(settings: Settings, spark: SparkSession, ds: date, views: Sequence[Fam
     frames = {DRIFT: _drift_rows(views), ACCURACY: _accuracy_rows(views), POLICY: _policy_rows(views)}
     for table, frame in frames.items():
         rows = frame.assign(**run)[table.names]
-        lake.replace_days(spark.createDataFrame(rows.astype(object).to_dict("records"), table.spark_schema()), table, [ds])
+        lake.replace_days(spark.createDataFrame(rows, table.spark_schema()), table, [ds])
         warehouse.replace(table, rows, [ds])
     return {table.name: len(frame) for table, frame in frames.items()}
 

@@ -17,6 +17,7 @@ from typing import Any, Protocol
 import pandas as pd
 
 from infra.registry import CHALLENGER, CHAMPION
+from serving.contract import kind_of
 from serving.metrics import Metrics
 from serving.predict import response_rows
 from training.family import Card
@@ -158,7 +159,7 @@ def input_example(card: Card, file: Path) -> pd.DataFrame:
     told = json.loads(file.read_text())
     frame = pd.DataFrame(told["data"], columns=told.get("columns"))
     for name in frame.columns:
-        if card.request.get(name, "").startswith("date") or name in ("ds", "origin"):
+        if kind_of(card.request.get(name, "")).base == "date" or name in ("ds", "origin"):
             frame[name] = pd.to_datetime(frame[name])
     return frame
 

@@ -1,12 +1,15 @@
 """What an endpoint takes and gives, derived from the family's card: checks of one item in words, JSON Schemas, examples.
 
-A card's type is a JSON type or `date`; a `?` behind it says that the field may be left out or null."""
+A card's type is a JSON type or `date`; `integer 1..28` and `number 0..` bound it, inclusive; a `?` behind it says that the field
+may be left out or null."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import date
+from functools import cache
 from typing import Any
 
 #: what an item field may be: how a message calls it, its JSON Schema, and an example
@@ -28,6 +31,34 @@ _EXAMPLES: dict[str, Any] = {
 }  # fmt: skip
 
 
+@dataclass(frozen=True)
+class Kind:
+    """A card's type, read: its base, bounds and whether the field may be missing."""
+
+    base: str
+    low: float | None = None
+    high: float | None = None
+    optional: bool = False
+
+    @property
+    def called(self) -> str:
+        """What a message says was expected."""
+        said = _TYPES.get(self.base, (f"a value of type {self.base}",))[0]
+        if self.low is not None and self.high is not None:
+            return f"{said} from {self.low:g} to {self.high:g}"
+        if self.low is not None:
+            return f"{said} of at least {self.low:g}"
+        return said if self.high is None else f"{said} of at most {self.high:g}"
+
+
+@cache
+def kind_of(text: str) -> Kind:
+    """The type that a card wrote."""
+    base, _, bounds = text.rstrip("?").strip().partition(" ")
+    low, _, high = bounds.partition("..")
+    return Kind(base, float(low) if low else None, float(high) if high else None, text.endswith("?"))
+
+
 def problem(request: Mapping[str, str], item: Any) -> str | None:
     """The first breach of a request contract in one item, as a sentence, or None."""
     if not isinstance(item, dict):
@@ -40,7 +71,7 @@ def problem(request: Mapping[str, str], item: Any) -> str | None:
 
 def required(request: Mapping[str, str]) -> list[str]:
     """The fields that an item must have."""
-    return [name for name, kind in request.items() if not kind.endswith("?")]
+    return [name for name, kind in request.items() if not kind_of(kind).optional]
 
 
 def schema(fields: Mapping[str, str]) -> dict[str, Any]:
@@ -51,7 +82,7 @@ def schema(fields: Mapping[str, str]) -> dict[str, Any]:
 
 def example(fields: Mapping[str, str]) -> dict[str, Any]:
     """An item that fulfils the contract, for the documentation."""
-    return {name: _EXAMPLES.get(name, _TYPES[kind.rstrip("?")][2]) for name, kind in fields.items() if kind.rstrip("?") in _TYPES}
+    return {name: _EXAMPLES.get(name, _TYPES[kind_of(kind).base][2]) for name, kind in fields.items() if kind_of(kind).base in _TYPES}
 
 
 def plain(value: Any) -> Any:
@@ -73,23 +104,28 @@ def _null_or_text(value: Any) -> str | None:
     return None if str(value) in ("<NA>", "NaT") else str(value)
 
 
-def _field_problem(name: str, kind: str, value: Any) -> str | None:
+def _field_problem(name: str, text: str, value: Any) -> str | None:
+    kind = kind_of(text)
     if value is None:
-        return None if kind.endswith("?") else f"{name} is missing: expected {_called(kind)}."
-    return None if _fits(kind.rstrip("?"), value) else f"{name} is {_shown(value)}: expected {_called(kind)}."
+        return None if kind.optional else f"{name} is missing: expected {kind.called}."
+    return None if _fits(kind, value) else f"{name} is {_shown(value)}: expected {kind.called}."
 
 
-def _fits(kind: str, value: Any) -> bool:
-    if kind == "string":
+def _fits(kind: Kind, value: Any) -> bool:
+    if kind.base == "string":
         return isinstance(value, str) and 0 < len(value) <= _LONGEST_TEXT and value.isprintable()
-    if kind == "date":
+    if kind.base == "date":
         return isinstance(value, str) and _is_day(value)
-    if kind == "integer":
-        return isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**53
-    if kind == "number":
-        return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < 1e15
-    expected = {"boolean": bool, "array": list, "object": dict}.get(kind, object)
+    if kind.base in ("integer", "number"):
+        whole = isinstance(value, int) and abs(value) < 2**53
+        return not isinstance(value, bool) and (whole or (kind.base == "number" and isinstance(value, float))) and _within(kind, value)
+    expected = {"boolean": bool, "array": list, "object": dict}.get(kind.base, object)
     return isinstance(value, expected)
+
+
+def _within(kind: Kind, value: float) -> bool:
+    low, high = -1e15 if kind.low is None else kind.low, 1e15 if kind.high is None else kind.high
+    return low <= value <= high
 
 
 def _is_day(value: str) -> bool:
@@ -99,13 +135,11 @@ def _is_day(value: str) -> bool:
         return False
 
 
-def _called(kind: str) -> str:
-    return _TYPES.get(kind.rstrip("?"), (f"a value of type {kind}",))[0]
-
-
-def _schema_of(kind: str) -> dict[str, Any]:
-    found = dict(_TYPES.get(kind.rstrip("?"), ("", {}, None))[1])
-    if kind.endswith("?") and "type" in found:
+def _schema_of(text: str) -> dict[str, Any]:
+    kind = kind_of(text)
+    bounds = {"minimum": kind.low, "maximum": kind.high}
+    found = dict(_TYPES.get(kind.base, ("", {}, None))[1]) | {name: bound for name, bound in bounds.items() if bound is not None}
+    if kind.optional and "type" in found:
         found["type"] = [found["type"], "null"]
     return found
 

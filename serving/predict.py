@@ -8,12 +8,16 @@ from typing import Any
 
 import pandas as pd
 
-from serving.contract import plain, problem
+from infra.errors import BadInput
+from serving.contract import Kind, kind_of, plain, problem
 from training.family import Card
 from training.portable import Portable
 
 #: `(feature service, key frame) -> one row a key, in order, with a boolean column found`
 ReadOnline = Callable[[str, pd.DataFrame], pd.DataFrame]
+
+#: columns of our own beside request fields and features
+_POSITION, _STORED = "_position", "_stored"
 
 log = logging.getLogger("shelfcast.serving")
 
@@ -34,10 +38,11 @@ def model_frame(card: Card, read_online: ReadOnline, items: dict[int, dict[str, 
     keys have no features are left out and named with a sentence."""
     rows = [[item.get(name) for name in card.request] for item in items.values()]
     frame = pd.DataFrame(rows, columns=list(card.request), index=pd.Index(list(items), dtype="int64"))
-    for name, kind in card.request.items():
-        if kind.startswith("date"):
+    for name, text in card.request.items():
+        kind = kind_of(text)
+        if kind.base == "date":
             frame[name] = pd.to_datetime(frame[name])
-        elif kind.startswith("number") or kind == "integer?":
+        elif kind.base == "number" or (kind.base == "integer" and kind.optional):
             frame[name] = frame[name].astype("float64")
     if not card.feature_service or frame.empty:
         return frame, {}
@@ -49,11 +54,13 @@ def _with_features(card: Card, read_online: ReadOnline, frame: pd.DataFrame) -> 
     keys = frame[entity].drop_duplicates().reset_index(drop=True)
     features = read_online(card.feature_service, keys)
     found = features.pop("found").astype(bool).to_numpy()
-    # what the request states about the moment (a price, a promotion) is newer than what was stored
-    new = [name for name in features.columns if name not in frame.columns]
-    known = pd.concat([keys, features[new].reset_index(drop=True)], axis=1)[found]
-    joined = frame.reset_index(names="_position").merge(known, on=entity, how="inner").set_index("_position").sort_index()
-    joined.index.name = None
+    stored = features.drop(columns=entity).reset_index(drop=True)
+    known = pd.concat([keys, stored], axis=1)[found]
+    joined = frame.reset_index(names=_POSITION).merge(known, on=entity, how="inner", suffixes=("", _STORED))
+    joined = joined.set_index(_POSITION).sort_index().rename_axis(None)
+    # what the request states about the moment (a price, what is on the shelf) is newer than what was stored
+    for name in set(frame.columns) & set(stored.columns):
+        joined[name] = joined[name].where(joined[name].notna(), joined.pop(name + _STORED))
     missing = frame.index.difference(joined.index)
     said = {int(i): f"{_key(frame, i, entity)} is not known: no features of it are online." for i in missing}
     return joined, said
@@ -70,6 +77,8 @@ def _predict(card: Card, model: Portable, frame: pd.DataFrame) -> tuple[dict[int
     try:
         return response_rows(card, frame, model.predict(frame.reset_index(drop=True))), {}
     except Exception as error:  # a model may fail in any way on one row; the others must be answered
+        if isinstance(error, BadInput) and len(frame) == 1:
+            return {}, {int(frame.index[0]): str(error)}
         if len(frame) == 1:
             log.warning("%s could not answer an item: %s: %s", card.name, type(error).__name__, error)
             return {}, {int(frame.index[0]): f"the model could not answer this item: {type(error).__name__}."}
@@ -82,25 +91,31 @@ def _predict(card: Card, model: Portable, frame: pd.DataFrame) -> tuple[dict[int
 def response_rows(card: Card, frame: pd.DataFrame, predicted: pd.DataFrame) -> dict[int, list[dict[str, Any]]]:
     """The model's rows by the position of the item they answer, cut to the card's response; raises ValueError when a
     response field is missing, an item is out of range, or a number of a required field is not one."""
-    fields = [name for name in card.response if name in predicted.columns or not card.response[name].endswith("?")]
+    fields = [name for name in card.response if name in predicted.columns or not kind_of(card.response[name]).optional]
     lacking = [name for name in ("item", *fields) if name not in predicted.columns]
     if lacking:
         raise ValueError(f"the model gave no column {lacking[0]!r}")
     positions = predicted["item"].to_numpy(dtype="int64")
     if len(positions) and (positions.min() < 0 or positions.max() >= len(frame)):
         raise ValueError(f"the model answered item {positions.max()} of {len(frame)}")
-    records = predicted[fields].to_dict("records")
+    columns = [_values(predicted[name], name, kind_of(card.response[name])) for name in fields]
     out: dict[int, list[dict[str, Any]]] = {}
-    for position, record in zip(positions, records, strict=True):
-        row = {str(name): plain(value) for name, value in record.items()}
-        hollow = next((n for n, kind in card.response.items() if row.get(n) is None and kind in ("number", "integer")), None)
-        if hollow:
-            raise ValueError(f"the model gave no finite {hollow}")
-        out.setdefault(int(frame.index[position]), []).append(row)
+    for position, *row in zip(positions.tolist(), *columns, strict=True):
+        out.setdefault(int(frame.index[position]), []).append(dict(zip(fields, row, strict=True)))
     return out
+
+
+def _values(column: pd.Series, name: str, kind: Kind) -> list[Any]:
+    """A column as JSON values; raises ValueError where a number that must be there is none."""
+    told = column.tolist() if column.dtype.kind in "iub" else [plain(value) for value in column.tolist()]
+    if kind.base in ("number", "integer") and not kind.optional and any(value is None for value in told):
+        raise ValueError(f"the model gave no finite {name}")
+    return told
 
 
 def _response(errors: dict[int, str], predicted: dict[int, list[dict[str, Any]]], position: int) -> dict[str, Any]:
     if position in errors:
         return {"ok": False, "error": errors[position]}
-    return {"ok": True, "results": predicted.get(position, [])}
+    if not predicted.get(position):
+        return {"ok": False, "error": "there is no answer: nothing is known of this item yet."}
+    return {"ok": True, "results": predicted[position]}

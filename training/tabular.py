@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
 #: what a missing feature is filled with: Spark's trees and linear models know no missing values
 FILL = -1.0
-#: shares of the ranked features that tuning may keep
-SHARES = (0.5, 1.0)
 
 Exporter = Callable[["TabularFitted"], Portable]
 
@@ -34,26 +32,37 @@ class TabularContender:
     dimensions: Callable[[optuna.Trial], dict[str, Any]]
     export: Exporter
     weight: str = ""
+    #: most rows to fit on, sampled; 0: all. Spark's boosted trees take minutes where XGBoost takes seconds
+    rows: int = 0
+    #: shares of the ranked features that tuning may keep
+    shares: Sequence[float] = (0.5, 1.0)
+    #: whether missing features are filled with FILL; XGBoost has its own way with them
+    fills: bool = True
     #: turns Spark's output columns into the family's prediction columns
     present: Callable[[DataFrame], DataFrame] = field(default=lambda frame: frame)
     baseline: bool = False
 
     def space(self, trial: optuna.Trial) -> dict[str, Any]:
         """The estimator's parameters and the share of features kept."""
-        return {**self.dimensions(trial), "features_kept": trial.suggest_categorical("features_kept", SHARES)}
+        kept = trial.suggest_categorical("features_kept", self.shares) if len(self.shares) > 1 else self.shares[0]
+        return {**self.dimensions(trial), "features_kept": kept}
 
     def fit(self, train: DataFrame, params: Mapping[str, Any]) -> TabularFitted:
         """Rank the features on `train`, keep the best, fit the estimator on them."""
         from pyspark.ml import Pipeline
         from pyspark.ml.feature import VectorAssembler
 
-        kept = ranked(train, self.features, self.label)[: max(1, round(len(self.features) * params["features_kept"]))]
+        kept = list(self.features)
+        if params["features_kept"] < 1:
+            best = ranked(train, self.features, self.label)[: max(1, round(len(kept) * params["features_kept"]))]
+            kept = [name for name in kept if name in best]
         estimator = self.build(params)
         estimator = estimator.copy({estimator.getParam("featuresCol"): "vector", estimator.getParam(_label(estimator)): self.label})
         if self.weight and estimator.hasParam("weightCol"):
             estimator = estimator.copy({estimator.getParam("weightCol"): self.weight})
-        model = Pipeline(stages=[VectorAssembler(inputCols=kept, outputCol="vector"), estimator]).fit(filled(train, kept))
-        return TabularFitted(model, tuple(kept), self.present, self.export)
+        assembler = VectorAssembler(inputCols=kept, outputCol="vector", handleInvalid="keep")
+        model = Pipeline(stages=[assembler, estimator]).fit(filled(sampled(train, self.rows), kept, FILL if self.fills else float("nan")))
+        return TabularFitted(model, tuple(kept), self.present, self.export, self.fills)
 
 
 def _label(estimator: Estimator) -> str:
@@ -68,21 +77,29 @@ class TabularFitted:
     kept: tuple[str, ...]
     present: Callable[[DataFrame], DataFrame]
     export: Exporter
+    fills: bool = True
 
     def predict(self, frame: DataFrame) -> DataFrame:
         """`frame` with the family's prediction columns."""
-        return self.present(self.spark_model.transform(filled(frame, self.kept)).drop("vector"))
+        ready = filled(frame, self.kept, FILL if self.fills else float("nan"))
+        return self.present(self.spark_model.transform(ready).drop("vector"))
 
     def portable(self) -> Portable:
         """The same model in plain arrays."""
         return self.export(self)
 
 
-def filled(frame: DataFrame, features: Sequence[str]) -> DataFrame:
-    """`features` as doubles with FILL where they are missing."""
+def sampled(frame: DataFrame, rows: int) -> DataFrame:
+    """About `rows` rows of the frame, the same each time; all when 0 or when there are fewer."""
+    count = frame.count() if rows else 0
+    return frame.sample(fraction=rows / count, seed=0) if count > rows > 0 else frame
+
+
+def filled(frame: DataFrame, features: Sequence[str], fill: float = FILL) -> DataFrame:
+    """`features` as doubles with `fill` where they are missing."""
     from pyspark.sql import functions as F
 
-    known = {name: F.when(F.isnan(c) | c.isNull(), F.lit(FILL)).otherwise(c) for name in features for c in [F.col(name).cast("double")]}
+    known = {name: F.when(F.isnan(c) | c.isNull(), F.lit(fill)).otherwise(c) for name in features for c in [F.col(name).cast("double")]}
     return frame.withColumns(known)
 
 

@@ -5,11 +5,15 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Iterable, Mapping
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from data_ingest.contracts import SCHEMA_VERSION
+from data_ingest.contracts import SCHEMA_VERSION, TOPICS
+from data_ingest.tables import BRONZE
 from infra.event_log import event_log
+from infra.lake import Lake
 from infra.settings import Settings
+from infra.tables import Column
 
 _NUMBERS = itertools.count(1)
 
@@ -54,8 +58,6 @@ def visits(ds: str, by_hour: list[int], at: str = "", **fields: Any) -> dict[str
 
 def topic_of(body: Mapping[str, Any]) -> str:
     """The topic that has the event's type."""
-    from data_ingest.contracts import TOPICS
-
     return next(topic.name for topic in TOPICS.values() if topic.event(body["event_type"]))
 
 
@@ -75,3 +77,29 @@ def send(settings: Settings, bodies: Iterable[Mapping[str, Any]], name: str = ""
 def send_lines(settings: Settings, topic: str, lines: Iterable[bytes], name: str = "") -> int:
     """Write raw lines to a topic."""
     return event_log(settings.events_url).write(topic, lines, name)
+
+
+def to_bronze(spark: Any, settings: Settings, bodies: Iterable[Mapping[str, Any]], batch: int, utc_offset_hours: float = 0.0) -> None:
+    """Append good events to bronze as the ingest would, without judging them; `batch` counts from 0 in a home."""
+    lake = Lake(settings.lake_url)
+    by_topic: dict[str, list[Mapping[str, Any]]] = {}
+    for body in bodies:
+        by_topic.setdefault(topic_of(body), []).append(body)
+    for topic, told in by_topic.items():
+        table = BRONZE[topic]
+        rows = [tuple(_bronze_value(column, body, utc_offset_hours) for column in table.columns) for body in told]
+        lake.append(spark.createDataFrame(rows, table.spark_schema()), table, "test", batch)
+
+
+def _bronze_value(column: Column, body: Mapping[str, Any], utc_offset_hours: float) -> Any:
+    at = datetime.fromisoformat(body["occurred_at"].replace("Z", "")).replace(tzinfo=None)
+    if column.name == "ds":
+        return date.fromisoformat(body["ds"]) if "ds" in body else (at + timedelta(hours=utc_offset_hours)).date()
+    value = body.get(column.name)
+    if value is None:
+        return None
+    if column.type == "timestamp":
+        return at.replace(tzinfo=UTC)
+    if column.type == "date":
+        return date.fromisoformat(value)
+    return float(value) if column.type == "double" else value

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 import pytest
+
 from infra.settings import Settings, load_settings
 from infra.tables import Table
-
 from tests.feature_repo.facts import frame_of, silver_rows, write_silver
 
 if TYPE_CHECKING:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+
 from data_ingest.tables import BASKETS, LEAD_TIMES, PRICE_DAILY, PRODUCTS, PROMOTIONS, SALES_DAILY, STOCK_DAILY, STORE_DAYS
 from infra.lake import Lake
 from infra.settings import Settings
@@ -27,8 +28,12 @@ def day(number: int) -> date:
 
 def frame_of(spark: SparkSession, table: Table, rows: pd.DataFrame | list[dict[str, Any]]) -> DataFrame:
     """A Spark frame of a table from rows that may lack columns."""
+    make = {"double": float, "bigint": int, "boolean": bool}
     given = pd.DataFrame(rows).to_dict("records")
-    clean = [tuple(None if pd.isna(row.get(name)) else row[name] for name in table.names) for row in given]
+    clean = [
+        tuple(None if pd.isna(row.get(c.name)) else make.get(c.type, lambda value: value)(row[c.name]) for c in table.columns)
+        for row in given
+    ]
     return spark.createDataFrame(clean, table.spark_schema())
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 import pytest
+
 from data_ingest.tables import PROMOTIONS, SALES_DAILY
 from feature_repo.build import build_features
 from feature_repo.tables import GOLD
@@ -13,7 +14,6 @@ from infra.errors import NotReady
 from infra.lake import Lake
 from infra.settings import Settings
 from infra.tables import Table
-
 from tests.feature_repo.facts import PAIRS, day, silver_rows, write_silver
 
 if TYPE_CHECKING:
@@ -31,7 +31,9 @@ def assert_same_gold(settings: Settings, other: Settings) -> None:
         pd.testing.assert_frame_equal(gold_rows(settings, table), gold_rows(other, table), obj=table.name)
 
 
-def test_later_days_late_events_and_a_stopped_build_end_where_one_build_ends(spark: SparkSession, settings: Settings, built: Settings) -> None:
+def test_later_days_late_events_and_a_stopped_build_end_where_one_build_ends(
+    spark: SparkSession, settings: Settings, built: Settings
+) -> None:
     facts = silver_rows(40)
     late = facts[SALES_DAILY]["ds"] == day(33)
     early = {table: rows[rows["ds"] <= day(34)] if "ds" in rows else rows for table, rows in facts.items()}
@@ -40,12 +42,12 @@ def test_later_days_late_events_and_a_stopped_build_end_where_one_build_ends(spa
     assert build_features(spark, settings, days=[day(34)]).since is None
     # days 35 to 38 arrived and their build was stopped: only the late day and the newest one are told
     write_silver(spark, settings, facts)
-    told: list[tuple[str, int, int]] = []
+    told: list[tuple[int, int, str]] = []
     summary = build_features(spark, settings, days=[day(39), day(33)], progress=lambda *step: told.append(step))
     assert (summary.since, summary.until) == (day(33), day(39))
     assert summary.online_rows["demand_features"] == len(PAIRS)
-    assert [step[0] for step in told] == list(summary.seconds)
-    assert told[-1] == ("materialize", 7, 7)
+    assert [label for _, _, label in told] == [*(f"features: {name}" for name in summary.seconds), "features: done"]
+    assert [done for done, _, _ in told] == list(range(8))
     assert_same_gold(settings, built)
     # nothing changed: nothing is made again, and a repetition is harmless
     versions = [Lake(settings.lake_url).version(table) for table in GOLD[:-1]]
@@ -69,5 +71,7 @@ def test_a_key_is_unique_in_every_gold_table(built: Settings) -> None:
 def test_promotions_reach_the_panel(built: Settings) -> None:
     panel = gold_rows(built, GOLD[0])
     promoted = panel[panel["promotion"] == 1]
-    assert set(zip(promoted["store_id"], promoted["product_id"], promoted["ds"], strict=True)) == {("1", "23", day(at)) for at in range(3, 7)}
+    assert set(zip(promoted["store_id"], promoted["product_id"], promoted["ds"], strict=True)) == {
+        ("1", "23", day(at)) for at in range(3, 7)
+    }
     assert len(silver_rows(40)[PROMOTIONS]) == 1

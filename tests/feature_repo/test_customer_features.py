@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pandas as pd
+
 from data_ingest.tables import BASKETS, PURCHASE_HISTORY
 from feature_repo.customer_features import customer_features_frame, purchases
 from infra.lake import Lake
 from infra.settings import Settings
-
 from tests.feature_repo.facts import day, frame_of
 
 if TYPE_CHECKING:
@@ -18,12 +18,26 @@ if TYPE_CHECKING:
 
 def bought(customer: str, basket: str, product: str, at: int, revenue: float = 2.0) -> dict:
     """A basket line on day `at`."""
-    return {"customer_id": customer, "basket_id": basket, "store_id": "1", "product_id": product, "ds": day(at), "units": 1.0, "revenue": revenue}
+    return {
+        "customer_id": customer,
+        "basket_id": basket,
+        "store_id": "1",
+        "product_id": product,
+        "ds": day(at),
+        "units": 1.0,
+        "revenue": revenue,
+    }
 
 
 def test_snapshots_end_on_sundays_and_on_the_last_known_day(spark: SparkSession) -> None:
     # day 0 is a Monday; day 6 is the first Sunday
-    lines = [bought("anna", "b1", "x", 2), bought("anna", "b1", "y", 2), bought("anna", "b2", "x", 9), bought("anna", "b3", "z", 70), bought("anna", "b4", "q", 90)]
+    lines = [
+        bought("anna", "b1", "x", 2),
+        bought("anna", "b1", "y", 2),
+        bought("anna", "b2", "x", 9),
+        bought("anna", "b3", "z", 70),
+        bought("anna", "b4", "q", 90),
+    ]
     found = customer_features_frame(frame_of(spark, PURCHASE_HISTORY, lines), day(73)).toPandas().sort_values("ds").reset_index(drop=True)
     assert found["ds"].tolist() == [day(at) for at in (*range(6, 73, 7), 73)]
     assert (found["known_at"] == pd.to_datetime(found["ds"]) + pd.Timedelta(days=1)).all()

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 import pytest
+
 from data_ingest.tables import PRICE_DAILY, PROMOTIONS, SALES_DAILY, STOCK_DAILY, STORE_DAYS
 from feature_repo.demand_daily import demand_daily_frame
 from infra.tables import Table
-
 from tests.feature_repo.facts import day, frame_of, silver_rows
 
 if TYPE_CHECKING:
@@ -23,7 +23,12 @@ Panel = Callable[[dict[Table, pd.DataFrame], date], pd.DataFrame]
 def one_pair(statuses: list[str], sales: list[dict], **others: list[dict]) -> dict[Table, pd.DataFrame]:
     """Facts of store 1 and product 5 whose calendar has these statuses from day 0 on."""
     key = {"store_id": "1", "product_id": "5"}
-    facts = {SALES_DAILY: sales, STOCK_DAILY: others.get("stock", []), PRICE_DAILY: others.get("price", []), PROMOTIONS: others.get("promotions", [])}
+    facts = {
+        SALES_DAILY: sales,
+        STOCK_DAILY: others.get("stock", []),
+        PRICE_DAILY: others.get("price", []),
+        PROMOTIONS: others.get("promotions", []),
+    }
     rows = {table: pd.DataFrame([{**key, **row} for row in given]) for table, given in facts.items()}
     return {**rows, STORE_DAYS: pd.DataFrame([{"store_id": "1", "ds": day(at), "status": status} for at, status in enumerate(statuses)])}
 
@@ -46,7 +51,9 @@ def test_a_day_that_the_calendar_lacks_counts_as_feed_missing(daily_of: Panel) -
 
 def test_a_pair_lives_from_its_first_event_of_any_kind_to_the_last_known_day(daily_of: Panel) -> None:
     sold = [{"ds": day(3), "units": 1.0, "revenue": 2.0}]
-    facts = one_pair(["open"] * 6, sold, price=[{"ds": day(2), "price": 2.5, "regular_price": 3.0}], stock=[{"ds": day(1), "in_stock": 0.25}])
+    facts = one_pair(
+        ["open"] * 6, sold, price=[{"ds": day(2), "price": 2.5, "regular_price": 3.0}], stock=[{"ds": day(1), "in_stock": 0.25}]
+    )
     panel = daily_of(facts, day(5))
     assert panel["ds"].tolist() == [day(at) for at in range(1, 6)]
     assert panel["in_stock"].tolist() == [0.25, 1, 1, 1, 1]

@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from data_ingest.tables import PRODUCTS
 from feature_repo import demand_snapshots
 from feature_repo.demand_features import ORIGIN_FEATURES, origin_features
 from feature_repo.demand_snapshots import KNOWN, demand_features_frame, whole_series
 from feature_repo.panel import from_frame
 from feature_repo.tables import DEMAND_DAILY, DEMAND_FEATURES
-from hypothesis import given
-from hypothesis import strategies as st
 from infra.lake import Lake
 from infra.settings import Settings
-
 from tests.feature_repo.facts import day
 
 if TYPE_CHECKING:

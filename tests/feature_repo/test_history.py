@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 import pytest
+
 from data_ingest.tables import BASKETS, LEAD_TIMES, PRICE_DAILY, PROMOTIONS, SALES_DAILY, STOCK_DAILY
 from feature_repo.build import build_features
 from feature_repo.definitions import DEMAND, SERVICES, service_features, service_key
@@ -17,7 +18,6 @@ from infra.errors import BadInput, NotReady
 from infra.lake import Lake
 from infra.settings import Settings, load_settings
 from infra.tables import Table
-
 from tests.feature_repo.facts import PAIRS, day, silver_rows, write_silver
 
 if TYPE_CHECKING:
@@ -30,7 +30,9 @@ TODAY = 25
 def spine(spark: SparkSession, service: str, days: list[date], hours: int = 0) -> DataFrame:
     """Every entity of the service at the moment each of `days` has closed, and `hours` later."""
     members = [("anna",), ("ben",)] if service == "recommend_v1" else PAIRS
-    rows = [(*member, datetime.combine(each + timedelta(days=1), datetime.min.time()), at) for member in members for at, each in enumerate(days)]
+    rows = [
+        (*member, datetime.combine(each + timedelta(days=1), datetime.min.time()), at) for member in members for at, each in enumerate(days)
+    ]
     columns = ", ".join(f"{name} string" for name in service_key(service).columns)
     frame = spark.createDataFrame(rows, f"{columns}, known_at timestamp, row int")
     return frame.selectExpr("* except (known_at)", f"known_at + make_interval(0, 0, 0, 0, {hours}) as known_at")
@@ -46,7 +48,11 @@ def garbled(facts: dict[Table, pd.DataFrame]) -> dict[Table, pd.DataFrame]:
     rng = np.random.default_rng(99)
     today = day(TODAY)
     changed = {table: rows.copy() for table, rows in facts.items()}
-    for table, names in {SALES_DAILY: ["units", "revenue"], STOCK_DAILY: ["on_hand_close", "in_stock"], PRICE_DAILY: ["price", "regular_price"]}.items():
+    for table, names in {
+        SALES_DAILY: ["units", "revenue"],
+        STOCK_DAILY: ["on_hand_close", "in_stock"],
+        PRICE_DAILY: ["price", "regular_price"],
+    }.items():
         later = changed[table]["ds"] > today
         for name in names:
             changed[table].loc[later, name] = rng.uniform(0.01, 0.99, later.sum()) * (1 if name == "in_stock" else 999)
@@ -55,7 +61,14 @@ def garbled(facts: dict[Table, pd.DataFrame]) -> dict[Table, pd.DataFrame]:
     unknown = lines["received_on"] > today
     lines.loc[unknown, "received_on"] = [day(TODAY + 1 + int(more)) for more in rng.integers(0, 12, unknown.sum())]
     lines.loc[unknown, ["lead_time_days", "received_units"]] = 500.0
-    promotion = {"store_id": "12", "product_id": "5", "promotion_id": "q", "promotion_kind": "discount", "starts_on": day(TODAY + 1), "ends_on": day(39)}
+    promotion = {
+        "store_id": "12",
+        "product_id": "5",
+        "promotion_id": "q",
+        "promotion_kind": "discount",
+        "starts_on": day(TODAY + 1),
+        "ends_on": day(39),
+    }
     return {**changed, LEAD_TIMES: lines, PROMOTIONS: pd.concat([changed[PROMOTIONS], pd.DataFrame([promotion])])}
 
 
@@ -91,8 +104,15 @@ def test_equal_rows_of_the_spine_all_come_back(spark: SparkSession, built: Setti
 
 
 def test_unknown_keys_and_null_keys_come_back_with_nulls(spark: SparkSession, built: Settings) -> None:
-    rows = [("1", "23", datetime(2017, 1, 30)), ("nowhere", "23", datetime(2017, 1, 30)), (None, "23", datetime(2017, 1, 30)), ("1", "23", None)]
-    found = history(spark, built, spark.createDataFrame(rows, "store_id string, product_id string, known_at timestamp"), "demand_v1").toPandas()
+    rows = [
+        ("1", "23", datetime(2017, 1, 30)),
+        ("nowhere", "23", datetime(2017, 1, 30)),
+        (None, "23", datetime(2017, 1, 30)),
+        ("1", "23", None),
+    ]
+    found = history(
+        spark, built, spark.createDataFrame(rows, "store_id string, product_id string, known_at timestamp"), "demand_v1"
+    ).toPandas()
     assert len(found) == 4
     assert found["level"].notna().sum() == 1
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pandas as pd
-from feature_repo.keys import PAIR
 from hypothesis import given
 from hypothesis import strategies as st
+
+from feature_repo.keys import PAIR
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

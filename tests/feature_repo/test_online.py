@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 import pytest
+
 from feature_repo.definitions import SERVICES, VIEWS, service_features, service_key, service_types
 from feature_repo.history import history
 from feature_repo.materialize import materialize
@@ -19,7 +20,6 @@ from feature_repo.store import apply
 from infra.errors import BadInput, NotReady
 from infra.lake import Lake
 from infra.settings import Settings
-
 from tests.feature_repo.facts import PAIRS, day
 from tests.feature_repo.test_history import spine
 
@@ -119,7 +119,9 @@ def test_a_process_without_pyspark_reads_the_same(built: Settings) -> None:
 
 def test_corrected_values_replace_what_is_online(spark: SparkSession, built: Settings, tmp_path: Path) -> None:
     view = VIEWS[0]
-    moved = built.model_copy(update={"lake_url": f"file://{tmp_path}/lake", "online_url": f"sqlite:///{tmp_path}/online.db", "home": tmp_path})
+    moved = built.model_copy(
+        update={"lake_url": f"file://{tmp_path}/lake", "online_url": f"sqlite:///{tmp_path}/online.db", "home": tmp_path}
+    )
     for each in VIEWS:
         Lake(moved.lake_url).overwrite(Lake(built.lake_url).read(spark, each.table), each.table)
     apply(moved)

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+
 from data_ingest.tables import PRODUCTS
 from feature_repo.pair_activity import pair_activity_frame
 from feature_repo.tables import DEMAND_DAILY
-
 from tests.feature_repo.facts import day, frame_of
 
 if TYPE_CHECKING:
@@ -45,13 +45,19 @@ def test_features_equal_the_plain_computation(spark: SparkSession) -> None:
         for store, product, rate in pairs
     ])  # fmt: skip
     products = [{"product_id": "5", "category": "dairy"}, {"product_id": "23", "category": "snacks"}]
-    found = pair_activity_frame(frame_of(spark, DEMAND_DAILY, rows), frame_of(spark, PRODUCTS, products)).toPandas().set_index(["store_id", "product_id", "ds"])
+    found = (
+        pair_activity_frame(frame_of(spark, DEMAND_DAILY, rows), frame_of(spark, PRODUCTS, products))
+        .toPandas()
+        .set_index(["store_id", "product_id", "ds"])
+    )
     assert len(found) == len(rows)
     for store, product, _ in pairs:
         series = rows[(rows["store_id"] == store) & (rows["product_id"] == product)]
         for at in (0, 5, 60, 130, DAYS - 1):
             expected = pd.Series(plain(series, at), dtype=float)
-            np.testing.assert_allclose(found.loc[(store, product, day(at)), expected.index].astype(float), expected, err_msg=f"{store} {product} {at}")
+            np.testing.assert_allclose(
+                found.loc[(store, product, day(at)), expected.index].astype(float), expected, err_msg=f"{store} {product} {at}"
+            )
     dairy = rows[rows["product_id"] == "5"].groupby("ds")["units"].sum()
     last = found.loc[("2", "5", day(DAYS - 1))]
     assert last["category_units_28"] == dairy.tail(28).sum()

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 import pytest
+
 from data_ingest.tables import LEAD_TIMES, PRODUCTS, STOCK_DAILY
 from feature_repo.stock_features import GIVEN_UP_DAYS, learned_lead_times, on_order, stock_features_frame
 from feature_repo.tables import DEMAND_DAILY
-
 from tests.feature_repo.facts import day, frame_of
 
 if TYPE_CHECKING:
@@ -23,7 +23,15 @@ KEY = {"store_id": "1", "product_id": "5"}
 def line(order: str, ordered: int, promised: int, received: int | None, units: float = 6.0, supplier: str = "north") -> dict[str, Any]:
     """An order line by the numbers of its days."""
     came = {} if received is None else {"received_on": day(received), "lead_time_days": float(received - ordered)}
-    return {**KEY, "order_id": order, "supplier_id": supplier, "ordered_on": day(ordered), "promised_on": day(promised), "ordered_units": units, **came}
+    return {
+        **KEY,
+        "order_id": order,
+        "supplier_id": supplier,
+        "ordered_on": day(ordered),
+        "promised_on": day(promised),
+        "ordered_units": units,
+        **came,
+    }
 
 
 def by_day(frame: pd.DataFrame) -> pd.DataFrame:
@@ -51,15 +59,30 @@ def test_lead_times_are_learned_from_what_was_received_by_then(spark: SparkSessi
     north = by_day(learned[learned["supplier_id"] == "north"])
     assert north["learned_mean"].tolist() == pytest.approx([2, 2, 2, 3, 3])
     assert north["lead_time_receipts"].tolist() == [1, 1, 1, 3, 3]
-    assert north["learned_lead_time_days_sd"].fillna(-1).tolist() == pytest.approx([-1, -1, -1, np.std([2, 4, 3], ddof=1), np.std([2, 4, 3], ddof=1)])
+    assert north["learned_lead_time_days_sd"].fillna(-1).tolist() == pytest.approx(
+        [-1, -1, -1, np.std([2, 4, 3], ddof=1), np.std([2, 4, 3], ddof=1)]
+    )
     assert by_day(learned[learned["supplier_id"] == "south"]).index.tolist() == [3, 4, 5, 6]
 
 
 def test_a_row_carries_the_shelf_the_pipeline_and_the_terms(spark: SparkSession) -> None:
-    daily = [{**KEY, "ds": day(at), "open": at != 2, "in_stock": 0.5 if at == 1 else 1.0, "price": 2.0 + at if at < 3 else None} for at in range(5)]
+    daily = [
+        {**KEY, "ds": day(at), "open": at != 2, "in_stock": 0.5 if at == 1 else 1.0, "price": 2.0 + at if at < 3 else None}
+        for at in range(5)
+    ]
     stock = [{**KEY, "ds": day(at), "on_hand_close": float(10 - at)} for at in (0, 1, 3)]
-    terms = {"product_id": "5", "supplier_id": "north", "unit_cost": 1.5, "pack_size": 6.0, "lead_time_days": 4.0, "review_period_days": 7.0}
-    frames = [frame_of(spark, table, rows) for table, rows in ((DEMAND_DAILY, daily), (STOCK_DAILY, stock), (LEAD_TIMES, [line("a", 1, 4, 3)]), (PRODUCTS, [terms]))]
+    terms = {
+        "product_id": "5",
+        "supplier_id": "north",
+        "unit_cost": 1.5,
+        "pack_size": 6.0,
+        "lead_time_days": 4.0,
+        "review_period_days": 7.0,
+    }
+    frames = [
+        frame_of(spark, table, rows)
+        for table, rows in ((DEMAND_DAILY, daily), (STOCK_DAILY, stock), (LEAD_TIMES, [line("a", 1, 4, 3)]), (PRODUCTS, [terms]))
+    ]
     found = by_day(stock_features_frame(*frames, until=day(4)).toPandas())
     assert found["on_hand"].tolist() == [10, 9, 9, 7, 7]
     assert found["on_order"].tolist() == [0, 6, 6, 0, 0]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+
 from feature_repo.definitions import KEYS, SERVICES, VIEWS, service_features, service_references, service_types
 from feature_repo.store import _ONLINE, apply, online_feature_store, registry_path
 from infra.settings import Settings

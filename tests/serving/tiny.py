@@ -20,7 +20,7 @@ SUM = Card(
 )  # fmt: skip
 LOOKUP = Card(
     "lookup", "the stored level, one row a step", "y", ("level",), "mae", (), "/v1/lookup",
-    {"store_id": "string", "product_id": "string", "steps": "integer"}, {"horizon": "integer", "total": "number"},
+    {"store_id": "string", "product_id": "string", "steps": "integer 1..28"}, {"horizon": "integer", "total": "number"},
     feature_service="levels",
 )  # fmt: skip
 CARDS = {card.name: card for card in (SUM, LOOKUP)}

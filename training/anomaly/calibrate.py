@@ -14,6 +14,8 @@ _BLOCK = 7
 _KEEP = 0.98
 #: powers of ten by which the past may raise what a channel's model says
 SLACK = 0.5
+#: rarities (powers of ten) between which the slope of the tail is read
+_TRUST = (1.3, 2.4)
 #: expected units a day that part slow from fast series
 VOLUMES = np.array([0.3, 1.0, 3.0, 10.0])
 
@@ -58,13 +60,9 @@ def _continued(powers: np.ndarray) -> np.ndarray:
     if end >= len(powers) - 1 or end <= start:
         return powers
     slope = np.clip((powers[end] - powers[start]) / (end - start), 0.2 * _STEP, _STEP)
-    line = powers[end] + slope * np.arange(len(powers) - end)
-    return np.concatenate([powers[:end], np.maximum(powers[end:], line) if _MODE=="max" else (line if _MODE=="line" else 0.5*(line+powers[end:]))])
+    return np.concatenate([powers[:end], powers[end] + slope * np.arange(len(powers) - end)])
 
 
-import os
-_TRUST = tuple(float(v) for v in os.environ.get("TRUST","1.3,2.3").split(","))
-_MODE = os.environ.get("MODE","line")
 def pooled(powers: dict[str, np.ndarray], weights: dict[str, float]) -> np.ndarray:
     """The weighted harmonic mean of the channels' probabilities, in powers of ten: dependent channels may be pooled so
     (Wilson 2019)."""

@@ -6,7 +6,7 @@ it (or, as an offset, adds to its logarithm)."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,7 +19,8 @@ AT = {name: index for index, name in enumerate(ORIGIN_FEATURES)}
 #: weekday columns give way to their value on the target's weekday
 _BY_WEEKDAY = {*(f"dow_{d}" for d in range(7)), *(f"recent_dow_{d}" for d in range(7))}
 _SCALED = tuple(name for name in UNIT_FEATURES if name not in _BY_WEEKDAY and name != "level")
-_PLAIN = tuple(name for name in ORIGIN_FEATURES if name not in UNIT_FEATURES and name not in _BY_WEEKDAY and name not in ("origin_day", "price"))
+_OTHERWISE = {*UNIT_FEATURES, *_BY_WEEKDAY, "origin_day", "price"}
+_PLAIN = tuple(name for name in ORIGIN_FEATURES if name not in _OTHERWISE)
 _TARGET = ("horizon", "log_level", "log_base", "profile", "recent_same_weekday", "last_same_weekday")
 
 #: the model's features, in order: scaled by the level, as they are, and of the target day
@@ -29,6 +30,8 @@ EXAMPLE_FEATURES: tuple[str, ...] = (*_SCALED, *_PLAIN, *_TARGET, *CALENDAR_FEAT
 FLOOR = 1e-3
 #: a scaled feature beyond this many times the level carries no more than "very much"
 _CEILING = 100.0
+#: share of the day in stock from which on units are demand, not a part of it
+FULL = 0.999
 _EPOCH = pd.Timestamp("1970-01-01")
 _SCALED_AT = [AT[name] for name in _SCALED]
 _PLAIN_AT = [AT[name] for name in _PLAIN]
@@ -45,6 +48,14 @@ class Rows:
     matrix: np.ndarray
     base: np.ndarray
     ds: pd.DatetimeIndex
+
+    def column(self, name: str) -> np.ndarray:
+        """(m,) values of one feature."""
+        return self.matrix[:, self.names.index(name)]
+
+    def take(self, index: np.ndarray) -> Rows:
+        """The rows at these positions."""
+        return Rows(self.names, self.matrix[index], self.base[index], self.ds[index])
 
     def with_columns(self, more: Mapping[str, np.ndarray]) -> Rows:
         """The rows with further (m,) features at the end."""
@@ -73,9 +84,49 @@ def example_rows(origin: np.ndarray, horizon: np.ndarray, step: int = 1) -> Rows
     return Rows(EXAMPLE_FEATURES, matrix, base, days)
 
 
+def spread(rows: Rows) -> np.ndarray:
+    """(m,) how wildly each series sells around its level, relative to a Poisson series of the same level; NaN: not known."""
+    return rows.column("std_91").astype(np.float64) * np.exp(0.5 * rows.column("log_level").astype(np.float64))
+
+
 def segments(adi: np.ndarray, cv2: np.ndarray) -> np.ndarray:
     """(m,) intermittency class of each series (Syntetos, Boylan and Croston 2005: cuts at ADI 1.32 and CV2 0.49): smooth,
     erratic, intermittent, lumpy; `new` where nothing was sold yet."""
     slow, varied = adi >= 1.32, cv2 >= 0.49
     named = np.where(slow, np.where(varied, "lumpy", "intermittent"), np.where(varied, "erratic", "smooth"))
     return np.where(np.isnan(adi), "new", named)
+
+
+def example_frame(
+    features: pd.DataFrame, demand: pd.DataFrame, horizons: Sequence[int], step: int = 1, known_only: bool = True
+) -> pd.DataFrame:
+    """Training examples of a group of whole series, for `mapInPandas` or a single process.
+
+    `features`: a row for each `store_id, product_id, ds` (the origin) with ORIGIN_FEATURES; `demand`: `store_id,
+    product_id, ds, units` and, where known, `in_stock`. A row for each origin and each of `horizons` (periods) with
+    `store_id, product_id, origin, ds, horizon, segment`, EXAMPLE_FEATURES, `base` (units of the profile), `units` (the
+    label), `ratio` = units / base (what a scale-free model fits) and `weight` = base (its weight, as Poisson's).
+    Censored labels (sold out before the profile's forecast was reached) and, with `known_only`, unknown ones are left out."""
+    count = len(horizons)
+    origin = np.repeat(features[list(ORIGIN_FEATURES)].to_numpy(dtype=np.float64), count, axis=0)
+    horizon = np.tile(np.asarray(horizons, dtype=np.int64), len(features))
+    rows = example_rows(origin, horizon, step)
+    keys = features[["store_id", "product_id", "ds"]].loc[features.index.repeat(count)].reset_index(drop=True)
+    frame = keys.rename(columns={"ds": "origin"}).assign(
+        ds=rows.ds.to_numpy(), horizon=horizon, segment=segments(origin[:, AT["adi"]], origin[:, AT["cv2"]]), base=rows.base
+    )
+    labels = demand[[name for name in ("store_id", "product_id", "ds", "units", "in_stock") if name in demand]]
+    labels = labels.assign(ds=pd.to_datetime(labels["ds"]))
+    frame = frame.merge(labels, on=["store_id", "product_id", "ds"], how="left", validate="many_to_one")
+    usable = frame["units"].notna().to_numpy() if known_only else np.ones(len(frame), dtype=bool)
+    if "in_stock" in frame:
+        usable &= ~((frame["in_stock"] < FULL) & (frame["units"] < frame["base"])).to_numpy()
+    matrix = pd.DataFrame(rows.matrix.astype(np.float64), columns=list(rows.names)).drop(columns="horizon")
+    frame = pd.concat([frame, matrix], axis=1).assign(ratio=frame["units"] / frame["base"], weight=frame["base"])
+    return frame[usable].reset_index(drop=True)
+
+
+def rows_of_frame(frame: pd.DataFrame) -> Rows:
+    """The Rows of a frame that `example_frame` made."""
+    matrix = frame[list(EXAMPLE_FEATURES)].to_numpy(dtype=np.float32)
+    return Rows(EXAMPLE_FEATURES, matrix, frame["base"].to_numpy(dtype=np.float64), pd.DatetimeIndex(frame["ds"]))

@@ -8,7 +8,7 @@ import numpy as np
 from scipy import sparse
 
 from training.recommend.habits import FEATURES as HABIT_FEATURES
-from training.recommend.habits import Habits, habits
+from training.recommend.habits import Habits, habits, product_gaps
 from training.recommend.popularity import CUSTOMER_FEATURES, PRODUCT_FEATURES, customer_features, product_features, recent_lines
 from training.recommend.purchases import Purchases
 from training.recommend.similar import ItemModel, ease, most_sold
@@ -25,16 +25,35 @@ NEW_FEATURES = (*PRODUCT_FEATURES, *CUSTOMER_FEATURES, "taste", "taste_rank")
 
 
 @dataclass(frozen=True)
+class Market:
+    """What is known of the products at an origin, whoever asks: features (PRODUCT_FEATURES), typical gaps in days,
+    order of popularity, and the item-item model of taste; bounded by the products."""
+
+    product: np.ndarray
+    gap: np.ndarray
+    popular: np.ndarray
+    model: ItemModel
+
+
+@dataclass(frozen=True)
 class Known:
-    """Everything known at the end of `past`: habits, product and customer features, tastes and the item-item model."""
+    """Everything known at the end of `past`: the market, and the habits, features and tastes of its customers."""
 
     past: Purchases
+    market: Market
     habits: Habits
-    product: np.ndarray
     customer: np.ndarray
-    popular: np.ndarray
     taste: sparse.csr_matrix
-    model: ItemModel
+
+    @property
+    def popular(self) -> np.ndarray:
+        """All product numbers, the most popular first."""
+        return self.market.popular
+
+    @property
+    def model(self) -> ItemModel:
+        """The item-item model of taste."""
+        return self.market.model
 
 
 @dataclass(frozen=True)
@@ -46,12 +65,17 @@ class Pairs:
     values: np.ndarray
 
 
-def known_at(past: Purchases, horizon: int) -> Known:
-    """Fit the cheap models of an origin; `horizon` in days."""
+def market_at(past: Purchases, horizon: int) -> Market:
+    """Fit what is known of the products; `horizon` in days."""
     taste = tastes(past)
-    popular = np.argsort(-recent_lines(past, 28) - 0.01 * recent_lines(past, 84), kind="stable")
-    model = ease(taste, most_sold(taste), TASTE_RIDGE)
-    return Known(past, habits(past, horizon), product_features(past, horizon), customer_features(past), popular, taste, model)
+    popular = np.argsort(-recent_lines(past, 28) - 0.01 * recent_lines(past, 84) - 1e-5 * recent_lines(past, 10_000), kind="stable")
+    return Market(product_features(past, horizon), product_gaps(past), popular, ease(taste, most_sold(taste), TASTE_RIDGE))
+
+
+def known_at(past: Purchases, horizon: int, market: Market | None = None) -> Known:
+    """What is known of the customers of `past`, with the market fitted on the same lines unless given."""
+    market = market or market_at(past, horizon)
+    return Known(past, market, habits(past, horizon, market.gap), customer_features(past), tastes(past))
 
 
 def tastes(past: Purchases) -> sparse.csr_matrix:
@@ -81,7 +105,7 @@ def _block(known: Known, customers: np.ndarray, sources: tuple[int, int, int]) -
     scores = known.model.scores(known.taste[customers])
     fresh = scores.copy()
     fresh[bought[:, known.model.products].nonzero()] = -np.inf
-    rows = [_own(known, customers, own), _best(fresh, alike, known.model.products), _popular(known, bought, popular)]
+    rows = [own_products(known, customers, own), best_columns(fresh, alike, known.model.products), _popular(known, bought, popular)]
     row, product = (np.concatenate(parts) for parts in zip(*rows, strict=True))
     pair = np.unique(row * len(known.past.products) + product)
     row, product = pair // len(known.past.products), pair % len(known.past.products)
@@ -90,7 +114,7 @@ def _block(known: Known, customers: np.ndarray, sources: tuple[int, int, int]) -
     return customers[row], product, taste.astype(np.float32)
 
 
-def _own(known: Known, customers: np.ndarray, limit: int) -> tuple[np.ndarray, np.ndarray]:
+def own_products(known: Known, customers: np.ndarray, limit: int) -> tuple[np.ndarray, np.ndarray]:
     """The `limit` products with the strongest habit of each customer, as (row, product)."""
     total = len(known.past.products)
     low, high = (np.searchsorted(known.habits.key, (customers + more) * total) for more in (0, 1))
@@ -103,7 +127,7 @@ def _own(known: Known, customers: np.ndarray, limit: int) -> tuple[np.ndarray, n
     return row[keep], known.habits.key[index[keep]] % total
 
 
-def _best(scores: np.ndarray, limit: int, products: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def best_columns(scores: np.ndarray, limit: int, products: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The `limit` best columns of each row as (row, product number); -inf never."""
     limit = min(limit, scores.shape[1])
     if limit == 0:
@@ -124,14 +148,14 @@ def _popular(known: Known, bought: sparse.csr_matrix, limit: int) -> tuple[np.nd
 
 
 def _with_features(known: Known, customer: np.ndarray, product: np.ndarray, taste: np.ndarray, novel: bool) -> Pairs:
-    values = [known.product[product], known.customer[customer], taste[:, None], _rank_within(customer, taste)[:, None]]
+    values = [known.market.product[product], known.customer[customer], taste[:, None], rank_within(customer, taste)[:, None]]
     if not novel:
         key = customer.astype(np.int64) * len(known.past.products) + product
         values.insert(0, known.habits.of(key))
     return Pairs(customer, product, np.hstack(values).astype(np.float32))
 
 
-def _rank_within(customer: np.ndarray, score: np.ndarray) -> np.ndarray:
+def rank_within(customer: np.ndarray, score: np.ndarray) -> np.ndarray:
     """Rank of each score within its customer, 0 = highest; `customer` is sorted."""
     order = np.lexsort((-np.nan_to_num(score, nan=-np.inf), customer))
     start = np.searchsorted(customer, customer)

@@ -40,21 +40,50 @@ class Habits:
         return self.values[:, FEATURES.index(name)]
 
 
-def habits(past: Purchases, horizon: int) -> Habits:
-    """Habits as known at the end of `past.last_day`; `horizon` (days) is the window that is looked ahead to."""
-    total = len(past.products)
+def habits(past: Purchases, horizon: int, product_gap: np.ndarray) -> Habits:
+    """Habits as known at the end of `past.last_day`; `horizon` (days) is the window that is looked ahead to, and
+    `product_gap` each product's typical days between purchases (see `product_gaps`)."""
+    columns = _columns(_visits(past), product_gap, _Trips.of(past), horizon)
+    pairs = columns.pop("pair")
+    return Habits(pairs, np.column_stack([columns[name] for name in FEATURES]).astype(np.float32))
+
+
+def product_gaps(past: Purchases) -> np.ndarray:
+    """Median days between a customer's purchases of each product; the median of all where nobody came back."""
+    visits = _visits(past)
+    gaps, of_pair = visits.gaps()
+    own = _medians(gaps, visits.pair[of_pair] % visits.total, visits.total)
+    return np.nan_to_num(own, nan=float(np.median(gaps)) if len(gaps) else 28.0)
+
+
+@dataclass(frozen=True)
+class _Visits:
+    """Ages in days of the distinct purchase days of each (customer, product) `pair`, oldest first within a pair:
+    those of a pair are `age[start : start + count]`; `total` products."""
+
+    pair: np.ndarray
+    age: np.ndarray
+    start: np.ndarray
+    count: np.ndarray
+    total: int
+
+    def gaps(self) -> tuple[np.ndarray, np.ndarray]:
+        """Days between successive purchases, and the row of the pair each belongs to."""
+        inner = np.ones(len(self.age), dtype=bool)
+        inner[self.start] = False
+        days = self.age[np.flatnonzero(inner) - 1] - self.age[inner]
+        return days.astype(np.float64), np.repeat(np.arange(len(self.pair)), self.count - 1)
+
+
+def _visits(past: Purchases) -> _Visits:
+    total, first_day = len(past.products), int(past.day[0])
     known = (past.customer >= 0) & past.kept
-    origin, first_day = past.last_day, int(past.day[0])
     span = past.span + 1
     pair = past.customer[known].astype(np.int64) * total + past.product[known]
     visit = np.unique(pair * span + (past.day[known] - first_day))
-    key, age = visit // span, (origin - first_day - visit % span).astype(np.int32)
+    key, age = visit // span, (past.last_day - first_day - visit % span).astype(np.int32)
     start = np.flatnonzero(np.r_[True, key[1:] != key[:-1]]) if len(key) else np.zeros(0, dtype=np.int64)
-    count = np.diff(np.r_[start, len(key)])
-    trips = _Trips.of(past)
-    pairs = key[start]
-    columns = _columns(age, start, count, pairs, total, trips, horizon)
-    return Habits(pairs, np.column_stack([columns[name] for name in FEATURES]).astype(np.float32))
+    return _Visits(key[start], age, start, np.diff(np.r_[start, len(key)]), total)
 
 
 @dataclass(frozen=True)
@@ -79,17 +108,18 @@ class _Trips:
         return high - np.searchsorted(self.code, base + self.origin - age, side="right")
 
 
-def _columns(age: np.ndarray, start: np.ndarray, count: np.ndarray, pairs: np.ndarray, total: int, trips: _Trips,
-             horizon: int) -> dict[str, np.ndarray]:  # fmt: skip
-    """FEATURES from the ages in days of every pair's purchase days, oldest first within a pair."""
-    customer = pairs // total
+def _columns(visits: _Visits, product_gap: np.ndarray, trips: _Trips, horizon: int) -> dict[str, np.ndarray]:
+    """FEATURES and `pair`, a row a pair."""
+    age, start, count = visits.age, visits.start, visits.count
+    customer = visits.pair // visits.total
     last, first = age[start + count - 1], age[start]
-    gap, last_gap = _gaps(age, start, count, pairs % total, total)
+    gap, last_gap = _own_gaps(visits, product_gap)
     decay = {h: _sums(2.0 ** (-age / h), start) for h in HALF_LIVES}
-    spent = np.bincount(customer, weights=decay[45]) if len(pairs) else np.zeros(1)
+    spent = np.bincount(customer, weights=decay[45]) if len(customer) else np.zeros(1)
     since_last, since_first = trips.since(customer, last), trips.since(customer, first) + 1
     trip_share = count / since_first
     return {
+        "pair": visits.pair,
         "days_bought": count, "since_last": last, "since_first": first, "gap": gap, "due": last / gap, "last_gap": last_gap,
         "decay_14": decay[14], "decay_45": decay[45], "decay_150": decay[150], "share_45": decay[45] / spent[customer],
         "days_bought_28": _sums(age < 28, start), "days_bought_84": _sums(age < 84, start),
@@ -102,22 +132,17 @@ def _sums(values: np.ndarray, start: np.ndarray) -> np.ndarray:
     return np.add.reduceat(values.astype(np.float64), start) if len(start) else np.zeros(0)
 
 
-def _gaps(age: np.ndarray, start: np.ndarray, count: np.ndarray, product: np.ndarray, total: int) -> tuple[np.ndarray, np.ndarray]:
-    """Median days between purchases of each pair, drawn towards the product's median when the pair has few gaps, and
-    the last gap (NaN for a single purchase)."""
-    of_gap = np.repeat(np.arange(len(start)), np.maximum(count - 1, 0))
-    inner = np.ones(len(age), dtype=bool)
-    inner[start] = False
-    gaps = (age[np.flatnonzero(inner) - 1] - age[inner]).astype(np.float64)
-    own = _medians(gaps, of_gap, len(start))
-    overall = float(np.median(gaps)) if len(gaps) else 28.0
-    of_product = np.nan_to_num(_medians(gaps, product[of_gap], total), nan=overall)
-    weight = np.maximum(count - 1, 0)
-    blended = (weight * np.nan_to_num(own) + _PRIOR_GAPS * of_product[product]) / (weight + _PRIOR_GAPS)
-    last = np.full(len(start), np.nan)
-    many = count > 1
-    ends = start[many] + count[many] - 1
-    last[many] = age[ends - 1] - age[ends]
+def _own_gaps(visits: _Visits, product_gap: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Median days between purchases of each pair, drawn towards the product's when the pair has few gaps, and the last
+    gap (NaN for a single purchase)."""
+    gaps, of_pair = visits.gaps()
+    own = np.nan_to_num(_medians(gaps, of_pair, len(visits.pair)))
+    weight = visits.count - 1
+    blended = (weight * own + _PRIOR_GAPS * product_gap[visits.pair % visits.total]) / (weight + _PRIOR_GAPS)
+    last = np.full(len(visits.pair), np.nan)
+    many = visits.count > 1
+    ends = visits.start[many] + visits.count[many] - 1
+    last[many] = visits.age[ends - 1] - visits.age[ends]
     return blended, last
 
 

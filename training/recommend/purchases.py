@@ -7,9 +7,9 @@ from functools import cached_property
 
 import numpy as np
 import pandas as pd
-from infra.errors import BadInput
 from scipy import sparse
 
+from infra.errors import BadInput
 from training.files import check_frame
 
 LINE_COLUMNS = {"customer_id": "text", "basket_id": "text", "product_id": "text", "ds": "date", "units": "number"}
@@ -18,7 +18,8 @@ LINE_COLUMNS = {"customer_id": "text", "basket_id": "text", "product_id": "text"
 @dataclass(frozen=True)
 class Purchases:
     """Distinct (basket, product) lines, oldest first. `customer` is -1 where unknown; `day` counts from 1970-01-01;
-    `kept` is False for lines of a customer who brought back as many units of the product as they bought."""
+    `kept` is False for lines of a customer who brought back as many units of the product as they bought; `last_day` is
+    the day at whose end they are looked at."""
 
     customers: np.ndarray
     products: np.ndarray
@@ -27,29 +28,25 @@ class Purchases:
     basket: np.ndarray
     day: np.ndarray
     kept: np.ndarray
-
-    @property
-    def last_day(self) -> int:
-        """The last day with a line."""
-        return int(self.day[-1])
+    last_day: int
 
     @property
     def span(self) -> int:
-        """Days from the first line to the last, both counted."""
-        return int(self.day[-1] - self.day[0]) + 1
+        """Days from the first line to the last day, both counted."""
+        return self.last_day - int(self.day[0]) + 1
 
     def until(self, day: int) -> Purchases:
         """The lines up to and including `day`; customers and products keep their numbers."""
-        return self._slice(0, int(np.searchsorted(self.day, day, side="right")))
+        return self._slice(0, int(np.searchsorted(self.day, day, side="right")), day)
 
     def after(self, day: int, last: int) -> Purchases:
         """The lines of the days `day + 1 .. last`."""
         low, high = np.searchsorted(self.day, [day, last], side="right")
-        return self._slice(int(low), int(high))
+        return self._slice(int(low), int(high), last)
 
-    def _slice(self, low: int, high: int) -> Purchases:
+    def _slice(self, low: int, high: int, last_day: int) -> Purchases:
         arrays = (self.customer, self.product, self.basket, self.day, self.kept)
-        return Purchases(self.customers, self.products, *(array[low:high] for array in arrays))
+        return Purchases(self.customers, self.products, *(array[low:high] for array in arrays), last_day)
 
     @cached_property
     def bought(self) -> sparse.csr_matrix:
@@ -74,19 +71,25 @@ def check_lines(lines: pd.DataFrame, where: str = "lines") -> pd.DataFrame:
     return checked
 
 
-def encode(lines: pd.DataFrame) -> Purchases:
-    """Purchases of checked lines; the order of the rows does not matter."""
+def encode(lines: pd.DataFrame, products: np.ndarray | None = None, last_day: int | None = None) -> Purchases:
+    """Purchases of checked lines; the order of the rows does not matter. `products` (sorted) numbers products as
+    another set of lines does, and drops the others; `last_day` is the newest line's when None."""
+    if products is not None:
+        lines = lines[lines["product_id"].isin(products)]
     customer, customers = numbered(lines["customer_id"])
-    product, products = numbered(lines["product_id"])
+    product, own = numbered(lines["product_id"])
+    if products is not None:
+        product, own = np.searchsorted(products, own).astype(np.int32)[product], products
     basket, _ = numbered(lines["basket_id"])
     day = lines["ds"].to_numpy().astype("datetime64[D]").astype(np.int32)
     units = lines["units"].to_numpy(dtype=float)
-    kept = _kept(customer, product, units, len(products))
+    kept = _kept(customer, product, units, len(own))
     order = np.lexsort((product, basket, day))
     order = order[units[order] > 0]
-    line = basket[order].astype(np.int64) * len(products) + product[order]
+    line = basket[order].astype(np.int64) * len(own) + product[order]
     order = order[np.sort(np.unique(line, return_index=True)[1])]
-    return Purchases(customers, products, customer[order], product[order], basket[order], day[order], kept[order])
+    last = int(day[order[-1]]) if last_day is None else last_day
+    return Purchases(customers, own, customer[order], product[order], basket[order], day[order], kept[order], last)
 
 
 def numbered(values: pd.Series) -> tuple[np.ndarray, np.ndarray]:

@@ -21,6 +21,7 @@ _PARAMETERS = {
     "tree_method": "hist", "max_bin": 128, "seed": 17,
 }  # fmt: skip
 _ROUNDS = 120
+_FEW_ROWS = 50_000
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,9 @@ def learn(values: np.ndarray, wanted: np.ndarray, names: Sequence[str], seed: in
 
     rows, weight = _sample(wanted, np.random.default_rng(seed))
     matrix = xgboost.QuantileDMatrix(values[rows], label=wanted[rows], weight=weight, max_bin=_PARAMETERS["max_bin"])
-    return Ranker(tuple(names), xgboost.train(_PARAMETERS, matrix, _ROUNDS))
+    # threads that wait for each other cost more than they bring on few rows
+    threads = {"nthread": 1} if len(rows) < _FEW_ROWS else {}
+    return Ranker(tuple(names), xgboost.train(_PARAMETERS | threads, matrix, _ROUNDS))
 
 
 def rule(values: np.ndarray, names: Sequence[str]) -> np.ndarray:

@@ -46,12 +46,10 @@ def learned_ranker(purchases: Purchases, novel: bool, origins: int = 2) -> Ranke
 
 def _examples(purchases: Purchases, origin: int, horizon: int, novel: bool) -> tuple[np.ndarray, np.ndarray]:
     past, window = purchases.until(origin), purchases.after(origin, origin + horizon)
-    names = NEW_FEATURES if novel else FEATURES
-    active = np.unique(window.customer[window.customer >= 0])
-    if not len(past.day) or not len(active) or past.span < horizon:
-        return np.zeros((0, len(names)), dtype=np.float32), np.zeros(0, dtype=bool)
+    active = np.intersect1d(window.customer[window.customer >= 0], past.customer)
+    if not len(active) or past.span < horizon:
+        return np.zeros((0, len(NEW_FEATURES if novel else FEATURES)), dtype=np.float32), np.zeros(0, dtype=bool)
     known = known_at(past, horizon)
-    active = active[np.isin(active, past.customer)]
     if len(active) > LEARNERS:
         active = np.sort(np.random.default_rng(origin).choice(active, LEARNERS, replace=False))
     pairs = candidate_pairs(known, active, novel, DEPTH)

@@ -7,7 +7,7 @@ from scipy import sparse
 
 from training.recommend.candidates import Known
 from training.recommend.habits import FEATURES
-from training.recommend.popularity import recent_lines
+from training.recommend.popularity import PRODUCT_FEATURES
 from training.recommend.ranking import Lists
 
 
@@ -18,11 +18,11 @@ def customer_reasons(known: Known, lists: Lists) -> list[str]:
     own = known.habits.of(key)
     strongest = _strongest(known, lists)
     shares = shares_of(past.bought, strongest, lists.product)
-    recent = recent_lines(past, 28)
+    recent = sold_lately(known)
     words = []
     for row, product in enumerate(lists.product.tolist()):
         if np.isfinite(own[row, 0]):
-            words.append(_habit(own[row]))
+            words.append(habit_sentence(own[row]))
         elif shares[row] > 0:
             words.append(f"{shares[row]:.0%} of the customers who bought {past.products[strongest[row]]}, as this one did, also bought it")
         else:
@@ -30,12 +30,17 @@ def customer_reasons(known: Known, lists: Lists) -> list[str]:
     return words
 
 
+def sold_lately(known: Known) -> np.ndarray:
+    """Lines of each product in the last 28 days, whoever the customers of `known` are."""
+    return np.rint(np.expm1(known.market.product[:, PRODUCT_FEATURES.index("lines_28")])).astype(np.int64)
+
+
 def sold(lines: int) -> str:
     """What a product is recommended for when nothing is known of the customer."""
     return f"sold in {lines:,} basket{'s' if lines != 1 else ''} of the last 28 days"
 
 
-def _habit(values: np.ndarray) -> str:
+def habit_sentence(values: np.ndarray) -> str:
     said = dict(zip(FEATURES, values.tolist(), strict=True))
     days, ago = int(said["days_bought"]), _ago(int(said["since_last"]))
     if days == 1:
@@ -71,7 +76,9 @@ def shares_of(rows: sparse.csr_matrix, given: np.ndarray, product: np.ndarray) -
     left, right = pairs // rows.shape[1], pairs % rows.shape[1]
     by_product = rows.tocsc()
     held = np.diff(by_product.indptr)
-    both = np.concatenate([_overlap(by_product, left[i : i + 5000], right[i : i + 5000]) for i in range(0, len(pairs), 5000)] or [np.zeros(0)])
+    both = np.concatenate(
+        [_overlap(by_product, left[i : i + 5000], right[i : i + 5000]) for i in range(0, len(pairs), 5000)] or [np.zeros(0)]
+    )
     out[asked] = (both / np.maximum(held[left], 1))[place]
     return out
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from infra.errors import BadInput
 
+from infra.errors import BadInput
 from training.files import check_frame, check_output, read_frame, write_frame
 from training.recommend.candidates import known_at
 from training.recommend.complete import complete

@@ -39,7 +39,7 @@ class Demand:
         mean = np.maximum(sums[rows, stop] - sums[rows, start], 0.0)
         return mean, mean + mean**2 * (self.common + self.single / np.maximum(stop - start, 1))
 
-    def take(self, rows: np.ndarray) -> Demand:
+    def take(self, rows: np.ndarray | slice) -> Demand:
         """The demand of some pairs."""
         return Demand(self.mean[rows], self.common[rows], self.single[rows])
 

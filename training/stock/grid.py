@@ -7,7 +7,7 @@ import numpy as np
 from scipy.special import gammainc, ndtr
 
 #: buckets a row: a slow item's whole distribution unit by unit; a fast one in steps of about 1 % of its range
-BUCKETS = 96
+BUCKETS = 64
 
 
 def width(mean: np.ndarray, variance: np.ndarray, buckets: int = BUCKETS) -> np.ndarray:
@@ -71,12 +71,20 @@ def point(units: np.ndarray, width: np.ndarray, buckets: int = BUCKETS) -> np.nd
 
 def sell(stock: np.ndarray, demand: np.ndarray) -> np.ndarray:
     """The distribution of max(stock - demand, 0): what is left after a stretch of lost sales."""
-    buckets = stock.shape[1]
-    out = stock * demand[:, :1]
-    for k in range(1, buckets):
-        out[:, : buckets - k] += stock[:, k:] * demand[:, k : k + 1]
-    out[:, 0] += np.maximum(stock.sum(axis=1) - out.sum(axis=1), 0.0)
-    return out
+    # buckets first: each step is one pass over memory that lies together
+    held, sold = np.ascontiguousarray(stock.T), np.ascontiguousarray(demand.T)
+    buckets = len(held)
+    out = held * sold[0]
+    for k in range(1, _reach(sold)):
+        out[: buckets - k] += held[k:] * sold[k]
+    out[0] += np.maximum(held.sum(axis=0) - out.sum(axis=0), 0.0)
+    return np.ascontiguousarray(out.T)
+
+
+def _reach(first: np.ndarray) -> int:
+    """Buckets (axis 0) up to the last that any row gives a chance worth counting."""
+    live = np.flatnonzero(first.max(axis=1) > 1e-12)
+    return int(live[-1]) + 1 if len(live) else 1
 
 
 def receive(stock: np.ndarray, units: np.ndarray, width: np.ndarray) -> np.ndarray:
@@ -97,11 +105,12 @@ def _shift(stock: np.ndarray, by: np.ndarray) -> np.ndarray:
 
 def requirement(stock: np.ndarray, demand: np.ndarray) -> np.ndarray:
     """The distribution of demand - stock, buckets -(B-1) to B-1: shape (rows, 2 B - 1)."""
-    buckets = stock.shape[1]
-    out = np.zeros((len(stock), 2 * buckets - 1))
-    for k in range(buckets):
-        out[:, buckets - 1 - k : 2 * buckets - 1 - k] += stock[:, k : k + 1] * demand
-    return out
+    held, wanted = np.ascontiguousarray(stock.T), np.ascontiguousarray(demand.T)
+    buckets = len(held)
+    out = np.zeros((2 * buckets - 1, held.shape[1]))
+    for k in range(_reach(held)):
+        out[buckets - 1 - k : 2 * buckets - 1 - k] += held[k] * wanted
+    return np.ascontiguousarray(out.T)
 
 
 def mean(distribution: np.ndarray, width: np.ndarray) -> np.ndarray:

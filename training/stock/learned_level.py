@@ -28,7 +28,7 @@ _LEVEL_WEEKS = 20.0
 _ROUNDS = 70
 _PARAMETERS = {
     "objective": "reg:tweedie", "tweedie_variance_power": 1.3, "max_depth": 5, "eta": 0.09, "subsample": 0.7,
-    "colsample_bytree": 0.6, "min_child_weight": 20, "tree_method": "hist", "max_bin": 64, "seed": 7, "nthread": 2,
+    "colsample_bytree": 0.6, "min_child_weight": 20, "tree_method": "hist", "max_bin": 64, "seed": 7, "nthread": 1,
 }  # fmt: skip
 _FITTED: OrderedDict[str, Any] = OrderedDict()
 

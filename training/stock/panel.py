@@ -52,7 +52,7 @@ def period_days(ds: pd.Series) -> int:
     return 7 if len(days) > 1 and np.all((days - days[0]) % 7 == 0) else 1
 
 
-def panel(history: pd.DataFrame, as_of: pd.Timestamp | None = None, pairs: pd.DataFrame | None = None) -> Panel:
+def panel(history: pd.DataFrame, as_of: pd.Timestamp | None = None, pairs: pd.DataFrame | None = None, where: str = "history") -> Panel:
     """Rows `store_id, product_id, ds, units` (and `in_stock`, `price` where known) up to `as_of` as arrays, in the order of
     `pairs` (default: those of the history, sorted). A period without a row after a series' first one is a period with no
     sale; pairs without history are rows of exposure 0. Raises BadInput when nothing is known by `as_of`."""
@@ -65,7 +65,7 @@ def panel(history: pd.DataFrame, as_of: pd.Timestamp | None = None, pairs: pd.Da
     start = last - pd.Timedelta(days=LONGEST_DAYS + int((last - pd.Timestamp("2000-01-03")).days % 28))
     known = history[(history["ds"] <= last) & (history["ds"] > start)]
     if known.empty:
-        raise BadInput(f"history: no row has a ds on or before as_of {last:%Y-%m-%d}; its first day is {history['ds'].min():%Y-%m-%d}")
+        raise BadInput(f"{where}: no row has a ds on or before as_of {last:%Y-%m-%d}; its first day is {history['ds'].min():%Y-%m-%d}")
     if pairs is None:
         pairs = known[PAIR].drop_duplicates().sort_values(PAIR).reset_index(drop=True)
     row = _rows(known, pairs)

@@ -9,6 +9,8 @@ is the newsvendor's critical ratio shortage / (shortage + review x holding) on l
 
 from __future__ import annotations
 
+import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -20,7 +22,7 @@ from training.stock.terms import Terms
 #: how much longer than one review an unsold unit is held, as tuned on earlier history where there is none
 PATIENCE = 1.8
 #: pairs computed at a time: the grids of a slice stay in the processor's cache
-SLICE = 4096
+SLICE = 2048
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,7 @@ class Shelf:
     on_hand: np.ndarray
     receipts: np.ndarray
 
-    def take(self, rows: np.ndarray) -> Shelf:
+    def take(self, rows: np.ndarray | slice) -> Shelf:
         """The shelf of some pairs."""
         return Shelf(self.on_hand[rows], self.receipts[rows])
 
@@ -60,10 +62,14 @@ def marginal(demand: Demand, shelf: Shelf, terms: Terms, patience: np.ndarray | 
     """The decision of each pair, by slices. `patience` (pairs,) or one number."""
     count = len(shelf.on_hand)
     patience = np.broadcast_to(np.asarray(patience, float), (count,))
-    parts = [
-        _slice(demand.take(rows), shelf.take(rows), terms.take(rows), patience[rows])
-        for rows in (slice(start, start + SLICE) for start in range(0, max(count, 1), SLICE))
-    ]
+    slices = [slice(start, start + SLICE) for start in range(0, max(count, 1), SLICE)]
+
+    def decided(rows: slice) -> Decision:
+        return _slice(demand.take(rows), shelf.take(rows), terms.take(rows), patience[rows])
+
+    # numpy lets go of the interpreter while it computes
+    with ThreadPoolExecutor(max_workers=min(len(slices), os.cpu_count() or 1)) as pool:
+        parts = list(pool.map(decided, slices))
     return Decision(**{field.name: np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(Decision)})
 
 
@@ -133,9 +139,7 @@ def _need(demand: Demand, shelf: Shelf, terms: Terms) -> _Need:
         for name, value in (("demand", total), ("window", mean), ("lost", lost), ("on_order", arrived), ("own", own), ("square", total**2)):
             facts[name] += share * value
     lead_variance = np.maximum(facts["square"] - facts["demand"] ** 2, 0.0) * (expected_lead > 0)
-    return _Need(
-        pmf, life, width, facts["demand"], facts["window"], facts["lost"], facts["own"], lead_variance, facts["on_order"], excess
-    )
+    return _Need(pmf, life, width, facts["demand"], facts["window"], facts["lost"], facts["own"], lead_variance, facts["on_order"], excess)
 
 
 def project(demand: Demand, shelf: Shelf, lead: np.ndarray, review: np.ndarray, width: np.ndarray) -> tuple[np.ndarray, ...]:

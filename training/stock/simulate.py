@@ -71,7 +71,7 @@ def simulate(
         pipeline[slot] = 0.0
         ahead = pipeline[(slot + 1 + np.arange(longest)) % (longest + 1)].T
         order = np.maximum(policy(period, stock, ahead), 0.0)
-        stock = _dispatch(order, stock, pipeline, slot, lead if np.ndim(lead) == 0 else lead[:, period])
+        stock = _dispatch(order, stock, pipeline, slot, lead[:, period] if isinstance(lead, np.ndarray) else lead)
         stock, row = _serve(stock, demand[:, period], order, backorders)
         if period >= warm_up:
             sums += row
@@ -83,13 +83,13 @@ def simulate(
 
 def _dispatch(order: np.ndarray, stock: np.ndarray, pipeline: np.ndarray, slot: int, lead: int | np.ndarray) -> np.ndarray:
     """Put an order into the pipeline; what has no lead time is returned with the stock."""
-    if np.ndim(lead) == 0:
+    if not isinstance(lead, np.ndarray):
         if lead == 0:
             return stock + order
-        pipeline[(slot + int(lead)) % len(pipeline)] += order
+        pipeline[(slot + lead) % len(pipeline)] += order
         return stock
-    later = np.asarray(lead) > 0
-    pipeline[(slot + np.asarray(lead)) % len(pipeline), np.arange(len(order))] += np.where(later, order, 0.0)
+    later = lead > 0
+    pipeline[(slot + lead) % len(pipeline), np.arange(len(order))] += np.where(later, order, 0.0)
     return stock + np.where(later, 0.0, order)
 
 

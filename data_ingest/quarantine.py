@@ -1,0 +1,54 @@
+"""Back from quarantine: what broke a rule is put to the event log again, once its cause is mended.
+
+A return that arrives in an earlier batch than its purchase is quarantined, since nothing says that the purchase will ever
+come; after it has come, replaying `return_without_purchase` brings the return in. The same serves events of a store or
+product that was not known yet."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+from data_ingest.contracts import TOPICS
+from data_ingest.ingest import alone
+from data_ingest.rules import log_rules_of, rules_of
+from data_ingest.tables import QUARANTINE
+from infra.errors import BadInput
+from infra.event_log import event_log
+from infra.lake import Lake
+from infra.publish import publish
+from infra.settings import Settings
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+
+def rule_names() -> list[str]:
+    """The names of all rules, in the order in which they name a row."""
+    every = [rule.name for topic in TOPICS.values() for rule in (*rules_of(topic), *log_rules_of(topic))]
+    return list(dict.fromkeys(every))
+
+
+def replay_quarantine(spark: SparkSession, settings: Settings, rule: str) -> int:
+    """Put the quarantined lines of a rule back to the event log and take them out of quarantine; returns how many.
+    Raises BadInput for a rule there is not.
+
+    The lines are written first, under a name made of their content and origin, then taken out: a run that is killed in
+    between writes the same name again, which adds nothing. The next ingest judges them anew. Collects the lines of one
+    topic: what a rule has set aside should fit in memory."""
+    if rule not in rule_names():
+        raise BadInput(f"there is no rule {rule!r}: expected one of {', '.join(rule_names())}")
+    lake, log = Lake(settings.lake_url), event_log(settings.events_url)
+    with alone(settings):
+        if not lake.exists(QUARANTINE):
+            return 0
+        count = 0
+        for topic in TOPICS:
+            rows = lake.read(spark, QUARANTINE).where(f"rule = '{rule}' AND topic = '{topic}'").orderBy("position", "raw")
+            lines = [(row.position, bytes(row.raw)) for row in rows.select("position", "raw").collect()]
+            if lines:
+                digest = hashlib.blake2b(repr(lines).encode(), digest_size=12).hexdigest()
+                count += log.write(topic, (raw for _, raw in lines), f"replayed-{rule}-{digest}")
+        spark.sql(f"DELETE FROM delta.`{lake.path(QUARANTINE)}` WHERE rule = '{rule}'")
+        publish(settings, QUARANTINE)
+    return count

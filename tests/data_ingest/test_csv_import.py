@@ -1,0 +1,128 @@
+"""A user's file as events: what it says is what is written, and what is wrong is said in one sentence."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from pyspark.sql import SparkSession
+
+from data_ingest.contracts import TOPICS, problem
+from data_ingest.csv_import import import_csv
+from data_ingest.tables import PRODUCTS, PURCHASE_HISTORY, STORES
+from infra.errors import BadInput
+from infra.lake import Lake
+from infra.settings import Settings
+
+TILL = """Shop,Article,When,Qty,Price,Ticket,Client
+north,milk,2024-05-31T23:30:00,2,1.20,t1,anna
+north,bread,2024-05-31T23:30:00,1,3.00,t1,anna
+south,milk,2024-06-01T09:00:00+00:00,1,1.20,t2,
+"""
+NAMES = {"store_id": "Shop", "product_id": "Article", "occurred_at": "When", "units": "Qty",
+         "unit_price": "Price", "basket_id": "Ticket", "customer_id": "Client"}  # fmt: skip
+DAYS = "store_id,product_id,ds,units,price,category\ns1,p1,2024-01-01,3,2.0,tea\ns1,p1,2024-01-02,0,2.0,tea\ns1,p2,2024-01-01,1.5,9.0,\n"
+
+
+def events(settings: Settings) -> dict[str, list[dict]]:
+    root = Path(settings.events_url.removeprefix("file://"))
+    return {t: [json.loads(line) for f in sorted((root / t).glob("*.jsonl")) for line in f.read_text().splitlines()] for t in TOPICS}
+
+
+def write(folder: Path, text: str, name: str = "own.csv") -> Path:
+    path = folder / name
+    path.write_text(text)
+    return path
+
+
+def test_till_lines_become_purchases_and_the_same_file_again_doubles_nothing(
+    spark: SparkSession, settings: Settings, tmp_path: Path
+) -> None:
+    path = write(tmp_path, TILL)
+    done = import_csv(spark, settings, path, mapping=NAMES, utc_offset_hours=2.0, source="erp")
+    first = events(settings)
+    assert done.rows == 3 and done.events["sales"] == 3 and done.written == sum(done.events.values()) and done.new_stores == 2
+    assert not [said for t, found in first.items() for e in found if (said := problem(TOPICS[t], e))]
+    milk, bread, south = first["sales"]
+    assert (milk["occurred_at"], milk["basket_id"], milk["customer_id"], milk["units"], milk["unit_price"], milk["source"]) == (
+        "2024-05-31T21:30:00Z", "t1", "anna", 2, 1.2, "erp")  # fmt: skip
+    assert south["occurred_at"] == "2024-06-01T09:00:00Z" and "customer_id" not in south and bread["basket_id"] == "t1"
+    again = import_csv(spark, settings, path, mapping=NAMES, utc_offset_hours=2.0, source="erp")
+    assert again.written == 0 and (again.new_stores, again.new_products) == (0, 0) and events(settings) == first
+    lake = Lake(settings.lake_url)
+    assert set(lake.read_pandas(STORES)["store_id"]) == {"north", "south"} and set(lake.read_pandas(PRODUCTS)["product_id"]) == {
+        "milk",
+        "bread",
+    }
+    history = lake.read_pandas(PURCHASE_HISTORY)
+    assert len(history) == 3 and history["revenue"].sum() == pytest.approx(6.6) and str(history["ds"].min()) == "2024-05-31"
+
+
+def test_day_rows_are_a_basket_each_and_a_zero_says_the_store_was_open(spark: SparkSession, settings: Settings, tmp_path: Path) -> None:
+    done = import_csv(spark, settings, write(tmp_path, DAYS))
+    found = events(settings)
+    assert [e["units"] for e in found["sales"]] == [3, 1.5] and len({e["basket_id"] for e in found["sales"]}) == 2
+    assert found["sales"][0]["occurred_at"] == "2024-01-01T12:00:00Z"
+    pos = pd.DataFrame(found["pos"])
+    assert (pos["event_type"] == "store_opened").sum() == 2 and (pos["event_type"] == "price_changed").sum() == 2
+    goods = Lake(settings.lake_url).read_pandas(PRODUCTS).set_index("product_id")
+    assert goods.loc["p1", "category"] == "tea" and goods.loc["p2", "description"] == "p2" and (done.first.day, done.last.day) == (1, 2)
+
+
+def test_parquet_reads_as_csv_does(spark: SparkSession, settings: Settings, tmp_path: Path) -> None:
+    frame = pd.DataFrame(
+        {"store_id": [1, 2], "product_id": [7.0, 8.0], "ds": pd.to_datetime(["2024-01-01", "2024-01-02"]), "units": [1, 2]}
+    )
+    frame.to_parquet(tmp_path / "own.parquet")
+    import_csv(spark, settings, tmp_path / "own.parquet")
+    assert [(e["store_id"], e["product_id"], e["unit_price"]) for e in events(settings)["sales"]] == [("1", "7", 0), ("2", "8", 0)]
+
+
+def test_stock_rows_are_counts_or_what_they_say(spark: SparkSession, settings: Settings, tmp_path: Path) -> None:
+    rows = "store_id,product_id,ds,units,event_type\ns1,p1,2024-01-01,5,count\ns1,p1,2024-01-02,-2,adjustment\n"
+    import_csv(spark, settings, write(tmp_path, rows), kind="stock")
+    assert [(e["event_type"], e["units"]) for e in events(settings)["stock"]] == [("count", 5), ("adjustment", -2)]
+
+
+@pytest.mark.parametrize(
+    ("text", "more", "said"),
+    [
+        (TILL, {"mapping": {**NAMES, "units": "Pieces"}}, "column 'Pieces' for units is missing; it has Shop, Article"),
+        (DAYS.replace("2024-01-02", "2024-13-02"), {}, r"own.csv: column 'ds', row 2: '2024-13-02' is not a day; expected ds as YYYY"),
+        (DAYS.replace(",1.5,", ",-1.5,"), {}, r"column 'units', row 3: '-1.5' is out of range; expected units as a number from 0"),
+        (DAYS.replace(",1.5,", ",many,"), {}, r"column 'units', row 3: 'many' is not a number"),
+        (DAYS.replace("s1,p2,", ",p2,"), {}, r"column 'store_id', row 3: is empty; expected store_id as text"),
+        (TILL.replace("2024-06-01T09", "yesterday"), {"mapping": NAMES}, r"column 'When', row 3: .* is not a time; expected occurred_at"),
+        (DAYS.splitlines()[0] + "\n", {}, "has no rows"),
+        ("", {}, "own.csv is empty"),
+        ("\x00\x00", {"name": "own.parquet"}, "cannot be read as parquet"),
+        (DAYS, {"name": "own.xls"}, "expected a .csv or .parquet file"),
+        (DAYS, {"kind": "fish"}, "kind is 'fish': expected sales or stock"),
+        (DAYS, {"mapping": {"colour": "price"}}, "there is no field 'colour'"),
+        (DAYS, {"utc_offset_hours": 100.0}, "utc_offset_hours is 100.0: expected -14 to 14"),
+        (DAYS.replace("units", "units,event_type").replace(",2.0", ",eaten,2.0").replace(",9.0", ",count,9.0"), {"kind": "stock"},
+         "column 'event_type', row 1: 'eaten' of 3 units; expected one of receipt"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_said_and_nothing_is_written(
+    spark: SparkSession, settings: Settings, tmp_path: Path, text: str, more: dict, said: str
+) -> None:
+    path = write(tmp_path, text, more.pop("name", "own.csv"))
+    with pytest.raises(BadInput, match=said) as caught:
+        import_csv(spark, settings, path, **more)
+    assert "\n" not in str(caught.value)
+    assert not any(events(settings).values()) and not Lake(settings.lake_url).exists(STORES)
+
+
+def test_a_path_that_is_no_file_is_named(spark: SparkSession, settings: Settings, tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match=r"is not a file: expected a \.csv or \.parquet file"):
+        import_csv(spark, settings, tmp_path)
+
+
+def test_bytes_that_are_no_text_are_refused(spark: SparkSession, settings: Settings, tmp_path: Path) -> None:
+    path = tmp_path / "own.csv"
+    path.write_bytes(b"store_id,product_id,ds,units\n\xff\xfe,p,2024-01-01,1\n")
+    with pytest.raises(BadInput, match=r"own.csv cannot be read as csv"):
+        import_csv(spark, settings, path)

@@ -1,0 +1,85 @@
+"""Accuracy once the actuals have arrived: closed forms, and what is left out."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from monitoring.accuracy import forecast_accuracy, order_accuracy, recommendation_accuracy, slow_mover_accuracy
+from training.tables import QUANTILES
+
+DAY = date(2024, 3, 4)
+
+
+def _of(frame: pd.DataFrame, segment: str = "all") -> dict[str, float]:
+    part = frame[frame["segment"] == segment]
+    return dict(zip(part["metric"], part["value"], strict=True))
+
+
+def _forecasts(units: list[float]) -> pd.DataFrame:
+    rows = pd.DataFrame({"store_id": "S1", "product_id": [f"P{i}" for i in range(len(units))], "ds": DAY, "horizon": 1, "units": units})
+    return rows.assign(**{name: rows["units"] * 2 * level for name, level in QUANTILES.items()})
+
+
+def _actuals(units: list[float | None], **more: list) -> pd.DataFrame:
+    pairs = [f"P{i}" for i in range(len(units))]
+    frame = pd.DataFrame({"store_id": "S1", "product_id": pairs, "ds": DAY, "units": units, "open": True, "in_stock": 1.0})
+    return frame.assign(**more)
+
+
+def test_wape_bias_and_coverage_by_their_formulas() -> None:
+    found = _of(forecast_accuracy(_forecasts([2.0, 4.0]), _actuals([1.0, 5.0])))
+    assert found["wape"] == pytest.approx(2 / 6)
+    assert found["bias"] == pytest.approx(0.0)
+    assert found["coverage_q50"] == 0.5  # 1 <= 2 and not 5 <= 4
+    assert found["coverage_q95"] == 1.0
+    assert found["censored"] == 0.0
+
+
+def test_days_that_say_nothing_about_demand_are_left_out() -> None:
+    actuals = _actuals([1.0, 0.0, None, 9.0, 3.0], in_stock=[1.0, 0.4, 1.0, 1.0, 1.0], open=[True, True, True, False, True])
+    table = forecast_accuracy(_forecasts([1.0, 5.0, 5.0, 5.0, 3.0]), actuals)
+    found = _of(table)
+    assert found["wape"] == 0.0
+    assert found["censored"] == pytest.approx(1 / 3)
+    assert table.loc[(table["segment"] == "all") & (table["metric"] == "wape"), "n"].item() == 2
+
+
+def test_segments_are_by_horizon_and_by_the_speed_that_was_forecast() -> None:
+    table = forecast_accuracy(_forecasts([0.05, 0.5, 5.0]), _actuals([1.0, 1.0, 5.0]))
+    assert set(table["segment"]) == {"all", "horizon 1", "under 0.1 a day", "0.1 to 1 a day", "over 1 a day"}
+    assert _of(table, "over 1 a day")["wape"] == 0.0
+    assert _of(table, "under 0.1 a day")["wape"] == pytest.approx(0.95)
+
+
+def test_nothing_sold_has_no_relative_error_and_no_actual_no_row() -> None:
+    assert "wape" not in _of(forecast_accuracy(_forecasts([1.0]), _actuals([0.0])))
+    assert forecast_accuracy(_forecasts([1.0]), _actuals([None])).empty
+    assert forecast_accuracy(_forecasts([1.0]), _actuals([1.0]).head(0)).empty
+
+
+def test_the_cost_of_orders_is_holding_and_the_margin_lost() -> None:
+    orders = pd.DataFrame({"store_id": ["S1", "S1"], "product_id": ["P0", "P1"]})
+    days = pd.DataFrame({
+        "store_id": "S1", "product_id": ["P0", "P1", "P2"], "units": [4.0, 3.0, 9.0], "in_stock": [1.0, 0.5, 1.0],
+        "price": [10.0, 10.0, 10.0], "on_hand_close": [73.0, 0.0, 1e6],
+    })  # fmt: skip
+    products = pd.DataFrame({"product_id": ["P0", "P1", "P2"], "unit_cost": [4.0, 6.0, 1.0]})
+    found = _of(order_accuracy(orders, days, products))
+    assert found["holding_cost"] == pytest.approx(73 * 4 * 0.25 / 365 / 2)
+    assert found["shortage_cost"] == pytest.approx(3 * (10 - 6) / 2)  # half a day sold 3, the other half would have
+    assert found["cost"] == pytest.approx(found["holding_cost"] + found["shortage_cost"])
+    assert found["out_of_stock"] == 0.5
+
+
+def test_brier_of_slow_movers_and_hits_of_recommendations() -> None:
+    decided = pd.DataFrame({"store_id": "S1", "product_id": ["P0", "P1"], "probability": [0.9, 0.2]})
+    found = _of(slow_mover_accuracy(decided, pd.DataFrame({"store_id": ["S1", "S1"], "product_id": ["P1", "P1"]})))
+    assert found["brier"] == pytest.approx((0.1**2 + 0.2**2) / 2)
+    assert found["bias"] == pytest.approx(np.mean([0.9 - 1, 0.2 - 0]))
+    told = pd.DataFrame({"customer_id": ["A", "A", "B", "C"], "product_id": ["P0", "P1", "P0", "P0"]})
+    bought = pd.DataFrame({"customer_id": ["A", "B", "D"], "product_id": ["P1", "P9", "P0"]})
+    assert _of(recommendation_accuracy(told, bought)) == {"hit_rate": 0.5, "miss_rate": 0.5}

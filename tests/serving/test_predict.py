@@ -1,0 +1,92 @@
+"""Items to answers, whatever the mixture: order kept, errors where they belong, the others as if alone."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from serving.contract import example, plain, problem, schema
+from serving.predict import answer, response_rows
+from tests.serving.tiny import CARDS, LOOKUP, SUM, Steps, Times, read_levels
+
+_good = st.builds(lambda s, u: {"store_id": s, "units": u}, st.sampled_from(["S1", "S2"]), st.floats(0, 1e6))
+_poison = st.just({"store_id": "poison", "units": 1.0})
+_bad = st.sampled_from([None, 3, {}, {"store_id": 5, "units": 1}, {"store_id": "S1", "units": "1"}, {"store_id": "S1", "units": True}])
+
+
+@given(st.lists(_good | _poison | _bad, max_size=40))
+def test_each_item_is_answered_as_if_it_were_alone(items: list) -> None:
+    together, _ = answer(SUM, Times(2.0), read_levels, items)
+    alone = [answer(SUM, Times(2.0), read_levels, [item])[0][0] for item in items]
+    assert together == alone
+    for item, told in zip(items, together, strict=True):
+        good = isinstance(item, dict) and problem(SUM.request, item) is None and item["store_id"] != "poison"
+        assert told["ok"] == good
+        if good:
+            assert told["results"][0]["total"] == 2.0 * item["units"]
+
+
+def test_repeated_keys_and_unknown_ones_keep_their_places() -> None:
+    items = [{"store_id": "S1", "product_id": p, "steps": 1} for p in ("P2", "P1", "P?", "P2")]
+    told, frame = answer(LOOKUP, Steps(), read_levels, items)
+    assert [t.get("results", [{}])[0].get("total") for t in told] == [20.0, 10.0, None, 20.0]
+    assert list(frame.index) == [0, 1, 3]
+
+
+def test_what_the_request_states_wins_over_what_is_stored() -> None:
+    def stored(service: str, keys: pd.DataFrame) -> pd.DataFrame:
+        return keys.assign(steps=99, level=1.0, found=True)
+
+    told, _ = answer(LOOKUP, Steps(), stored, [{"store_id": "S1", "product_id": "P1", "steps": 2}])
+    assert len(told[0]["results"]) == 2
+
+
+def test_an_answer_without_its_field_or_out_of_range_is_an_error() -> None:
+    frame = pd.DataFrame({"store_id": ["S1"], "units": [1.0]})
+    with pytest.raises(ValueError, match="total"):
+        response_rows(SUM, frame, pd.DataFrame({"item": [0], "why": ["x"]}))
+    with pytest.raises(ValueError, match="item 1 of 1"):
+        response_rows(SUM, frame, pd.DataFrame({"item": [1], "total": [1.0], "why": ["x"]}))
+    with pytest.raises(ValueError, match="no finite total"):
+        response_rows(SUM, frame, pd.DataFrame({"item": [0], "total": [float("nan")], "why": ["x"]}))
+
+
+def test_every_example_fulfils_its_contract() -> None:
+    for card in CARDS.values():
+        assert problem(card.request, example(card.request)) is None
+        assert schema(card.request)["required"] == [name for name, kind in card.request.items() if not kind.endswith("?")]
+
+
+def test_bounds_of_the_contract_are_told() -> None:
+    item = {"store_id": "S1", "product_id": "P1"}
+    for steps in (0, -1, 29, 10_000, 2**60, 1.5, True, "1"):
+        told, _ = answer(LOOKUP, Steps(), read_levels, [{**item, "steps": steps}])
+        assert told[0]["error"] == f"steps is {steps!r}: expected an integer from 1 to 28."
+    assert schema(LOOKUP.request)["properties"]["steps"] == {"type": "integer", "minimum": 1.0, "maximum": 28.0}
+    assert problem({"price": "number 0..?"}, {"price": -0.1}) == "price is -0.1: expected a finite number of at least 0."
+    assert problem({"price": "number 0..?"}, {}) is None
+    assert problem({"price": "number 0..?"}, {"price": float("nan")}) is not None
+
+
+def test_a_field_left_out_is_filled_by_what_is_stored() -> None:
+    card = replace(LOOKUP, request={**LOOKUP.request, "level": "number?"})
+    item = {"store_id": "S1", "product_id": "P2", "steps": 1}
+    told, _ = answer(card, Steps(), read_levels, [item, {**item, "level": 3.0}])
+    assert [t["results"][0]["total"] for t in told] == [20.0, 3.0]
+
+
+def test_a_model_that_knows_nothing_of_an_item_says_so() -> None:
+    card = replace(LOOKUP, request={**LOOKUP.request, "steps": "integer"})
+    told, _ = answer(card, Steps(), read_levels, [{"store_id": "S1", "product_id": "P2", "steps": 0}])
+    assert told == [{"ok": False, "error": "there is no answer: nothing is known of this item yet."}]
+
+
+def test_values_become_plain_json() -> None:
+    row = pd.DataFrame({"a": [1], "b": [1.5], "c": [float("inf")], "d": [pd.Timestamp("2024-02-29")], "e": [pd.NaT], "f": [True]})
+    told = {name: plain(value) for name, value in row.to_dict("records")[0].items()}
+    assert told == {"a": 1, "b": 1.5, "c": None, "d": "2024-02-29", "e": None, "f": True}
+    assert plain(pd.Series([1.0, float("nan")]).to_numpy()) == [1.0, None]

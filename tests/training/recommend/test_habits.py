@@ -1,0 +1,55 @@
+"""Habits against the plain definition, pair by pair."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tests.training.recommend.shop import lines
+from training.recommend.habits import FEATURES, Habits, habits, product_gaps
+from training.recommend.purchases import Purchases, check_lines, encode
+
+
+@pytest.fixture(scope="module")
+def past() -> Purchases:
+    return encode(check_lines(lines(customers=12, days=80)))
+
+
+@pytest.fixture(scope="module")
+def made(past: Purchases) -> Habits:
+    return habits(past, 28, product_gaps(past))
+
+
+def test_counts_ages_decay_and_trips_of_every_pair(past: Purchases, made: Habits) -> None:
+    frame = pd.DataFrame({"c": past.customer, "p": past.product, "day": past.day})
+    assert len(made.key) == len(frame[["c", "p"]].drop_duplicates())
+    for key, values in zip(made.key[::7], made.values[::7], strict=True):
+        said = dict(zip(FEATURES, values, strict=True))
+        customer, product = divmod(int(key), len(past.products))
+        days = np.unique(frame[(frame["c"] == customer) & (frame["p"] == product)]["day"])
+        trips = np.unique(frame[frame["c"] == customer]["day"])
+        age = past.last_day - days
+        assert said["days_bought"] == len(days)
+        assert said["since_last"] == age.min()
+        assert said["since_first"] == age.max()
+        assert said["days_bought_28"] == (age < 28).sum()
+        assert said["decay_45"] == pytest.approx((0.5 ** (age / 45)).sum(), rel=1e-5)
+        assert said["trips_since_last"] == (trips > days.max()).sum()
+        assert said["trip_share"] == pytest.approx(len(days) / (trips >= days.min()).sum(), rel=1e-6)
+        assert np.isnan(said["last_gap"]) if len(days) == 1 else said["last_gap"] == days[-1] - days[-2]
+
+
+def test_unknown_pairs_have_no_habit(past: Purchases, made: Habits) -> None:
+    total = len(past.products)
+    unbought = np.setdiff1d(np.arange(len(past.customers) * total), made.key)
+    assert np.isnan(made.of(np.append(unbought, -1))).all()
+
+
+def test_what_follows_an_origin_does_not_change_its_habits(past: Purchases) -> None:
+    early = past.until(past.last_day - 20)
+    altered = encode(check_lines(lines(customers=12, days=80).query("ds <= '2024-02-29'")), past.products, early.last_day)
+    ours, theirs = habits(early, 28, product_gaps(early)), habits(altered.until(early.last_day), 28, product_gaps(early))
+    assert early.last_day == (pd.Timestamp("2024-02-29") - pd.Timestamp(0)).days
+    np.testing.assert_array_equal(ours.key, theirs.key)
+    np.testing.assert_allclose(ours.values, theirs.values)

@@ -1,0 +1,135 @@
+"""`recommend` on a shop whose habits are known."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from infra.errors import BadInput
+from tests.training.recommend.shop import lines, split
+from training.recommend.metrics import ranking_metrics
+from training.recommend.recommend import recommend, recommend_file
+
+
+@pytest.fixture(scope="module")
+def shop() -> pd.DataFrame:
+    return lines()
+
+
+@pytest.fixture(scope="module")
+def answer(shop: pd.DataFrame) -> pd.DataFrame:
+    return recommend(shop, 8)
+
+
+def _lists(frame: pd.DataFrame, key: str = "customer_id") -> dict[str, list[str]]:
+    return frame.groupby(key)["product_id"].agg(list).to_dict()
+
+
+def test_every_customer_gets_k_distinct_products_best_first(shop: pd.DataFrame, answer: pd.DataFrame) -> None:
+    assert list(answer.columns) == ["customer_id", "product_id", "rank", "score", "why"]
+    assert set(answer["customer_id"]) == set(shop["customer_id"])
+    for _, rows in answer.groupby("customer_id"):
+        assert rows["rank"].tolist() == list(range(1, 9))
+        assert rows["product_id"].is_unique
+        assert rows["score"].is_monotonic_decreasing
+    assert answer["score"].between(0, 1).all()
+
+
+def test_beats_popularity_and_plain_frequency_on_the_days_that_follow() -> None:
+    past, future = split(lines(customers=150, days=220), 21)
+    truth = future.groupby("customer_id")["product_id"].agg(set).to_dict()
+    popular = past["product_id"].value_counts().index[:10].tolist()
+    counts = past.groupby(["customer_id", "product_id"]).size().reset_index(name="n").sort_values(["customer_id", "n"], ascending=[True, False])
+    ours = ranking_metrics(_lists(recommend(past, 10)), truth)["ndcg"]
+    assert ours > 1.2 * ranking_metrics(dict.fromkeys(truth, popular), truth)["ndcg"]
+    assert ours > 0.98 * ranking_metrics(_lists(counts), truth)["ndcg"]
+
+
+def test_novel_products_were_never_bought_and_never_brought_back(shop: pd.DataFrame) -> None:
+    owned = set(zip(shop["customer_id"], shop["product_id"], strict=True))
+    answer = recommend(shop, 10, novel=True)
+    assert not owned & set(zip(answer["customer_id"], answer["product_id"], strict=True))
+    assert answer.groupby("customer_id").size().eq(10).all()
+
+
+def test_the_order_of_rows_changes_nothing(shop: pd.DataFrame, answer: pd.DataFrame) -> None:
+    again = recommend(shop.sample(frac=1.0, random_state=3), 8)
+    pd.testing.assert_frame_equal(again, answer)
+
+
+def test_a_product_wholly_brought_back_is_no_habit(shop: pd.DataFrame) -> None:
+    bought = shop[(shop["customer_id"] == "c00") & (shop["product_id"] == "bread")]
+    assert len(bought) > 2
+    back = bought.assign(units=-1.0, basket_id=bought["basket_id"] + "-r", ds=bought["ds"] + pd.Timedelta(days=1))
+    rows = recommend(pd.concat([shop, back]), 8).query("customer_id == 'c00' and product_id == 'bread'")
+    assert not rows["why"].str.startswith("bought o").any()
+    assert "bread" not in recommend(pd.concat([shop, back]), 8, novel=True).query("customer_id == 'c00'")["product_id"].tolist()
+
+
+def test_reasons_tell_the_habit_as_it_is(shop: pd.DataFrame, answer: pd.DataFrame) -> None:
+    for row in answer[answer["why"].str.startswith("bought on ")].head(40).itertuples():
+        days = shop[(shop["customer_id"] == row.customer_id) & (shop["product_id"] == row.product_id)]["ds"].unique()
+        assert row.why.startswith(f"bought on {len(days)} days, about every ")
+        ago = (shop["ds"].max() - days.max()).days
+        assert row.why.endswith("last on the last day" if ago == 0 else f"last {ago} day{'s' if ago != 1 else ''} ago")
+
+
+def test_a_basket_is_completed_by_what_goes_with_it_and_never_by_what_it_holds(shop: pd.DataFrame) -> None:
+    baskets = pd.DataFrame({"basket_id": ["x", "x", "y", "z"], "product_id": ["bread", "p01", "butter", "unheard of"], "customer_id": ["c01", "c01", None, "c02"]})
+    answer = recommend(shop, 5, baskets=baskets)
+    lists = _lists(answer, "basket_id")
+    assert list(answer.columns) == ["basket_id", "product_id", "rank", "score", "why"]
+    assert "butter" in lists["x"][:2]
+    assert lists["y"][0] == "bread"
+    assert all(len(found) == 5 for found in lists.values())
+    assert not set(lists["x"]) & {"bread", "p01"}
+    assert "bought with butter in 100% of its baskets" in answer.query("basket_id == 'y' and rank == 1")["why"].item()
+
+
+@pytest.mark.parametrize("novel", [False, True])
+def test_a_handful_of_lines_still_gives_full_lists(shop: pd.DataFrame, novel: bool) -> None:
+    few = shop.iloc[::40].head(30)
+    answer = recommend(few, 4, novel=novel)
+    assert answer.groupby("customer_id").size().eq(4).all()
+
+
+def test_one_line_is_enough(shop: pd.DataFrame) -> None:
+    answer = recommend(shop.head(1), 3)
+    assert answer["product_id"].tolist() == [shop["product_id"].iloc[0]]
+    assert recommend(shop.head(1), 3, novel=True).empty
+
+
+def test_lines_without_a_customer_count_for_products_only(shop: pd.DataFrame) -> None:
+    strangers = shop.assign(customer_id=np.where(np.arange(len(shop)) % 3 == 0, None, shop["customer_id"]))
+    assert set(recommend(strangers, 3)["customer_id"]) == set(strangers["customer_id"].dropna())
+    with pytest.raises(BadInput, match="customer_id"):
+        recommend(shop.assign(customer_id=None), 3)
+
+
+def test_from_file_to_file(shop: pd.DataFrame, tmp_path: Path) -> None:
+    shop.to_csv(tmp_path / "lines.csv", index=False)
+    shop.head(3)[["basket_id", "product_id"]].to_csv(tmp_path / "baskets.csv", index=False)
+    written = recommend_file(tmp_path / "lines.csv", 4, baskets=tmp_path / "baskets.csv", out=tmp_path / "out.parquet")
+    assert written == len(pd.read_parquet(tmp_path / "out.parquet")) == 4 * shop.head(3)["basket_id"].nunique()
+
+
+@pytest.mark.parametrize(("change", "said"), [
+    ({"units": "many"}, "column 'units', row 1 is 'many'; expected a number"),
+    ({"ds": "soon"}, "column 'ds', row 1 is 'soon'; expected a date"),
+    ({"product_id": None}, "column 'product_id', row 1 is blank"),
+    ({"units": -1}, "column 'units' has no value above 0"),
+])  # fmt: skip
+def test_bad_lines_are_named(shop: pd.DataFrame, tmp_path: Path, change: dict, said: str) -> None:
+    shop.assign(**change).to_csv(tmp_path / "lines.csv", index=False)
+    with pytest.raises(BadInput, match=said):
+        recommend_file(tmp_path / "lines.csv", 4, out=tmp_path / "out.csv")
+    assert not (tmp_path / "out.csv").exists()
+
+
+@pytest.mark.parametrize("k", [0, -1, 10_000])
+def test_k_has_bounds(shop: pd.DataFrame, k: int) -> None:
+    with pytest.raises(BadInput, match="k is"):
+        recommend(shop, k)

@@ -1,0 +1,49 @@
+"""The printed arithmetic of an order adds up."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.training.stock.test_policies import demand, shelf, terms
+from training.stock import why
+from training.stock.policies import marginal
+
+_NUMBER = r"(-?\d+(?:\.\d+)?)"
+
+
+def parsed(text: str, pattern: str) -> float:
+    found = re.search(pattern.replace("N", _NUMBER), text)
+    return float(found.group(1)) if found else 0.0
+
+
+@given(
+    mean=st.floats(0.05, 60), stock=st.floats(0, 90), coming=st.integers(0, 40), pack=st.integers(1, 12), lead=st.integers(0, 4),
+    fixed=st.sampled_from([0.0, 3.0]),
+)  # fmt: skip
+@settings(max_examples=80, deadline=None)
+def test_the_numbers_add_up(mean: float, stock: float, coming: int, pack: int, lead: int, fixed: float) -> None:
+    here, costs = shelf(stock, coming), terms(lead=lead, pack=float(pack), fixed=fixed)
+    decision = marginal(demand(mean, lead + 1, 0.4), here, costs)
+    text = why.sentences(decision, here, costs, 7)[0]
+    safety = parsed(text, r"\+ safety N")
+    assert abs(safety - parsed(text, "demand spread N") - parsed(text, "lead-time spread N")) < 0.051
+    up_to = parsed(text, "expected demand N") - parsed(text, "lost before arrival N") + safety + parsed(text, "fixed-cost cycle N")
+    assert abs(up_to - parsed(text, "order up to N")) < 0.051
+    need = parsed(text, "-> N")
+    assert abs(parsed(text, "order up to N") - parsed(text, "on hand N") - parsed(text, "on order N") - need) < 0.051
+    order = float(text.rsplit("= ", 1)[1])
+    assert order == decision.order[0]
+    if order > 0:
+        assert abs(order - need) < pack + 0.5 + 0.01 * need
+    elif need > 0:
+        assert "too little" in text
+
+
+def test_days_are_said() -> None:
+    here, costs = shelf(3), terms(lead=2)
+    text = why.sentences(marginal(demand(2.0, 3), here, costs), here, costs, 7, np.array(["checked"], dtype=object))[0]
+    assert "over 21 days (lead 14 + review 7)" in text and text.endswith("; checked")

@@ -1,0 +1,124 @@
+"""The demand family on Spark: how many units a pair will sell on each of the next days, if it is on the shelf."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from feature_repo.demand_features import ORIGIN_FEATURES
+from feature_repo.tables import DEMAND_DAILY, DEMAND_FEATURES
+from infra.lake import Lake
+from infra.settings import Settings
+from infra.tables import Table
+from training.demand.card import CARD
+from training.demand.contenders import CalibratedFitted, contenders, rows_of
+from training.demand.dataset import DAYS_APART, HORIZON, examples
+from training.demand.model import DemandModel
+from training.evaluation import metrics
+from training.family import Card, Contender, Fitted, Fold
+from training.portable import Portable
+from training.rolling import rolling_folds
+from training.tables import FORECASTS, QUANTILES
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+#: rolling origins judged: all but the newest for tuning
+FOLDS = 3
+#: the newest origin and the weeks before it that a day's scoring fills
+SCORED_ORIGINS = 5
+#: forecasts judged on the driver at most, whole pairs, sampled
+JUDGED_ROWS = 300_000
+
+
+@dataclass(frozen=True)
+class DemandFamily:
+    """See training.family.Family."""
+
+    card: Card = CARD
+    sources: Sequence[Table] = (DEMAND_FEATURES, DEMAND_DAILY)
+    decisions: Table = FORECASTS
+
+    def dataset(self, spark: SparkSession, settings: Settings) -> DataFrame:
+        """Examples of weekly origins, each with the next seven days."""
+        return examples(spark, settings)
+
+    def folds(self, data: DataFrame) -> Sequence[Fold]:
+        """The newest origins, a week apart, so that no day is judged twice."""
+        origins = sorted(row[0] for row in data.select("origin").distinct().collect())
+        return rolling_folds(data, origins[-FOLDS:], HORIZON)
+
+    def contenders(self) -> Sequence[Contender]:
+        """Seasonal naive, level profile, MLlib's regressors, XGBoost."""
+        return contenders()
+
+    def judge(self, predicted: DataFrame) -> pd.DataFrame:
+        """WQL, RMSSE, WAPE, bias and coverage on whole days in stock, pooled and by intermittency class."""
+        from pyspark.sql import functions as F
+
+        columns = ["store_id", "product_id", "segment", "units", "scale", "units_mean", *QUANTILES]
+        whole = predicted.where(F.col("in_stock") > 0.999).select(*columns)
+        frame = whole.orderBy(F.xxhash64("store_id", "product_id")).limit(JUDGED_ROWS).toPandas()
+        return metrics.by_segment(frame, "segment", _METRICS)
+
+    def finish(self, fitted: Fitted, data: DataFrame) -> Portable:
+        """The fitted mean with its calibration, as it was judged."""
+        return fitted.portable()
+
+    def parity(self, fitted: Fitted, portable: Portable, sample: DataFrame) -> float:
+        """Means of example rows by both; the quantiles are the same function of them."""
+        assert isinstance(fitted, CalibratedFitted) and isinstance(portable, DemandModel)
+        frame = fitted.predict(sample).toPandas()
+        mine, theirs = portable.units(rows_of(frame)), frame["units_mean"].to_numpy()
+        return float(np.max(np.abs(mine - theirs) / np.maximum(np.abs(theirs), 1e-3), initial=0.0))
+
+    def score(self, spark: SparkSession, settings: Settings, model: Portable, version: str) -> DataFrame:
+        """The next seven days of every pair, from its newest features and from those of each of the four weeks before, so
+        that accuracy is known from the first day on; in groups of pairs, by the portable model."""
+        from pyspark.sql import functions as F
+
+        features = Lake(settings.lake_url).read(spark, DEMAND_FEATURES)
+        last = features.agg(F.max("ds")).first()[0]
+        origins = [last - timedelta(days=DAYS_APART * back) for back in range(SCORED_ORIGINS)]
+        asked = features.where(F.col("ds").isin(origins)).withColumn("horizon", F.lit(HORIZON))
+
+        def forecast(frames: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
+            for frame in frames:
+                found = model.predict(frame)
+                keys = frame[["ds", "store_id", "product_id"]].rename(columns={"ds": "origin"}).iloc[found["item"]].reset_index(drop=True)
+                yield pd.concat([keys, found.drop(columns="item").reset_index(drop=True)], axis=1).assign(model_version=version)[FORECASTS.names]
+
+        wanted = asked.select("ds", "store_id", "product_id", "horizon", *ORIGIN_FEATURES)
+        return wanted.mapInPandas(forecast, FORECASTS.spark_schema())
+
+    def example(self, test: DataFrame) -> pd.DataFrame:
+        """Two requests with their online features, as the service builds them."""
+        keys = pd.DataFrame({"store_id": ["S1", "S1"], "product_id": ["slow", "fast"], "horizon": [7, 7]})
+        values = pd.DataFrame({name: [0.1, 2.0] for name in ORIGIN_FEATURES}, dtype=float).assign(origin_day=17_000.0)
+        return pd.concat([keys, values], axis=1)
+
+
+def _wql(frame: pd.DataFrame) -> float:
+    return metrics.wql(frame["units"].to_numpy(), frame[list(QUANTILES)].to_numpy(), list(QUANTILES.values()))
+
+
+def _rmsse(frame: pd.DataFrame) -> float:
+    squares = frame.assign(square=(frame["units"] - frame["units_mean"]) ** 2).groupby(["store_id", "product_id"])[["square", "scale"]].mean()
+    scaled = np.sqrt(squares["square"] / squares["scale"].where(squares["scale"] > 0))
+    return float(scaled.mean())
+
+
+_METRICS = {
+    "wql": _wql,
+    "rmsse": _rmsse,
+    "wape": lambda frame: metrics.wape(frame["units"].to_numpy(), frame["units_mean"].to_numpy()),
+    "bias": lambda frame: metrics.bias(frame["units"].to_numpy(), frame["units_mean"].to_numpy()),
+    "coverage_q90": lambda frame: metrics.coverage(frame["units"].to_numpy(), frame["q90"].to_numpy()),
+}
+
+FAMILY = DemandFamily()

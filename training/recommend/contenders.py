@@ -1,0 +1,211 @@
+"""What competes to recommend, on Spark: popularity and personal frequency as baselines, item-item, ALS and the learned
+blend. A contender makes lists for the customers it is asked about from a bounded number of candidates each, so that
+customers x products is never formed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+from pyspark.sql import DataFrame, Window
+from pyspark.sql import functions as F
+
+from training.recommend.cooccurrence import neighbours
+from training.recommend.model import MOST_K, RecommendModel
+
+if TYPE_CHECKING:
+    import optuna
+
+#: products ranked for a customer by habit, and the popular ones that everyone may be offered
+OWN, EVERYONE = 150, 50
+#: customers whose lists are exported with a portable model; the others get what sells
+EXPORTED = 200_000
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A fitted contender: `lists_for(customers)` gives customer_id, product_id, score, why for a frame of distinct
+    customer_id; `everyone` is the same without customers, for strangers and short lists."""
+
+    recipe: str
+    train: DataFrame
+    origin: date
+    everyone: DataFrame
+    lists_for: Callable[[DataFrame], DataFrame]
+    params: Mapping[str, Any] = field(default_factory=dict)
+    spark_model: Any = None
+
+    def predict(self, frame: DataFrame) -> DataFrame:
+        """`frame` with arrays `products` and `scores`, best first, MOST_K long where there are as many."""
+        rows = self.ranked(frame.select("customer_id").distinct())
+        inner = F.struct("rank", "product_id", "score")
+        lists = rows.groupBy("customer_id").agg(F.array_sort(F.collect_list(inner)).alias("_rows"))
+        lists = lists.select("customer_id", F.col("_rows.product_id").alias("products"), F.col("_rows.score").alias("scores"))
+        return frame.join(lists, "customer_id", "left")
+
+    def ranked(self, customers: DataFrame) -> DataFrame:
+        """`customer_id, product_id, rank, score, why` of each customer, filled up from `everyone`."""
+        own = self.lists_for(customers).select("customer_id", "product_id", "score", "why", F.lit(0).alias("_fill"))
+        fill = customers.crossJoin(F.broadcast(self.everyone)).withColumn("_fill", F.lit(1)).select(own.columns)
+        first = Window.partitionBy("customer_id", "product_id").orderBy("_fill")
+        rows = own.unionByName(fill).withColumn("_n", F.row_number().over(first)).where("_n = 1")
+        order = Window.partitionBy("customer_id").orderBy("_fill", F.desc("score"), "product_id")
+        rows = rows.withColumn("rank", F.row_number().over(order)).where(F.col("rank") <= MOST_K)
+        # a filling never claims more than the last product of the customer's own list
+        lowest = F.min(F.when(F.col("_fill") == 0, F.col("score"))).over(Window.partitionBy("customer_id"))
+        score = F.when((F.col("_fill") == 1) & lowest.isNotNull(), lowest * F.col("score") / (1.0 + F.col("score"))).otherwise(
+            F.col("score")
+        )
+        return rows.select("customer_id", "product_id", "rank", score.alias("score"), "why")
+
+    def portable(self) -> RecommendModel:
+        """Everyone's lists in plain arrays; collects customers x MOST_K rows, at most EXPORTED customers, the newest."""
+        newest = self.train.where("customer_id is not null").groupBy("customer_id").agg(F.max("ds").alias("_last"))
+        customers = newest.orderBy(F.desc("_last"), "customer_id").limit(EXPORTED).select("customer_id")
+        strangers = self.everyone.withColumn("customer_id", F.lit(""))
+        columns = ["customer_id", "product_id", "score", "why"]
+        lists = self.ranked(customers).unionByName(strangers.withColumn("rank", F.row_number().over(_best_first())))
+        frame = lists.toPandas().sort_values(["customer_id", "rank"])[columns].reset_index(drop=True)
+        near = (
+            neighbours(self.train, self.origin).toPandas().sort_values(["product_id", "share", "other_id"], ascending=[True, False, True])
+        )
+        near = near[["product_id", "other_id", "share"]].reset_index(drop=True)
+        return RecommendModel(frame, near, self.origin.isoformat(), self.recipe, self.params)
+
+
+def _best_first() -> Any:
+    return Window.partitionBy("customer_id").orderBy(F.desc("score"), "product_id")
+
+
+@dataclass(frozen=True)
+class Popularity:
+    """What sold most in the last four weeks, for everyone."""
+
+    name: str = "popularity"
+    baseline: bool = True
+
+    def space(self, trial: optuna.Trial) -> dict[str, Any]:
+        return {}
+
+    def fit(self, train: DataFrame, params: Mapping[str, Any]) -> Listed:
+        origin, everyone = newest_day(train), popular(train)
+        nobody = everyone.withColumn("customer_id", F.lit("")).where("false")
+        return Listed(self.name, train, origin, everyone, lambda customers: nobody)
+
+
+@dataclass(frozen=True)
+class PersonalFrequency:
+    """What the customer bought on most days; the latest first among equals."""
+
+    name: str = "personal_frequency"
+    baseline: bool = True
+
+    def space(self, trial: optuna.Trial) -> dict[str, Any]:
+        return {}
+
+    def fit(self, train: DataFrame, params: Mapping[str, Any]) -> Listed:
+        origin = newest_day(train)
+
+        def lists(customers: DataFrame) -> DataFrame:
+            own = own_products(train, customers, origin)
+            score = F.col("days") + 1.0 / (2.0 + F.col("ago"))
+            return own.select("customer_id", "product_id", score.alias("score"), _habit_words())
+
+        return Listed(self.name, train, origin, popular(train), lists)
+
+
+@dataclass(frozen=True)
+class ItemItem:
+    """Own purchases, decayed, and what goes into the same baskets with them (cosine of co-occurrence)."""
+
+    name: str = "item_item"
+    baseline: bool = False
+    weight: float = 0.1
+
+    def space(self, trial: optuna.Trial) -> dict[str, Any]:
+        return {}
+
+    def fit(self, train: DataFrame, params: Mapping[str, Any]) -> Listed:
+        origin = newest_day(train)
+        near = neighbours(train, origin).persist()
+
+        def lists(customers: DataFrame) -> DataFrame:
+            own = own_products(train, customers, origin)
+            alike = own.where("decay > 0.05").join(near, "product_id")
+            spread = alike.select("customer_id", F.col("other_id").alias("product_id"), (self.weight * F.col("decay") * F.col("cosine")).alias("score"),
+                                  F.concat(F.lit("bought in the same baskets as "), "product_id").alias("why"))  # fmt: skip
+            both = spread.unionByName(own.select("customer_id", "product_id", F.col("decay").alias("score"), _habit_words()))
+            return both.groupBy("customer_id", "product_id").agg(F.sum("score").alias("score"), F.max_by("why", "score").alias("why"))
+
+        return Listed(self.name, train, origin, popular(train), lists)
+
+
+@dataclass(frozen=True)
+class FactorModel:
+    """MLlib's ALS on implicit preferences (Hu, Koren, Volinsky 2008): decayed purchases are the confidence."""
+
+    name: str = "als"
+    baseline: bool = False
+
+    def space(self, trial: optuna.Trial) -> dict[str, Any]:
+        return {
+            "rank": trial.suggest_categorical("rank", [8, 16, 24]),
+            "regularisation": trial.suggest_float("regularisation", 0.02, 0.5, log=True),
+            "alpha": trial.suggest_float("alpha", 1.0, 20.0, log=True),
+        }
+
+    def fit(self, train: DataFrame, params: Mapping[str, Any]) -> Listed:
+        from pyspark.ml import Pipeline
+        from pyspark.ml.feature import StringIndexer
+        from pyspark.ml.recommendation import ALS
+
+        origin, everyone = newest_day(train), popular(train)
+        customers = train.where("customer_id is not null").select("customer_id").distinct()
+        ratings = own_products(train, customers, origin).select("customer_id", "product_id", "decay")
+        # a product or customer that ALS has not seen gets no row: popularity fills the list
+        index = StringIndexer(inputCols=["customer_id", "product_id"], outputCols=["_user", "_item"], handleInvalid="skip")
+        als = ALS(userCol="_user", itemCol="_item", ratingCol="decay", implicitPrefs=True, nonnegative=False, coldStartStrategy="drop",
+                  rank=params["rank"], regParam=params["regularisation"], alpha=params["alpha"], maxIter=6, seed=17)  # fmt: skip
+        model = Pipeline(stages=[index, als]).fit(ratings)
+
+        def lists(customers: DataFrame) -> DataFrame:
+            own = own_products(train, customers, origin).select("customer_id", "product_id")
+            offered = own.unionByName(customers.crossJoin(F.broadcast(everyone.select("product_id")))).distinct()
+            scored = model.transform(offered).select("customer_id", "product_id", F.col("prediction").cast("double").alias("score"))
+            return scored.withColumn("why", F.lit("customers with similar purchases bought it"))
+
+        return Listed(self.name, train, origin, everyone, lists, params, model)
+
+
+def newest_day(lines: DataFrame) -> date:
+    """The last day of the lines."""
+    return lines.agg(F.max("ds")).first()[0]
+
+
+def popular(lines: DataFrame) -> DataFrame:
+    """`product_id, score, why` of the EVERYONE best sold products of the last 28 days; the score is the share of baskets."""
+    recent = lines.where(F.col("ds") > F.date_sub(F.lit(newest_day(lines)), 28)).where("units > 0")
+    baskets = recent.select(F.count_distinct("basket_id")).first()[0]
+    counts = recent.groupBy("product_id").agg(F.count_distinct("basket_id").alias("n"))
+    top = counts.orderBy(F.desc("n"), "product_id").limit(EVERYONE)
+    why = F.concat(F.lit("sold in "), F.col("n").cast("string"), F.lit(" baskets of the last 28 days"))
+    return top.select("product_id", (F.col("n") / float(baskets)).alias("score"), why.alias("why")).localCheckpoint()
+
+
+def own_products(lines: DataFrame, customers: DataFrame, origin: date) -> DataFrame:
+    """`customer_id, product_id, days, ago, decay` of the OWN strongest habits of each of `customers`: days with a
+    purchase, days since the last, and purchases decayed with a half-life of 90 days."""
+    bought = lines.where("units > 0").join(customers, "customer_id", "left_semi").select("customer_id", "product_id", "ds").distinct()
+    age = F.datediff(F.lit(origin), F.col("ds"))
+    habit = bought.groupBy("customer_id", "product_id").agg(
+        F.count("*").alias("days"), F.min(age).alias("ago"), F.sum(F.pow(F.lit(0.5), age / 90.0)).alias("decay")
+    )
+    best = Window.partitionBy("customer_id").orderBy(F.desc("decay"), "product_id")
+    return habit.withColumn("_n", F.row_number().over(best)).where(F.col("_n") <= OWN).drop("_n")
+
+
+def _habit_words() -> Any:
+    ago = F.concat(F.lit(" day(s), last "), F.col("ago").cast("string"), F.lit(" day(s) ago"))
+    return F.concat(F.lit("bought on "), F.col("days").cast("string"), ago).alias("why")

@@ -1,0 +1,63 @@
+"""What to do with a slow mover, by arithmetic on what it ties up and what it would bring."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+#: chances of no sale from which on a unit is watched, marked down, cleared
+WATCH, MARK_DOWN, CLEAR = 0.2, 0.5, 0.8
+#: sale days elsewhere in the last 28 that make a transfer worth a trip
+SELLS_ELSEWHERE = 3
+
+
+def decide(frame: pd.DataFrame, horizon_days: int) -> pd.DataFrame:
+    """Columns `action, why` for rows of `probability, recency, gap, sales_91, units_91` and, where known, `product_others`
+    (sale days in other stores), `on_hand` (units), `unit_cost`, `price` (money a unit)."""
+    stock = _column(frame, "on_hand")
+    expected = _expected_units(frame, horizon_days)
+    action = _actions(frame, stock, expected)
+    why = [_why(row, stock[i], expected[i], horizon_days) for i, row in enumerate(frame.itertuples(index=False))]
+    return pd.DataFrame({"action": action, "why": why}, index=frame.index)
+
+
+def _column(frame: pd.DataFrame, name: str) -> np.ndarray:
+    return frame[name].to_numpy(dtype=float) if name in frame else np.full(len(frame), np.nan)
+
+
+def _expected_units(frame: pd.DataFrame, horizon_days: int) -> np.ndarray:
+    """Units expected in the horizon: a sale happens with 1 - probability, and then at the pace of the last 91 days."""
+    pace = np.maximum(frame["units_91"].to_numpy(dtype=float) / 91.0 * horizon_days, 1.0)
+    return (1 - frame["probability"].to_numpy(dtype=float)) * pace
+
+
+def _actions(frame: pd.DataFrame, stock: np.ndarray, expected: np.ndarray) -> np.ndarray:
+    p, price, cost = frame["probability"].to_numpy(dtype=float), _column(frame, "price"), _column(frame, "unit_cost")
+    elsewhere = np.nan_to_num(_column(frame, "product_others")) >= SELLS_ELSEWHERE
+    empty, margin = stock <= 0, np.where(price > 0, 1 - cost / np.where(price > 0, price, 1), np.nan)
+    # a mark-down pays while the discounted price still covers the cost
+    room = np.nan_to_num(margin, nan=0.3) >= 0.1
+    surplus = np.isnan(stock) | (stock > expected)
+    return np.select(
+        [p < WATCH, empty & (p >= CLEAR), empty, ~surplus & (p < CLEAR), (p >= MARK_DOWN) & elsewhere, p >= CLEAR, (p >= MARK_DOWN) & room, p >= MARK_DOWN],
+        ["keep", "delist", "keep", "watch", "transfer", "clear", "mark down", "clear"],
+        default="watch",
+    )  # fmt: skip
+
+
+def _why(row, stock: float, expected: float, horizon_days: int) -> str:  # type: ignore[no-untyped-def]
+    said = f"last sold {row.recency:.0f} days before"
+    if row.gap == row.gap:
+        said += f" (usually every {row.gap:.0f})"
+    said += f", {row.sales_91:.0f} sale days in 91; {100 * row.probability:.0f} % chance of none in {horizon_days} days"
+    if not np.isnan(stock):
+        said += f"; {stock:g} on hand against {expected:.2g} expected"
+        cost = getattr(row, "unit_cost", np.nan)
+        if cost == cost:
+            said += f", {stock:g} x {cost:.2f} = {stock * cost:.2f} tied up"
+        price = getattr(row, "price", np.nan)
+        if cost == cost and price == price and price > 0:
+            said += f", price {price:.2f} leaves room for {max(100 * (1 - cost / price), 0):.0f} % off"
+    if np.nan_to_num(getattr(row, "product_others", np.nan)) >= SELLS_ELSEWHERE:
+        said += f"; sold on {row.product_others:.0f} store-days elsewhere in 28"
+    return said

@@ -1,0 +1,115 @@
+"""What will not sell within a horizon, and what to do with it: `shelfcast slow-movers` and the Python function behind it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from feature_repo.panel import frequency
+from infra.errors import BadInput
+from training.files import check_frame, check_output, read_frame, write_frame
+from training.slow_mover.actions import decide
+from training.slow_mover.blend import examples, fit_blend
+from training.slow_mover.features import Ledger, alive, features, ledger
+
+LONGEST_HORIZON = 400
+
+_HISTORY = {
+    "required": {"product_id": "text", "ds": "date", "units": "number"},
+    "optional": {"store_id": "text", "price": "number", "revenue": "number"},
+    "key": ("store_id", "product_id", "ds"), "nonnegative": ("units", "price", "revenue"),
+}  # fmt: skip
+_ITEMS = {
+    "required": {"product_id": "text"},
+    "optional": {"store_id": "text", "category": "text", "on_hand": "number", "unit_cost": "number", "price": "number"},
+    "key": ("store_id", "product_id"), "nonnegative": ("on_hand", "unit_cost", "price"),
+}  # fmt: skip
+
+
+def slow_movers(history: pd.DataFrame, items: pd.DataFrame | None, origin: object, horizon: int = 56) -> pd.DataFrame:
+    """Rows `[store_id,] product_id, probability, action, why`: the calibrated chance of no sale in the `horizon` days after
+    `origin`, most likely first. The unit is the store-product pair when the history has several stores, else the product.
+
+    A unit gets a row when it sold within 365 days up to `origin`, or when `items` names it; rows after `origin` change
+    nothing. History: `product_id, ds, units` and where known `store_id, price, revenue`; a day without a row sold nothing.
+    Items, where known: `store_id, category, on_hand, unit_cost, price`. Raises BadInput."""
+    rows = check_frame(history, where="the history", **_HISTORY)  # type: ignore[arg-type]
+    named = None if items is None else check_frame(items, where="the items", **_ITEMS)  # type: ignore[arg-type]
+    return _classify(rows, named, origin, horizon, "the history")
+
+
+def slow_movers_file(history: str | Path, items: str | Path | None, origin: object, horizon: int, out: str | Path) -> pd.DataFrame:
+    """`slow_movers` from CSV or parquet files to another; the rows that were written."""
+    check_output(out)
+    rows = read_frame(history, what="history", **_HISTORY)  # type: ignore[arg-type]
+    named = None if items is None else read_frame(items, what="items", **_ITEMS)  # type: ignore[arg-type]
+    found = _classify(rows, named, origin, horizon, f"history file {history}")
+    write_frame(found, out)
+    return found
+
+
+def _classify(history: pd.DataFrame, items: pd.DataFrame | None, origin: object, horizon: int, where: str) -> pd.DataFrame:
+    day, step = _checked(history, origin, horizon, where), frequency(history["ds"])
+    keys = ["store_id", "product_id"] if "store_id" in history and history["store_id"].nunique() > 1 else ["product_id"]
+    category = None
+    if items is not None and "category" in items:
+        category = items.dropna(subset=["category"]).drop_duplicates("product_id").set_index("product_id")["category"]
+    book = ledger(history, keys, day, step, category)
+    periods = max(round(horizon / step), 1)
+    blend = fit_blend(examples(book, periods), periods, float(periods * step))
+    rows = pd.concat([book.keys, features(book, book.periods - 1, periods)], axis=1)
+    rows["probability"] = blend.probability(rows[_feature_names(rows)])
+    rows = _with_items(rows[_wanted(rows, book, items)], items, keys, book)
+    said = decide(rows, horizon)
+    out = pd.concat([rows[keys], rows["probability"].round(6), said], axis=1)
+    return out.sort_values(["probability", *keys], ascending=[False] + [True] * len(keys)).reset_index(drop=True)
+
+
+def _feature_names(rows: pd.DataFrame) -> list[str]:
+    return [name for name in rows.columns if name not in ("store_id", "product_id")]
+
+
+def _checked(history: pd.DataFrame, origin: object, horizon: int, where: str) -> pd.Timestamp:
+    if not isinstance(horizon, (int, np.integer)) or not 1 <= horizon <= LONGEST_HORIZON:
+        raise BadInput(f"--horizon is {horizon!r}: expected a whole number of days from 1 to {LONGEST_HORIZON}")
+    day = pd.to_datetime(origin, errors="coerce")  # type: ignore[call-overload]
+    if day is None or pd.isna(day):
+        raise BadInput(f"--origin is {origin!r}: expected a date as YYYY-MM-DD")
+    sold = history[(history["units"] > 0) & (history["ds"] <= day)]
+    if sold.empty:
+        raise BadInput(f"{where}: it has no sale up to --origin {day:%Y-%m-%d}; its days are {history['ds'].min():%Y-%m-%d} to {history['ds'].max():%Y-%m-%d}")
+    return day
+
+
+def _wanted(rows: pd.DataFrame, book: Ledger, items: pd.DataFrame | None) -> np.ndarray:
+    living = alive(book, book.periods - 1)
+    if items is None:
+        return living
+    on = [name for name in ("store_id", "product_id") if name in items and name in rows]
+    named = pd.MultiIndex.from_frame(rows[on]).isin(pd.MultiIndex.from_frame(items[on]))
+    return living | named
+
+
+def _with_items(rows: pd.DataFrame, items: pd.DataFrame | None, keys: list[str], book: Ledger) -> pd.DataFrame:
+    """The rows with what the items say of them, and a row for each named unit that never sold."""
+    if items is None:
+        return rows
+    on = [name for name in keys if name in items]
+    facts = [name for name in ("on_hand", "unit_cost", "price") if name in items]
+    joined = rows.drop(columns=[f for f in facts if f in rows]).merge(items[[*on, *facts]].drop_duplicates(on), on=on, how="left")
+    if on != keys:
+        return joined
+    known = pd.MultiIndex.from_frame(book.keys[keys])
+    never = items[~pd.MultiIndex.from_frame(items[keys]).isin(known)].drop_duplicates(keys)
+    if never.empty:
+        return joined
+    return pd.concat([joined, _never_sold(never[[*keys, *facts]], joined, book)], ignore_index=True)
+
+
+def _never_sold(named: pd.DataFrame, rows: pd.DataFrame, book: Ledger) -> pd.DataFrame:
+    """Rows of units without any sale: as likely to stay silent as the most silent of those that did sell."""
+    longest = float(book.periods * book.step)
+    quietest = float(rows["probability"].quantile(0.99)) if len(rows) else 1.0
+    return named.assign(recency=longest, gap=np.nan, sales_91=0.0, units_91=0.0, probability=quietest)

@@ -1,0 +1,193 @@
+"""What competes to order: fixed cover, the arithmetic on the plain level, and the same arithmetic on learned demand over
+the lead time. Each adds `expected` (units over lead time and review), `patience` and `cover` (days; NaN: not that rule)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from training.demand.model import BoosterMean, LinearMean, TreesMean
+from training.portable import Portable
+from training.stock.cover import FixedCover
+from training.stock.lead_time_demand import LEAD_TIME_FEATURES, LeadTimeDemand
+from training.stock.model import StockModel
+from training.tabular import FILL, TabularContender, TabularFitted
+from training.trees import TreeEnsemble
+
+if TYPE_CHECKING:
+    import optuna
+    from pyspark.sql import DataFrame
+
+#: rows that MLlib's learners are fitted on, sampled
+MLLIB_ROWS = 15_000
+_PATIENCE = (1.0, 4.0)
+
+
+def _with_policy(frame: DataFrame, expected: Any, patience: float, cover: float = float("nan")) -> DataFrame:
+    from pyspark.sql import functions as F
+
+    return frame.withColumns({"expected": expected, "patience": F.lit(patience), "cover": F.lit(cover)})
+
+
+@dataclass(frozen=True)
+class Cover:
+    """Order up to a number of days of sales."""
+
+    name: str = "fixed_cover"
+    baseline: bool = True
+
+    def space(self, trial: optuna.Trial) -> dict[str, Any]:
+        """The days."""
+        return {"days": trial.suggest_float("days", 8.0, 45.0)}
+
+    def fit(self, train: DataFrame, params: Mapping[str, Any]) -> CoverFitted:
+        """Nothing to learn but the days."""
+        return CoverFitted(params["days"])
+
+
+@dataclass(frozen=True)
+class CoverFitted:
+    """Fixed cover of `days`."""
+
+    days: float
+
+    def predict(self, frame: DataFrame) -> DataFrame:
+        """`frame` with the rule's columns."""
+        from pyspark.sql import functions as F
+
+        return _with_policy(frame, F.col("base"), 1.0, self.days)
+
+    def portable(self) -> Portable:
+        """The rule."""
+        return FixedCover(self.days)
+
+
+@dataclass(frozen=True)
+class Level:
+    """The marginal arithmetic on the level and the week's profile."""
+
+    name: str = "level_arithmetic"
+    baseline: bool = False
+
+    def space(self, trial: optuna.Trial) -> dict[str, Any]:
+        """The patience of the arithmetic."""
+        return {"patience": trial.suggest_float("patience", *_PATIENCE)}
+
+    def fit(self, train: DataFrame, params: Mapping[str, Any]) -> LevelFitted:
+        """Nothing to learn but the patience."""
+        return LevelFitted(params["patience"])
+
+
+@dataclass(frozen=True)
+class LevelFitted:
+    """The arithmetic on the level."""
+
+    patience: float
+
+    def predict(self, frame: DataFrame) -> DataFrame:
+        """`frame` with the rule's columns."""
+        from pyspark.sql import functions as F
+
+        return _with_policy(frame, F.col("base"), self.patience)
+
+    def portable(self) -> Portable:
+        """The arithmetic."""
+        return StockModel(self.patience)
+
+
+@dataclass(frozen=True)
+class Learned:
+    """The marginal arithmetic on a regressor's demand over lead time and review."""
+
+    tabular: TabularContender
+    baseline: bool = False
+
+    @property
+    def name(self) -> str:
+        """The regressor's name."""
+        return self.tabular.name
+
+    def space(self, trial: optuna.Trial) -> dict[str, Any]:
+        """The regressor's parameters and the patience."""
+        return {**self.tabular.space(trial), "patience": trial.suggest_float("patience", *_PATIENCE)}
+
+    def fit(self, train: DataFrame, params: Mapping[str, Any]) -> LearnedFitted:
+        """Fit the factor over what level and profile expect."""
+        return LearnedFitted(self.tabular.fit(train, params), params["patience"])
+
+
+@dataclass(frozen=True)
+class LearnedFitted:
+    """A fitted regressor and the patience."""
+
+    tabular: TabularFitted
+    patience: float
+
+    @property
+    def spark_model(self) -> Any:
+        """The fitted Spark pipeline."""
+        return self.tabular.spark_model
+
+    def predict(self, frame: DataFrame) -> DataFrame:
+        """`frame` with the rule's columns."""
+        from pyspark.sql import functions as F
+
+        units = F.greatest(F.col("prediction").cast("double"), F.lit(0.0)) * F.col("base")
+        return _with_policy(self.tabular.predict(frame), units, self.patience)
+
+    def portable(self) -> Portable:
+        """The arithmetic on the regressor in arrays."""
+        return StockModel(self.patience, demand=LeadTimeDemand(self.tabular.export(self.tabular)))
+
+
+def contenders() -> Sequence[Any]:
+    """The baseline, the plain arithmetic, and the field's regressors under it."""
+    from pyspark.ml.regression import DecisionTreeRegressor, GBTRegressor, LinearRegression, RandomForestRegressor
+
+    def mllib(name: str, build: Any, dimensions: Any, export: Any) -> Learned:
+        return Learned(TabularContender(name, LEAD_TIME_FEATURES, "factor", build, dimensions, export, "weight", MLLIB_ROWS))
+
+    return (
+        Cover(), Level(),
+        mllib("linear_regression", lambda p: LinearRegression(regParam=p["reg"], elasticNetParam=0.5), lambda t: {"reg": t.suggest_float("reg", 1e-3, 0.3, log=True)}, _linear),
+        mllib("decision_tree", lambda p: DecisionTreeRegressor(maxDepth=p["depth"], minInstancesPerNode=100, seed=0), lambda t: {"depth": t.suggest_int("depth", 2, 6)}, _trees),
+        mllib("random_forest", lambda p: RandomForestRegressor(numTrees=12, maxDepth=p["depth"], minInstancesPerNode=30, seed=0), lambda t: {"depth": t.suggest_int("depth", 4, 6)}, _trees),
+        mllib("gbt", lambda p: GBTRegressor(maxIter=p["rounds"], maxDepth=3, stepSize=0.1, subsamplingRate=0.7, minInstancesPerNode=50, seed=0), lambda t: {"rounds": t.suggest_int("rounds", 6, 14)}, _trees),
+        Learned(TabularContender("xgboost", LEAD_TIME_FEATURES, "factor", _xgboost, _xgboost_space, _booster, "weight", shares=(1.0,), fills=False)),
+    )  # fmt: skip
+
+
+def _xgboost(params: Mapping[str, Any]) -> Any:
+    from xgboost.spark import SparkXGBRegressor
+
+    return SparkXGBRegressor(
+        objective="reg:tweedie", tweedie_variance_power=1.2, n_estimators=params["rounds"], max_depth=params["depth"], learning_rate=0.08, subsample=0.6,
+        colsample_bynode=0.5, min_child_weight=20, reg_lambda=5.0, max_bin=64, tree_method="hist", num_workers=1, random_state=0, verbosity=0,
+    )  # fmt: skip
+
+
+def _xgboost_space(trial: optuna.Trial) -> dict[str, Any]:
+    return {"rounds": trial.suggest_int("rounds", 20, 80), "depth": trial.suggest_int("depth", 2, 5)}
+
+
+def _booster(fitted: TabularFitted) -> Any:
+    return BoosterMean(fitted.spark_model.stages[-1].get_booster(), offset=False)
+
+
+def _places(fitted: TabularFitted) -> np.ndarray:
+    return np.array([LEAD_TIME_FEATURES.index(name) for name in fitted.kept], dtype=np.int32)
+
+
+def _trees(fitted: TabularFitted) -> Any:
+    trees = TreeEnsemble.from_spark(fitted.spark_model.stages[-1])
+    return TreesMean(replace(trees, feature=_places(fitted)[trees.feature]), np.full(len(LEAD_TIME_FEATURES), FILL))
+
+
+def _linear(fitted: TabularFitted) -> Any:
+    model = fitted.spark_model.stages[-1]
+    coefficients = np.zeros(len(LEAD_TIME_FEATURES))
+    coefficients[_places(fitted)] = model.coefficients.toArray()
+    return LinearMean(coefficients, float(model.intercept), np.full(len(LEAD_TIME_FEATURES), FILL))

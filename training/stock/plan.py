@@ -1,0 +1,179 @@
+"""What to order of every pair, from its sales history, its stock and its economics: the verb `shelfcast order`.
+
+Time: `as_of` labels the last period whose sales are known; the order is placed when it has closed. With a lead time of L
+days it is on the shelf before the sales of the day as_of + 1 + L; in weekly data L counts from the end of the week of
+as_of (14 days serve the third week after it; a part of a week counts as a whole one). History after as_of is not read.
+In-transit deliveries are on the shelf before the sales of their `arrives_on`."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from infra.errors import BadInput
+from training.stock import demand_distribution, learned_level, why
+from training.stock.demand_distribution import Demand
+from training.stock.panel import PAIR, Panel, panel
+from training.stock.patience import patience
+from training.stock.policies import Decision, Shelf, marginal
+from training.stock.shelf import pairs_of, shelf
+from training.stock.terms import NUMBERS, Terms, by_pair, check_items, terms
+
+_HISTORY = {"store_id": "text", "product_id": "text", "ds": "date", "units": "number"}
+_STOCK = {"store_id": "text", "product_id": "text", "on_hand": "number"}
+_SEEN = {"in_stock": "number", "price": "number"}
+_COMING = {"on_order": "number", "arrives_on": "date"}
+_HISTORY_RULES: dict[str, Any] = {"key": (*PAIR, "ds"), "nonnegative": ("units",), "between": {"in_stock": (0, 1)}}
+_STOCK_RULES: dict[str, Any] = {"blank": ("on_hand",), "nonnegative": ("on_order",)}
+_TEXT = {"store_id": "text", "product_id": "text", "lead_time_distribution": "text"}
+
+
+def plan(
+    history: pd.DataFrame,
+    stock: pd.DataFrame,
+    items: pd.DataFrame | None = None,
+    as_of: date | str | pd.Timestamp | None = None,
+    *,
+    forecast: pd.DataFrame | None = None,
+) -> pd.DataFrame:
+    """One row a pair of `stock`, most money at risk first: store_id, product_id, order_units, reorder_point, order_up_to,
+    expected_cost, money_at_risk, rank, why, on_hand, on_order, expected_demand, safety_stock.
+
+    `history`: store_id, product_id, ds, units and optionally in_stock, price; daily or weekly. `stock`: on_hand a pair, and
+    rows with on_hand blank, on_order and arrives_on. `items`: economics by product_id and/or store_id (`terms.DEFAULTS` for
+    what is missing). `forecast`: store_id, product_id, ds, units (and q0.9) replaces the mean (and the spread) where it has
+    rows. `expected_cost`: holding and shortage money between this order's arrival and the next one's, and the fixed cost
+    if ordered. `money_at_risk`: shortage money expected in that time without this order, less with it.
+    Pairs of the history that have no stock row are not planned; pairs without history take the level of all pairs."""
+    return _planned(*_checked(history, stock, items), as_of, ("history", "stock", "items"), forecast)
+
+
+def order_file(history: Path, stock: Path, items: Path | None, as_of: date | None, out: Path) -> int:
+    """Read the three files, plan, and write the orders to `out` whole or not at all. Returns the number of orders' rows."""
+    from training.files import check_output, read_frame, write_frame
+
+    check_output(out)
+    sales = read_frame(history, required=_HISTORY, optional=_SEEN, what="history", **_HISTORY_RULES)
+    shelves = read_frame(stock, required=_STOCK, optional=_COMING, what="stock", **_STOCK_RULES)
+    facts = None if items is None else read_frame(items, required={}, optional=_item_types(), what="items", nonnegative=NUMBERS)
+    orders = _planned(sales, shelves, facts, as_of, (f"history file {history}", f"stock file {stock}", f"items file {items}"), None)
+    write_frame(orders, out)
+    return len(orders)
+
+
+def _planned(
+    history: pd.DataFrame,
+    stock: pd.DataFrame,
+    items: pd.DataFrame | None,
+    as_of: date | str | pd.Timestamp | None,
+    names: tuple[str, str, str],
+    forecast: pd.DataFrame | None,
+) -> pd.DataFrame:
+    """The orders of frames whose columns are checked; `names` of the three in messages."""
+    pairs = pairs_of(stock, names[1])
+    if items is not None:
+        check_items(items, names[2])
+    known = panel(history, None if as_of is None else _day(as_of), pairs, names[0])
+    here, notes = shelf(stock, pairs, known.last, known.days)
+    costs = terms(by_pair(items, known.pairs), known.price, known.days)
+    demand = expected(known, int((costs.leads.max(axis=1) + costs.review).max()), costs, forecast)
+    decision = marginal(demand, here, costs, patience(known, costs))
+    return _answer(known, here, costs, decision, _noted(notes, known))
+
+
+def expected(known: Panel, periods: int, costs: Terms, forecast: pd.DataFrame | None = None) -> Demand:
+    """The demand of the coming periods, up to the longest lead time and what outlives a shelf life: the level, most of it
+    from the learner where there is enough to learn from, replaced by `forecast` where that has rows."""
+    life = costs.shelf_life[np.isfinite(costs.shelf_life)]
+    periods = max(periods, int(costs.leads.max() + life.max()) if len(life) else 0)
+    plain = demand_distribution.predict(known, periods)
+    weeks = learned_level.weekly_means(known, -(-periods // known.season))
+    if weeks is not None:
+        plain = demand_distribution.with_mean(plain, _blend(plain.mean, weeks, known))
+    return plain if forecast is None else replaced(plain, forecast, known)
+
+
+def replaced(plain: Demand, forecast: pd.DataFrame, known: Panel) -> Demand:
+    """`plain` with the forecast's mean where it has rows; a column q0.9 sets the spread by the normal distance to it."""
+    from training.files import check_frame
+
+    rows = check_frame(forecast, required={**_HISTORY}, where="forecast", key=(*PAIR, "ds"), nonnegative=("units",))
+    row = pd.MultiIndex.from_frame(known.pairs).get_indexer(pd.MultiIndex.from_frame(rows[PAIR]))
+    column = ((rows["ds"] - known.last).dt.days // known.days - 1).to_numpy()
+    fits = (row >= 0) & (column >= 0) & (column < plain.mean.shape[1])
+    mean = plain.mean.copy()
+    mean[row[fits], column[fits]] = rows["units"].to_numpy(float)[fits]
+    if "q0.9" not in rows:
+        return demand_distribution.with_mean(plain, mean)
+    deviation = np.maximum(rows["q0.9"].to_numpy(float)[fits] - rows["units"].to_numpy(float)[fits], 0.0) / 1.2816
+    units = np.maximum(rows["units"].to_numpy(float)[fits], 1e-6)
+    excess = pd.Series(np.maximum(deviation**2 - units, 0.0) / units**2).groupby(row[fits]).median()
+    total = (plain.common + plain.single).copy()
+    share = plain.common / np.maximum(total, 1e-9)
+    total[excess.index] = np.clip(excess.to_numpy(), 0.02, 6.0)
+    return Demand(mean, share * total, (1 - share) * total)
+
+
+def _blend(plain: np.ndarray, weeks: np.ndarray, known: Panel) -> np.ndarray:
+    """Most of the learner, shaped by the plain level's profile within a week: (pairs, periods)."""
+    periods, season = plain.shape[1], known.season
+    week = np.arange(periods) // season
+    whole = np.stack([plain[:, week == number].mean(axis=1) for number in range(int(week[-1]) + 1)], axis=1)[:, week]
+    learned = weeks[:, np.minimum(week, weeks.shape[1] - 1)] / season
+    shape = plain / np.maximum(whole, 1e-9)
+    mean = (learned_level.SHARE * learned + (1 - learned_level.SHARE) * whole) * shape
+    # a learner has nothing to say about what it never saw
+    seen = known.exposure.sum(axis=1, keepdims=True) > 0
+    return np.maximum(np.where(seen, mean, plain), demand_distribution.FLOOR_WEEK / season)
+
+
+def _answer(known: Panel, here: Shelf, costs: Terms, decision: Decision, notes: np.ndarray) -> pd.DataFrame:
+    parts = why.sums(decision, here)
+    risk = np.maximum(decision.idle_shortage - decision.shortage, 0.0)
+    out = known.pairs.assign(
+        order_units=decision.order,
+        reorder_point=np.maximum(parts.target, 0.0),
+        order_up_to=np.maximum(parts.target + parts.cycle, 0.0),
+        expected_cost=decision.holding + decision.shortage + np.where(decision.order > 0, costs.fixed, 0.0),
+        money_at_risk=risk,
+        rank=pd.Series(-risk).rank(method="first").astype(int).to_numpy(),
+        why=why.sentences(decision, here, costs, known.days, notes),
+        on_hand=here.on_hand,
+        on_order=decision.on_order,
+        expected_demand=decision.demand,
+        safety_stock=parts.spread + parts.lead,
+    )
+    return out.sort_values("rank", kind="stable").reset_index(drop=True)
+
+
+def _noted(notes: np.ndarray, known: Panel) -> np.ndarray:
+    new = known.exposure.sum(axis=1) <= 0
+    both = np.where((notes != "") & new, "; ", "")
+    return notes + both + np.where(new, "no history of this pair: the level of all pairs", "")
+
+
+def _checked(
+    history: pd.DataFrame, stock: pd.DataFrame, items: pd.DataFrame | None
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame | None]:
+    from training.files import check_frame
+
+    history = check_frame(history, required=_HISTORY, optional=_SEEN, where="history", **_HISTORY_RULES)
+    stock = check_frame(stock, required=_STOCK, optional=_COMING, where="stock", **_STOCK_RULES)
+    if items is None or items.empty:
+        return history, stock, None
+    return history, stock, check_frame(items, required={}, optional=_item_types(), where="items", nonnegative=NUMBERS)
+
+
+def _item_types() -> dict[str, str]:
+    return {**_TEXT, **dict.fromkeys(sorted(NUMBERS), "number")}
+
+
+def _day(as_of: date | str | pd.Timestamp) -> pd.Timestamp:
+    try:
+        return pd.Timestamp(as_of).normalize()
+    except ValueError as problem:
+        raise BadInput(f"as_of is {as_of!r}; expected a date as YYYY-MM-DD") from problem
