@@ -1,6 +1,6 @@
 """Ranking and alert quality of `detect` on real sales with injected anomalies, against two cheap rules.
 
-    python -m benchmarks.anomaly --data DIR --set m5 --series 2000
+python -m benchmarks.anomaly --data DIR --set m5 --series 2000
 """
 
 from __future__ import annotations
@@ -56,7 +56,8 @@ def complete_journey(data: Path, series: int, random: np.random.Generator) -> pd
 
 def fresh(data: Path, series: int, random: np.random.Generator) -> pd.DataFrame:
     """Fresh food store-products with the share of the day in stock."""
-    daily = pd.read_parquet(data / "freshretailnet50k" / "daily.parquet", columns=["store_id", "product_id", "dt", "sale_amount", "stockout_hours_6_22"])
+    columns = ["store_id", "product_id", "dt", "sale_amount", "stockout_hours_6_22"]
+    daily = pd.read_parquet(data / "freshretailnet50k" / "daily.parquet", columns=columns)
     code = daily["store_id"].astype(np.int64) * 10_000 + daily["product_id"]
     stores = random.permutation(daily["store_id"].unique())
     sizes = code.groupby(daily["store_id"]).nunique().loc[stores].cumsum()

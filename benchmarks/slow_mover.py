@@ -1,6 +1,6 @@
 """Log loss, Brier score, AUC and calibration of `slow_movers` at held-back origins, against a recency rule.
 
-    python -m benchmarks.slow_mover --data DIR --set online_retail
+python -m benchmarks.slow_mover --data DIR --set online_retail
 """
 
 from __future__ import annotations
@@ -71,7 +71,8 @@ def calibration_error(label: np.ndarray, p: np.ndarray) -> float:
 def numbers(label: np.ndarray, p: np.ndarray) -> dict[str, float]:
     """The four measures."""
     p = np.clip(p, 1e-4, 1 - 1e-4)
-    return {"log_loss": log_loss(label, p), "brier": brier_score_loss(label, p), "auc": roc_auc_score(label, p), "ece": calibration_error(label, p)}
+    errors = {"log_loss": log_loss(label, p), "brier": brier_score_loss(label, p)}
+    return {**errors, "auc": roc_auc_score(label, p), "ece": calibration_error(label, p)}
 
 
 def main() -> None:
@@ -93,7 +94,8 @@ def main() -> None:
         both = found.merge(recency_rule(history, keys, origin, h), on=keys, validate="one_to_one")
         label = (~pd.MultiIndex.from_frame(both[keys]).isin(pd.MultiIndex.from_frame(later[keys]))).astype(int)
         print(f"{arguments.set} origin {origin:%Y-%m-%d}: {len(both)} units, {label.mean():.3f} silent, {seconds:.1f} s")
-        print(pd.DataFrame({"slow_movers": numbers(label, both["probability"].to_numpy()), "recency rule": numbers(label, both["rule"].to_numpy())}).T.round(4).to_string())
+        compared = {"slow_movers": numbers(label, both["probability"].to_numpy()), "recency rule": numbers(label, both["rule"].to_numpy())}
+        print(pd.DataFrame(compared).T.round(4).to_string())
     for line in found.iloc[:: max(len(found) // 6, 1)][["probability", "action", "why"]].astype(str).agg(" | ".join, axis=1):
         print("  ", line)
 

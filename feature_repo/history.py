@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from feature_repo.definitions import service_features, service_key, service_references, service_types
 from feature_repo.keys import Key
 from feature_repo.snapshots import KNOWN_AT
-from feature_repo.store import offline_feature_store
+from feature_repo.store import offline_feature_store, session_settings_kept
 from infra.errors import BadInput
 from infra.settings import Settings
 
@@ -26,13 +26,15 @@ def history(spark: SparkSession, settings: Settings, spine: DataFrame, service: 
     BadInput naming a column that the spine lacks or has in common with the features."""
     key = service_key(service)
     _check_columns(spine, key, service)
+    held = spine.is_cached
     asked = spine.persist()
     moments = _moments(asked, key).persist()
     known = _known_features(spark, settings, moments, key, service)
     found = asked.join(known, [*key.columns, KNOWN_AT], "left").persist()
     before, after = asked.count(), found.count()
     moments.unpersist()
-    asked.unpersist()
+    if not held:
+        asked.unpersist()
     if before != after:
         raise AssertionError(f"the point-in-time join of {service} made {after} rows of {before}")
     return found
@@ -62,12 +64,14 @@ def _moments(spine: DataFrame, key: Key) -> DataFrame:
 def _known_features(spark: SparkSession, settings: Settings, moments: DataFrame, key: Key, service: str) -> DataFrame:
     """Key columns, `known_at` and the service's features for each of `moments`."""
     names = service_features(service)
-    if moments.isEmpty():
+    # counted, so that it lies in the cache before Feast asks for its range of times
+    if moments.count() == 0:
         return spark.createDataFrame([], moments.select(*key.columns, KNOWN_AT).schema).selectExpr("*", *_no_values(service))
     # Feast's Spark store takes and gives Spark frames, which its signatures do not say
     entity_frame: Any = moments
-    job: Any = offline_feature_store(settings).get_historical_features(entity_frame, service_references(service))
-    return job.to_spark_df().select(*key.columns, KNOWN_AT, *names)
+    with session_settings_kept():
+        job: Any = offline_feature_store(settings).get_historical_features(entity_frame, service_references(service))
+        return job.to_spark_df().select(*key.columns, KNOWN_AT, *names)
 
 
 def _no_values(service: str) -> list[str]:

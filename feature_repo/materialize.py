@@ -14,7 +14,7 @@ import pandas as pd
 
 from feature_repo.definitions import VIEWS, View
 from feature_repo.snapshots import KNOWN_AT
-from feature_repo.store import offline_feature_store
+from feature_repo.store import online_feature_store
 from infra.lake import Lake
 from infra.settings import Settings
 
@@ -28,7 +28,7 @@ CHUNK_ROWS = 5_000
 def materialize(spark: SparkSession, settings: Settings, until: date) -> dict[str, int]:
     """Store the latest row of every key that was known when the day `until` had closed; returns rows by view. Rows older
     than the view's `max_age` are left out. A repetition, or a later correction, replaces what is there."""
-    store = offline_feature_store(settings)
+    store = online_feature_store(settings)
     lake = Lake(settings.lake_url)
     written = {}
     for view in VIEWS:

@@ -198,7 +198,9 @@ def _summed(panel: Panel, members: pd.Series) -> Group:
     codes, distinct = pd.factorize(members)
     order = np.argsort(codes, kind="stable")
     starts = np.searchsorted(codes[order], np.arange(len(distinct)))
-    sums = [np.add.reduceat(values[order], starts, axis=0, dtype=np.float64) for values in (np.nan_to_num(panel.units), panel.exposure)]
+    exposure = panel.exposure
+    sold = np.where(exposure > 0, np.nan_to_num(panel.units), np.float32(0))
+    sums = [np.add.reduceat(values[order], starts, axis=0, dtype=np.float64) for values in (sold, exposure)]
     return Group(codes, sums[0], sums[1])
 
 

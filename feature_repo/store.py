@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -49,6 +50,8 @@ def _redis(url: str) -> dict[str, Any]:
     }
 
 
+_QUOTED_REGEX = "spark.sql.parser.quotedRegexColumnNames"
+
 #: the online store's configuration by the scheme of its URL
 _ONLINE: dict[str, Callable[[str], dict[str, Any]]] = {"sqlite": _sqlite, "redis": _redis}
 
@@ -79,11 +82,26 @@ def apply(settings: Settings) -> list[str]:
     _silence_experimental_warnings()
     declared: list[Any] = [*definitions(settings)]
     try:
-        _feature_store(settings, partial, {"type": "spark"}).apply(declared)
+        with session_settings_kept():
+            _feature_store(settings, partial, {"type": "spark"}).apply(declared)
         partial.replace(target)
     finally:
         partial.unlink(missing_ok=True)
     return [each.name for each in declared]
+
+
+@contextmanager
+def session_settings_kept() -> Iterator[None]:
+    """Put back what Feast's Spark store sets in the active session: that quoted column names are regular expressions,
+    under which Delta can no longer plan a filtered read."""
+    from pyspark.sql import SparkSession
+
+    conf = SparkSession.active().conf
+    before = conf.get(_QUOTED_REGEX, "false") or "false"
+    try:
+        yield
+    finally:
+        conf.set(_QUOTED_REGEX, before)
 
 
 def _silence_experimental_warnings() -> None:

@@ -77,6 +77,7 @@ class Warehouse:
         listed = sorted({day.date() if isinstance(day, datetime) else day for day in days})
         if table.day and not listed:
             return 0
+        _only_of(table, frame, set(listed))
         rows = pa.Table.from_pandas(frame[table.names], schema=table.arrow_schema(), preserve_index=False)
         with self.client() as client, Swap(client, table) as swap:
             kept = "', '".join(map(str, listed))
@@ -147,6 +148,15 @@ class Swap:
         for partition in partitions:
             how = f"REPLACE PARTITION {partition} FROM {self.staging}" if partition in filled else f"DROP PARTITION {partition}"
             self.client.command(f"ALTER TABLE {self.table.name} {how}")
+
+
+def _only_of(table: Table, frame: pd.DataFrame, days: set[date]) -> None:
+    """Raise BadInput when a row is of another day than `days`: it would be doubled by the same again."""
+    if not table.day:
+        return
+    for row, day in enumerate(frame[table.day], start=1):
+        if (day.date() if isinstance(day, datetime) else day) not in days:
+            raise BadInput(f"{table.name}: row {row} is of {day}, which is none of the days to replace")
 
 
 def declare(client: Client) -> list[str]:

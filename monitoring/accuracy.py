@@ -39,7 +39,7 @@ def forecast_accuracy(forecasts: pd.DataFrame, actuals: pd.DataFrame) -> pd.Data
 
 def order_accuracy(orders: pd.DataFrame, days: pd.DataFrame, products: pd.DataFrame) -> pd.DataFrame:
     """What followed the ORDERS of one day: `days` are the pairs' later days (units, in_stock, price, on_hand_close),
-    `products` their unit_cost. `cost` is money a pair and day: stock at closing at 25 % of its cost a year, plus the margin on
+    `products` their unit_cost. `cost_per_pair_day` is money: stock at closing at 25 % of its cost a year, plus the margin on
     the units that the empty hours would have sold at the pace of the others."""
     known = days.merge(orders[["store_id", "product_id"]], on=["store_id", "product_id"]).merge(products, on="product_id", how="left")
     known = known[known["in_stock"].notna()]
@@ -53,7 +53,7 @@ def order_accuracy(orders: pd.DataFrame, days: pd.DataFrame, products: pd.DataFr
     missed = lost * (price - unit_cost).clip(lower=0)
     n = len(known)
     return _table([
-        ("all", "cost", float((held + missed).mean()), n), ("all", "holding_cost", float(held.mean()), n),
+        ("all", "cost_per_pair_day", float((held + missed).mean()), n), ("all", "holding_cost", float(held.mean()), n),
         ("all", "shortage_cost", float(missed.mean()), n), ("all", "out_of_stock", float((known["in_stock"] < IN_STOCK).mean()), n),
     ])  # fmt: skip
 

@@ -86,7 +86,7 @@ def _drift_part(view: FamilyView) -> str:
     if view.windows is None:
         return "<p>There are not yet eight weeks of history to compare.</p>"
     if not view.drift:
-        return "<p>No column had enough values in both windows to be compared.</p>"
+        return "<p>No column is watched for drift, or too few values are known in both windows to compare.</p>"
     season = "the same weeks a year earlier" if view.windows.same_season else (
         "the four weeks before (the history is younger than a year, so a change of season shows as drift)"
     )  # fmt: skip

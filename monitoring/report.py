@@ -21,7 +21,7 @@ from monitoring.page import FamilyView, headline, html
 from monitoring.policy import Reading, decide
 from monitoring.served import served_sentences
 from monitoring.tables import ACCURACY, DRIFT, POLICY
-from monitoring.watched import Span, judged, known_span, sample, table_of
+from monitoring.watched import Span, judged, known_span, sample, tables_of
 from monitoring.windows import Windows, shown, windows
 from training.family import Card, family_names, load_card
 
@@ -78,14 +78,15 @@ def report(
 
 
 def family_drift(lake: Lake, card: Card, span: Span, seed: int) -> tuple[Windows | None, list[ColumnDrift], pd.DataFrame, pd.DataFrame]:
-    """Windows, verdicts and the two prepared samples of a family's drift columns in the gold table that holds them."""
-    compared, table = windows(span.last, span.first), table_of(card.drift_columns)
-    if compared is None or table is None or not lake.exists(table):
+    """Windows, verdicts and the two prepared samples of a family's drift columns in the gold tables that hold them."""
+    compared = windows(span.last, span.first)
+    sources = [(table, names) for table, names in tables_of(card.drift_columns) if lake.exists(table)]
+    if compared is None or not sources:
         return compared, [], pd.DataFrame(), pd.DataFrame()
-    columns = [name for name in card.drift_columns if name in table.names]
-    before, now = (sample(lake, table, columns, window, seed) for window in (compared.reference, compared.current))
-    even = min(len(before), len(now))
-    reference, current = prepared(before.head(even), now.head(even), columns)
+    pairs = [[sample(lake, table, names, window, seed) for window in (compared.reference, compared.current)] for table, names in sources]
+    even = min(len(frame) for pair in pairs for frame in pair)
+    before, now = (pd.concat([pair[side].head(even) for pair in pairs], axis=1) for side in (0, 1))
+    reference, current = prepared(before, now, list(now.columns))
     verdicts = compare(reference, current, seed=seed, practical=1.0 if compared.same_season else _OTHER_SEASON)
     return compared, verdicts, reference, current
 

@@ -41,10 +41,17 @@ def known_span(lake: Lake) -> Span:
     return Span(min(days), max(days))
 
 
-def table_of(columns: Sequence[str]) -> Table | None:
-    """The gold table that holds most of `columns`; the first one where several hold as many; None when none holds any."""
-    best = max(GOLD, key=lambda table: len(set(columns) & set(table.names)))
-    return best if set(columns) & set(best.names) else None
+def tables_of(columns: Sequence[str]) -> list[tuple[Table, list[str]]]:
+    """The gold tables that hold `columns`, the one with most first, each column once; unknown columns are left out."""
+    left = list(columns)
+    found: list[tuple[Table, list[str]]] = []
+    while True:
+        best = max(GOLD, key=lambda table: len(set(left) & set(table.names)))
+        held = [name for name in left if name in best.names]
+        if not held:
+            return found
+        found.append((best, held))
+        left = [name for name in left if name not in held]
 
 
 def sample(lake: Lake, table: Table, columns: Sequence[str], window: tuple[date, date], seed: int) -> pd.DataFrame:

@@ -30,6 +30,8 @@ def answer(card: Card, model: Portable, read_online: ReadOnline, items: Sequence
     errors |= unknown
     predicted, failed = _predict(card, model, frame)
     errors |= failed
+    if failed:
+        log.warning("%s could not answer %d of %d items; the first: %s", card.name, len(failed), len(items), next(iter(failed.values())))
     return [_response(errors, predicted, i) for i in range(len(items))], frame
 
 
@@ -80,7 +82,7 @@ def _predict(card: Card, model: Portable, frame: pd.DataFrame) -> tuple[dict[int
         if isinstance(error, BadInput) and len(frame) == 1:
             return {}, {int(frame.index[0]): str(error)}
         if len(frame) == 1:
-            log.warning("%s could not answer an item: %s: %s", card.name, type(error).__name__, error)
+            log.debug("%s could not answer an item", card.name, exc_info=error)
             return {}, {int(frame.index[0]): f"the model could not answer this item: {type(error).__name__}."}
     middle = len(frame) // 2
     left, failed_left = _predict(card, model, frame.iloc[:middle])

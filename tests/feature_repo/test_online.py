@@ -126,9 +126,12 @@ def test_corrected_values_replace_what_is_online(spark: SparkSession, built: Set
         Lake(moved.lake_url).overwrite(Lake(built.lake_url).read(spark, each.table), each.table)
     apply(moved)
     materialize(spark, moved, day(39))
+    # asked before the correction too, since the answer is cached
+    assert_online_is_offline(spark, moved, "demand_v1", day(39))
     gold = Lake(moved.lake_url).read(spark, view.table)
     Lake(moved.lake_url).replace_days(gold.where(gold["ds"] == day(39)).withColumn("level", gold["level"] + 1000), view.table, [day(39)])
     materialize(spark, moved, day(39))
+    assert_online_is_offline(spark, moved, "demand_v1", day(39))
     keys = pd.DataFrame(PAIRS, columns=["store_id", "product_id"])
     before, after = online(built, keys, "demand_v1"), online(moved, keys, "demand_v1")
     np.testing.assert_allclose(after["level"], before["level"] + 1000)

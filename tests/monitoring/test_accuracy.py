@@ -71,7 +71,7 @@ def test_the_cost_of_orders_is_holding_and_the_margin_lost() -> None:
     found = _of(order_accuracy(orders, days, products))
     assert found["holding_cost"] == pytest.approx(73 * 4 * 0.25 / 365 / 2)
     assert found["shortage_cost"] == pytest.approx(3 * (10 - 6) / 2)  # half a day sold 3, the other half would have
-    assert found["cost"] == pytest.approx(found["holding_cost"] + found["shortage_cost"])
+    assert found["cost_per_pair_day"] == pytest.approx(found["holding_cost"] + found["shortage_cost"])
     assert found["out_of_stock"] == 0.5
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from serving.contract import example, plain, problem, schema
@@ -18,6 +18,7 @@ _poison = st.just({"store_id": "poison", "units": 1.0})
 _bad = st.sampled_from([None, 3, {}, {"store_id": 5, "units": 1}, {"store_id": "S1", "units": "1"}, {"store_id": "S1", "units": True}])
 
 
+@settings(max_examples=40, deadline=None)
 @given(st.lists(_good | _poison | _bad, max_size=40))
 def test_each_item_is_answered_as_if_it_were_alone(items: list) -> None:
     together, _ = answer(SUM, Times(2.0), read_levels, items)

@@ -46,9 +46,7 @@ def rarity(raw: np.ndarray, stratum: np.ndarray, counts: np.ndarray, slack: floa
         powers = np.stack([_continued(-np.log10(row)) for row in share]).astype(np.float32)
         out[:, block] = powers[stratum[:, block], bins[:, block]]
         cells = stratum[:, block].astype(np.int64) * size + bins[:, block]
-        seen = _KEEP * seen + np.bincount(
-            cells.ravel(), weights=counts[:, block].ravel(), minlength=classes * size
-        ).reshape(classes, size)
+        seen = _KEEP * seen + np.bincount(cells.ravel(), weights=counts[:, block].ravel(), minlength=classes * size).reshape(classes, size)
     # what the model finds plain stays plain, however rarely it says even that
     return np.minimum(out, raw + slack)
 

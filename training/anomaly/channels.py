@@ -67,7 +67,7 @@ def judge(panel: Panel) -> Judged:
     return Judged(panel, expected, powers, score, usual)
 
 
-def _extra_channels(panel, units, expected, weekday, store, product):  # type: ignore[no-untyped-def]
+def _extra_channels(panel, units, expected, weekday, store, product):
     columns = {name: _filled(panel, name, units) for name in EXTRA if name in panel.known}
     raw: dict[str, np.ndarray] = {}
     usual: dict[str, np.ndarray] = {}

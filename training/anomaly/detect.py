@@ -17,7 +17,7 @@ from training.files import check_frame, check_output, read_frame, write_frame
 ALERT_AT = 3.0
 
 _REQUIRED = {"store_id": "text", "product_id": "text", "ds": "date", "units": "number"}
-_OPTIONAL = {name: "number" for name in (*EXTRA, "in_stock", "price")}
+_OPTIONAL = dict.fromkeys((*EXTRA, "in_stock", "price"), "number")
 _CHECKS = {
     "required": _REQUIRED, "optional": _OPTIONAL, "key": ("store_id", "product_id", "ds"),
     "nonnegative": ("units", *EXTRA, "price"), "between": {"in_stock": (0, 1)},

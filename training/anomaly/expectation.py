@@ -108,7 +108,7 @@ class _Filter:
         # noise alone makes counted goods look a little finer than they are
         return np.where((index < 0.6) & (self.due > 0), np.maximum(index, 0.02), 1.0)
 
-    def _learn(self, x, mean, level, of_store, own, factor, grain, share, weekday) -> None:  # type: ignore[no-untyped-def]
+    def _learn(self, x, mean, level, of_store, own, factor, grain, share, weekday) -> None:
         open_ = share > 0
         # a lasting move of everyone is level, a passing one is not
         passing = factor / self.usual

@@ -63,8 +63,10 @@ class _Ratio:
         self.centre = np.where(first, v, np.where(seen, self.centre + pace * trusted, self.centre))
         # the envelope follows what was believed, and forgets slowly
         believed = seen & ~strange
-        self.high = np.where(first, v, np.where(believed, np.maximum(v, self.centre + (self.high - self.centre) * _ENVELOPE_KEEP), self.high))
-        self.low = np.where(first, v, np.where(believed, np.minimum(v, self.centre + (self.low - self.centre) * _ENVELOPE_KEEP), self.low))
+        high = np.maximum(v, self.centre + (self.high - self.centre) * _ENVELOPE_KEEP)
+        low = np.minimum(v, self.centre + (self.low - self.centre) * _ENVELOPE_KEEP)
+        self.high = np.where(first, v, np.where(believed, high, self.high))
+        self.low = np.where(first, v, np.where(believed, low, self.low))
         self.count = self.count + seen
 
 

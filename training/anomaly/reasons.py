@@ -65,11 +65,12 @@ def _drop(judged: Judged, i: int, t: int, low: float, high: float) -> str:
 
 def _shift(judged: Judged, i: int, t: int, low: float, high: float) -> str:
     start = max(t - 6, 0)
-    sold, due = np.nansum(judged.panel.units[i, start : t + 1]), judged.expected.weight[i, start : t + 1].sum() * judged.expected.level[i, max(t - 7, 0)]
+    sold = np.nansum(judged.panel.units[i, start : t + 1])
+    due = judged.expected.weight[i, start : t + 1].sum() * judged.expected.level[i, max(t - 7, 0)]
     return f"sold {sold:g} in {t + 1 - start} days against {due:.2g} at the earlier level"
 
 
-def _ratio(name: str, top: str, bottom: str, words: str):  # type: ignore[no-untyped-def]
+def _ratio(name: str, top: str, bottom: str, words: str):
     def say(judged: Judged, i: int, t: int, low: float, high: float) -> str:
         sides = {"units": judged.panel.units, **judged.panel.known}
         a, b, usual = float(sides[top][i, t]), float(sides[bottom][i, t]), float(np.exp(judged.usual[name][i, t]))

@@ -32,6 +32,8 @@ class Calibration:
     horizons: np.ndarray
     ratios: np.ndarray
     whole: bool
+    #: units: a mean below this is taken as this, so that a forecast of 0 has a distribution too
+    floor: float = 1e-3
 
     @classmethod
     def fit(cls, mean: np.ndarray, actual: np.ndarray, spread: np.ndarray, horizon: np.ndarray) -> Calibration:
@@ -45,7 +47,9 @@ class Calibration:
         count_h = min(_HORIZONS, max(cells // 8, 1), int(horizon.max()))
         count_d = min(_SPREADS, max(cells // count_h // 3, 1))
         count_s = min(_SIZES, max(cells // count_h // count_d, 1))
-        log = np.log(np.maximum(mean, 1e-9))
+        floor = max(1e-3, 1e-3 * float(actual.mean()))
+        mean = np.maximum(mean, floor)
+        log = np.log(mean)
         sizes = _cuts(log, count_s)
         at = np.digitize(log, sizes)
         centres = np.array([np.median(log[at == s]) if (at == s).any() else np.nan for s in range(count_s)])
@@ -53,12 +57,13 @@ class Calibration:
         spreads = np.stack([_cuts(spread[(at == s) & np.isfinite(spread)], count_d) for s in range(count_s)])
         horizons = _cuts(horizon.astype(float), count_h)
         cell = (at, _by_row(spread, spreads[at]), np.digitize(horizon, horizons))
-        ratios = _tables(actual / np.maximum(mean, 1e-9), cell, (count_s, count_d, count_h))
-        return cls(sizes, centres, spreads, horizons, ratios, bool(np.all(actual == np.round(actual))))
+        ratios = _tables(actual / mean, cell, (count_s, count_d, count_h))
+        return cls(sizes, centres, spreads, horizons, ratios, bool(np.all(actual == np.round(actual))), floor)
 
     def quantiles(self, mean: np.ndarray, spread: np.ndarray, horizon: np.ndarray, levels: Sequence[float]) -> np.ndarray:
         """(m, len(levels)) units, not below 0 and not falling from a level to a higher one; `levels` within 0..1."""
-        log = np.log(np.maximum(mean, 1e-9))
+        mean = np.maximum(mean, self.floor)
+        log = np.log(mean)
         last = len(self.centres) - 1
         upper = np.clip(np.searchsorted(self.centres, log), min(1, last), last)
         lower = np.maximum(upper - 1, 0)
@@ -67,7 +72,7 @@ class Calibration:
         when = np.digitize(horizon, self.horizons)
         tables = _at_levels(self.ratios, np.asarray(levels, dtype=float))
         low, high = (tables[size, _by_row(spread, self.spreads[size]), when] for size in (lower, upper))
-        found = np.maximum(((1 - share) * low + share * high) * np.asarray(mean)[:, None], 0)
+        found = np.maximum(((1 - share) * low + share * high) * mean[:, None], 0)
         if self.whole:
             found = np.round(found)
         order = np.argsort(levels, kind="stable")
@@ -82,7 +87,8 @@ class Calibration:
     def load(cls, folder: Path) -> Calibration:
         """Read what `save` wrote."""
         with np.load(Path(folder) / "calibration.npz") as arrays:
-            return cls(**{name: arrays[name] for name in arrays.files if name != "whole"}, whole=bool(arrays["whole"]))
+            plain = {"whole": bool(arrays["whole"]), "floor": float(arrays["floor"])}
+            return cls(**{name: arrays[name] for name in arrays.files if name not in plain}, **plain)
 
 
 def _unseen() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:

@@ -23,7 +23,7 @@ CARD = Card(
         Gate("wql", "baseline", 1.05, per_segment=True),
     ),
     endpoint="/v1/demand/forecast",
-    request={"store_id": "string", "product_id": "string", "horizon": "integer"},
+    request={"store_id": "string", "product_id": "string", "horizon": f"integer 1..{LONGEST_HORIZON}"},
     response={"ds": "string", "horizon": "integer", "units": "number", **dict.fromkeys(QUANTILES, "number")},
     feature_service="demand_v1",
     drift_columns=("level", "trend_7_28", "zero_share_28", "in_stock_28", "price_ratio", "promotion_28", "dispersion"),

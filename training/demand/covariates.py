@@ -60,7 +60,7 @@ class Covariates:
         known = ~np.isnan(past)
         usual = ratio(np.where(known, past, 0).sum(1), known.sum(1))[:, None]
         if name == "price":
-            return {"price_to_usual": at / usual, "price_to_now": at / past[:, -1:]}
+            return {"price_to_usual": ratio(at, usual), "price_to_now": ratio(at, past[:, -1:])}
         found = {f"{name}_target": at, f"{name}_change": at - usual}
         if _yes_no(values):
             found[f"{name}_lift"] = self._lift(values, series, position, at, dow)

@@ -58,11 +58,13 @@ class Rows:
         return Rows(self.names, self.matrix[index], self.base[index], self.ds[index])
 
     def with_columns(self, more: Mapping[str, np.ndarray]) -> Rows:
-        """The rows with further (m,) features at the end."""
+        """The rows with further (m,) features at the end; what is too large for a float32 is unknown."""
         if not more:
             return self
-        matrix = np.column_stack([self.matrix, *(np.asarray(v, dtype=np.float32) for v in more.values())])
-        return Rows((*self.names, *more), matrix, self.base, self.ds)
+        with np.errstate(over="ignore"):
+            added = np.column_stack([np.asarray(values, dtype=np.float32) for values in more.values()])
+        added[~np.isfinite(added)] = np.nan
+        return Rows((*self.names, *more), np.column_stack([self.matrix, added]), self.base, self.ds)
 
 
 def example_rows(origin: np.ndarray, horizon: np.ndarray, step: int = 1) -> Rows:

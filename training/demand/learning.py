@@ -13,8 +13,8 @@ from feature_repo.demand_features import origin_features, periods
 from feature_repo.panel import Panel
 from training.demand.calibration import Calibration
 from training.demand.covariates import Covariates
-from training.demand.examples import AT, FULL, Rows, example_rows, spread
-from training.demand.model import BoosterMean, DemandModel, MeanPredictor
+from training.demand.examples import AT, FLOOR, FULL, Rows, example_rows, spread
+from training.demand.model import BoosterMean, DemandModel, MeanPredictor, relative_error
 from training.demand.profiles import ProfileMean
 
 Progress = Callable[[int, int, str], None]
@@ -26,6 +26,8 @@ _FEWEST = 300
 #: origins between which the examples are spread, and horizons taken of each
 _ORIGINS, _HORIZONS = 120, 3
 _ROUNDS = 110
+#: series-periods held out, and examples the error is learnt on
+_HELD_ROWS, _ERROR_ROWS = 15_000, 200_000
 _ONE_THREAD = 50_000
 _SHARES = np.arange(0, 1.01, 0.1)
 _DOW = [AT[f"dow_{d}"] for d in range(7)]
@@ -44,11 +46,11 @@ class Sample:
 def learn(covariates: Covariates, horizon: int, seed: int = 0, progress: Progress | None = None) -> DemandModel:
     """The model of a panel for forecasts of up to `horizon` periods from its end; same seed, same model.
 
-    Held out first: the last max(horizon, 28 days) periods (at most a third of all). A booster that has not seen them
+    Held out first: the last max(horizon, 28 days) periods, more when there are few series (at most a third). A booster that has not seen them
     gives the blend with the profile and the calibration; the booster that predicts is fitted on everything."""
     say = progress or (lambda done, total, label: None)
     end = covariates.panel.units.shape[1] - 1
-    held = min(max(horizon, periods(28, covariates.panel.step)), (end + 1) // 3)
+    held = _held_out(covariates.panel, horizon)
     say(0, 4, "examples")
     earlier = training_sample(covariates, end - held, horizon, EXAMPLES // 2, seed)
     judged = judging_sample(covariates, end - held, horizon, seed)
@@ -56,11 +58,20 @@ def learn(covariates: Covariates, horizon: int, seed: int = 0, progress: Progres
     trial = fit_mean(earlier, seed)
     profile_share = _profile_share(trial, judged)
     mean = (1 - profile_share) * trial.predict(judged.rows) + profile_share * judged.rows.base
-    calibration = Calibration.fit(mean, judged.units, spread(judged.rows), judged.horizon)
+    error = _fit_error(trial, profile_share, earlier, seed)
+    wild = spread(judged.rows) if error is None else relative_error(error, judged.rows, mean)
+    calibration = Calibration.fit(mean, judged.units, wild, judged.horizon)
     say(2, 4, "examples up to the end")
     final = trial if isinstance(trial, ProfileMean) else fit_mean(training_sample(covariates, end, horizon, EXAMPLES, seed + 1), seed)
     say(4, 4, "learnt")
-    return DemandModel(final, calibration, profile_share, covariates.panel.step)
+    return DemandModel(final, calibration, profile_share, covariates.panel.step, error=error)
+
+
+def _held_out(panel: Panel, horizon: int) -> int:
+    """Periods at the end that judge: enough of them to tell the quantiles of few series apart."""
+    length = panel.units.shape[1]
+    wanted = max(horizon, periods(28, panel.step), _HELD_ROWS // max(len(panel.keys), 1))
+    return min(wanted, max(length // 4, min(horizon, length // 3)))
 
 
 def rows_at(covariates: Covariates, panel: Panel, series: np.ndarray, position: int, horizon: np.ndarray) -> Rows:
@@ -109,6 +120,26 @@ def fit_mean(sample: Sample, seed: int) -> MeanPredictor:
         "nthread": 1 if len(sample.units) < _ONE_THREAD else 0,
     }  # fmt: skip
     return BoosterMean(xgboost.train(parameters, data, _ROUNDS))
+
+
+def _fit_error(trial: MeanPredictor, profile_share: float, sample: Sample, seed: int) -> BoosterMean | None:
+    """The booster of |units - mean| with the mean as its offset; None where the mean is the plain profile."""
+    import xgboost
+
+    if not isinstance(trial, BoosterMean):
+        return None
+    part = np.arange(0, len(sample.units), max(len(sample.units) // _ERROR_ROWS, 1))
+    rows, units = sample.rows.take(part), sample.units[part]
+    mean = np.maximum((1 - profile_share) * trial.predict(rows) + profile_share * rows.base, FLOOR)
+    wrong = np.abs(units - mean)
+    data = xgboost.QuantileDMatrix(rows.matrix, label=wrong, base_margin=np.log(mean), max_bin=64)
+    leaf = max(len(part) / 2000, 10) * float(wrong.mean())
+    parameters = {
+        "objective": "reg:tweedie", "tweedie_variance_power": 1.5, "max_depth": 6, "eta": 0.1, "subsample": 0.5, "colsample_bynode": 0.5,
+        "min_child_weight": leaf, "reg_lambda": leaf / 5, "tree_method": "hist", "max_bin": 64, "seed": seed,
+        "nthread": 1 if len(part) < _ONE_THREAD else 0,
+    }  # fmt: skip
+    return BoosterMean(xgboost.train(parameters, data, 40))
 
 
 def _part(covariates: Covariates, position: int, ahead: int, count: int, share: float, rng: np.random.Generator) -> Sample | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -17,7 +17,7 @@ import pandas as pd
 
 from feature_repo.demand_features import ORIGIN_FEATURES
 from training.demand.calibration import Calibration
-from training.demand.examples import Rows, example_rows, spread
+from training.demand.examples import FLOOR, Rows, example_rows, spread
 from training.tables import QUANTILES
 from training.trees import TreeEnsemble
 
@@ -123,6 +123,12 @@ def filled(matrix: np.ndarray, fill: np.ndarray) -> np.ndarray:
     return np.where(np.isnan(matrix), fill, matrix).astype(np.float64)
 
 
+def relative_error(error: BoosterMean, rows: Rows, units: np.ndarray) -> np.ndarray:
+    """(m,) expected |actual - mean| / mean of rows whose mean is `units`, by a booster whose offset is that mean."""
+    around = np.maximum(units, FLOOR)
+    return error.predict(replace(rows, base=around)) / around
+
+
 @dataclass(frozen=True)
 class DemandModel:
     """`mean` blended with the profile (`profile_share` of the mean is the profile's), calibrated. `step`: days a period.
@@ -133,6 +139,8 @@ class DemandModel:
     profile_share: float = 0.0
     step: int = 1
     levels: Mapping[str, float] = field(default_factory=lambda: dict(QUANTILES))
+    #: predicts the mean absolute error of the mean, where that was learnt; else the series' own deviation says how wild it is
+    error: BoosterMean | None = None
 
     def units(self, rows: Rows) -> np.ndarray:
         """(m,) mean units of example rows."""
@@ -140,7 +148,11 @@ class DemandModel:
 
     def quantiles(self, rows: Rows, units: np.ndarray, horizon: np.ndarray, levels: Sequence[float]) -> np.ndarray:
         """(m, len(levels)) units around the means `units` of the same rows."""
-        return self.calibration.quantiles(units, spread(rows), horizon, levels)
+        return self.calibration.quantiles(units, self.spread(rows, units), horizon, levels)
+
+    def spread(self, rows: Rows, units: np.ndarray) -> np.ndarray:
+        """(m,) how far the actual may lie from the mean `units`: a rank within forecasts of like size."""
+        return spread(rows) if self.error is None else relative_error(self.error, rows, units)
 
     def predict(self, frame: pd.DataFrame) -> pd.DataFrame:
         """For item i of `frame` (its `horizon` in periods, and ORIGIN_FEATURES) the rows of horizons 1 to `horizon`: `item`,
@@ -162,9 +174,11 @@ class DemandModel:
         return pd.DataFrame({**answer, **{name: quantiles[:, at] for at, name in enumerate(self.levels)}})
 
     def save(self, folder: Path) -> None:
-        """Write the mean's files, `calibration.npz` and `demand.json`."""
+        """Write the mean's files, `calibration.npz`, `demand.json` and the error's where it was learnt."""
         self.mean.save(Path(folder), "mean")
         self.calibration.save(Path(folder))
+        if self.error is not None:
+            self.error.save(Path(folder), "error")
         kind = type(self.mean)
         about = {"profile_share": self.profile_share, "step": self.step, "levels": dict(self.levels)}
         (Path(folder) / "demand.json").write_text(json.dumps({"mean": f"{kind.__module__}:{kind.__qualname__}", **about}))
@@ -175,6 +189,7 @@ class DemandModel:
         about = json.loads((Path(folder) / "demand.json").read_text())
         module, name = about.pop("mean").split(":")
         mean = getattr(importlib.import_module(module), name).load(Path(folder), "mean")
-        return cls(mean, Calibration.load(folder), **about)
+        error = BoosterMean.load(folder, "error") if (Path(folder) / "error.json").exists() else None
+        return cls(mean, Calibration.load(folder), error=error, **about)
 
 

@@ -54,7 +54,7 @@ class Blend:
         )
 
 
-@dataclass(frozen=True)
+@dataclass
 class Blended:
     """Habits, tastes and popularity ranked by what earlier windows taught."""
 

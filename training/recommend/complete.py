@@ -175,9 +175,9 @@ def _features(together: Together, asked: Partial, row: np.ndarray, product: np.n
     size = np.diff(asked.held.indptr)[row]
     strongest = _strongest(together.cosine, asked, row, product)[1]
     habit = known.habits.of(np.where(customer >= 0, customer * total + product, -1))
-    parts = [habit, known.market.product[product], scores[:, :1], rank_within(row, scores[:, 0])[:, None], scores[:, 1:2], strongest[:, None],
-             scores[:, 2:], size[:, None]]  # fmt: skip
-    return np.hstack(parts).astype(np.float32)
+    rank = rank_within(row, scores[:, 0])
+    alone = np.column_stack([scores[:, 0], rank, scores[:, 1], strongest, scores[:, 2], size])
+    return np.hstack([habit, known.market.product[product], alone]).astype(np.float32)
 
 
 def _taste(known: Known, customer: np.ndarray, row: np.ndarray, product: np.ndarray) -> np.ndarray:

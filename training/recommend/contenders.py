@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
-from pyspark.sql import DataFrame, Window
+from pyspark.sql import Column, DataFrame, Window, WindowSpec
 from pyspark.sql import functions as F
 
 from training.recommend.cooccurrence import neighbours
@@ -39,6 +39,8 @@ class Listed:
 
     def predict(self, frame: DataFrame) -> DataFrame:
         """`frame` with arrays `products` and `scores`, best first, MOST_K long where there are as many."""
+        # used three times below: a `limit` upstream must not give other customers each time
+        frame = frame.localCheckpoint()
         rows = self.ranked(frame.select("customer_id").distinct())
         inner = F.struct("rank", "product_id", "score")
         lists = rows.groupBy("customer_id").agg(F.array_sort(F.collect_list(inner)).alias("_rows"))
@@ -55,9 +57,8 @@ class Listed:
         rows = rows.withColumn("rank", F.row_number().over(order)).where(F.col("rank") <= MOST_K)
         # a filling never claims more than the last product of the customer's own list
         lowest = F.min(F.when(F.col("_fill") == 0, F.col("score"))).over(Window.partitionBy("customer_id"))
-        score = F.when((F.col("_fill") == 1) & lowest.isNotNull(), lowest * F.col("score") / (1.0 + F.col("score"))).otherwise(
-            F.col("score")
-        )
+        below = lowest - F.abs(lowest) / (1.0 + F.col("score"))
+        score = F.when((F.col("_fill") == 1) & lowest.isNotNull(), below).otherwise(F.col("score"))
         return rows.select("customer_id", "product_id", "rank", score.alias("score"), "why")
 
     def portable(self) -> RecommendModel:
@@ -75,11 +76,11 @@ class Listed:
         return RecommendModel(frame, near, self.origin.isoformat(), self.recipe, self.params)
 
 
-def _best_first() -> Any:
+def _best_first() -> WindowSpec:
     return Window.partitionBy("customer_id").orderBy(F.desc("score"), "product_id")
 
 
-@dataclass(frozen=True)
+@dataclass
 class Popularity:
     """What sold most in the last four weeks, for everyone."""
 
@@ -95,7 +96,7 @@ class Popularity:
         return Listed(self.name, train, origin, everyone, lambda customers: nobody)
 
 
-@dataclass(frozen=True)
+@dataclass
 class PersonalFrequency:
     """What the customer bought on most days; the latest first among equals."""
 
@@ -110,13 +111,13 @@ class PersonalFrequency:
 
         def lists(customers: DataFrame) -> DataFrame:
             own = own_products(train, customers, origin)
-            score = F.col("days") + 1.0 / (2.0 + F.col("ago"))
+            score = _squashed(F.col("days") + 1.0 / (2.0 + F.col("ago")))
             return own.select("customer_id", "product_id", score.alias("score"), _habit_words())
 
         return Listed(self.name, train, origin, popular(train), lists)
 
 
-@dataclass(frozen=True)
+@dataclass
 class ItemItem:
     """Own purchases, decayed, and what goes into the same baskets with them (cosine of co-occurrence)."""
 
@@ -134,15 +135,16 @@ class ItemItem:
         def lists(customers: DataFrame) -> DataFrame:
             own = own_products(train, customers, origin)
             alike = own.where("decay > 0.05").join(near, "product_id")
-            spread = alike.select("customer_id", F.col("other_id").alias("product_id"), (self.weight * F.col("decay") * F.col("cosine")).alias("score"),
-                                  F.concat(F.lit("bought in the same baskets as "), "product_id").alias("why"))  # fmt: skip
+            weight, why = self.weight * F.col("decay") * F.col("cosine"), F.concat(F.lit("bought in the same baskets as "), "product_id")
+            spread = alike.select("customer_id", F.col("other_id").alias("product_id"), weight.alias("score"), why.alias("why"))
             both = spread.unionByName(own.select("customer_id", "product_id", F.col("decay").alias("score"), _habit_words()))
-            return both.groupBy("customer_id", "product_id").agg(F.sum("score").alias("score"), F.max_by("why", "score").alias("why"))
+            strongest = F.max_by("why", "score").alias("why")
+            return both.groupBy("customer_id", "product_id").agg(_squashed(F.sum("score")).alias("score"), strongest)
 
         return Listed(self.name, train, origin, popular(train), lists)
 
 
-@dataclass(frozen=True)
+@dataclass
 class FactorModel:
     """MLlib's ALS on implicit preferences (Hu, Koren, Volinsky 2008): decayed purchases are the confidence."""
 
@@ -173,21 +175,25 @@ class FactorModel:
         def lists(customers: DataFrame) -> DataFrame:
             own = own_products(train, customers, origin).select("customer_id", "product_id")
             offered = own.unionByName(customers.crossJoin(F.broadcast(everyone.select("product_id")))).distinct()
-            scored = model.transform(offered).select("customer_id", "product_id", F.col("prediction").cast("double").alias("score"))
-            return scored.withColumn("why", F.lit("customers with similar purchases bought it"))
+            score = 1.0 / (1.0 + F.exp(-F.col("prediction").cast("double")))
+            return (
+                model.transform(offered)
+                .select("customer_id", "product_id", score.alias("score"))
+                .withColumn("why", F.lit("customers with similar purchases bought it"))
+            )
 
         return Listed(self.name, train, origin, everyone, lists, params, model)
 
 
 def newest_day(lines: DataFrame) -> date:
     """The last day of the lines."""
-    return lines.agg(F.max("ds")).first()[0]
+    return lines.agg(F.max("ds").alias("day")).collect()[0]["day"]
 
 
 def popular(lines: DataFrame) -> DataFrame:
     """`product_id, score, why` of the EVERYONE best sold products of the last 28 days; the score is the share of baskets."""
     recent = lines.where(F.col("ds") > F.date_sub(F.lit(newest_day(lines)), 28)).where("units > 0")
-    baskets = recent.select(F.count_distinct("basket_id")).first()[0]
+    baskets = recent.select(F.count_distinct("basket_id").alias("n")).collect()[0]["n"]
     counts = recent.groupBy("product_id").agg(F.count_distinct("basket_id").alias("n"))
     top = counts.orderBy(F.desc("n"), "product_id").limit(EVERYONE)
     why = F.concat(F.lit("sold in "), F.col("n").cast("string"), F.lit(" baskets of the last 28 days"))
@@ -206,6 +212,11 @@ def own_products(lines: DataFrame, customers: DataFrame, origin: date) -> DataFr
     return habit.withColumn("_n", F.row_number().over(best)).where(F.col("_n") <= OWN).drop("_n")
 
 
-def _habit_words() -> Any:
+def _squashed(score: Column) -> Column:
+    """A score of 0 and more into 0..1, its order kept, so that a basket's shares can be joined with it."""
+    return score / (1.0 + score)
+
+
+def _habit_words() -> Column:
     ago = F.concat(F.lit(" day(s), last "), F.col("ago").cast("string"), F.lit(" day(s) ago"))
     return F.concat(F.lit("bought on "), F.col("days").cast("string"), ago).alias("why")

@@ -45,9 +45,10 @@ class Recommend:
 
     def folds(self, data: DataFrame) -> list[Fold]:
         """The last windows, oldest first: lines up to the origin, and what each customer of them bought in the window."""
-        first, last = data.agg(F.min("ds"), F.max("ds")).first()
-        if first is None:
+        row = data.agg(F.min("ds"), F.max("ds")).first()
+        if row is None or row[0] is None:
             return []
+        first, last = row
         window = min(WINDOW, ((last - first).days + 1) // (2 * ORIGINS + 1))
         origins = [last - timedelta(days=window * back) for back in range(ORIGINS, 0, -1)]
         return [_fold(data, origin, window) for origin in origins if window >= 1 and origin - timedelta(days=window) >= first]
@@ -111,9 +112,9 @@ def _fold(data: DataFrame, origin: date, window: int) -> Fold:
 def _judged(frames: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
     for frame in frames:
         rows = [
-            (row.segment, metric, 1.0 - value)
-            for row in frame.itertuples()
-            for metric, value in zip(METRICS, score_list(list(row.products)[:DEFAULT_K], set(row.wanted), DEFAULT_K), strict=True)
+            (segment, metric, 1.0 - value)
+            for segment, wanted, products in zip(frame["segment"], frame["wanted"], frame["products"], strict=True)
+            for metric, value in zip(METRICS, score_list(list(products)[:DEFAULT_K], set(wanted), DEFAULT_K), strict=True)
         ]
         yield pd.DataFrame(rows, columns=["segment", "metric", "value"])
 
@@ -121,7 +122,7 @@ def _judged(frames: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
 def _stored(spark: SparkSession, model: RecommendModel) -> DataFrame:
     lists = model.lists[model.lists["customer_id"] != ""]
     rank = (lists.groupby("customer_id", sort=False).cumcount() + 1).astype("int32")
-    return spark.createDataFrame(lists.assign(rank=rank)[lists.columns.tolist() + ["rank"]][rank <= DEFAULT_K])
+    return spark.createDataFrame(lists.assign(rank=rank)[[*lists.columns, "rank"]][rank <= DEFAULT_K])
 
 
 def _gap(row, said: pd.DataFrame) -> float:

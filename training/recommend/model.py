@@ -58,7 +58,7 @@ class RecommendModel:
     def _with(self) -> dict[str, slice]:
         return _runs(self.neighbours["product_id"].to_numpy())
 
-    def _answer(self, item: int, row: dict[str, Any]) -> list[tuple[int, int, str, float, str]]:
+    def _answer(self, item: int, row: Mapping[Any, Any]) -> list[tuple[int, int, str, float, str]]:
         basket = list(dict.fromkeys(str(p) for p in _listed(row.get("basket"))))
         k = row.get("k")
         wanted = DEFAULT_K if k is None or pd.isna(k) else min(max(int(k), 1), MOST_K)

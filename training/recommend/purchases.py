@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -45,8 +45,11 @@ class Purchases:
         return self._slice(int(low), int(high), last)
 
     def _slice(self, low: int, high: int, last_day: int) -> Purchases:
-        arrays = (self.customer, self.product, self.basket, self.day, self.kept)
-        return Purchases(self.customers, self.products, *(array[low:high] for array in arrays), last_day)
+        rows = slice(low, high)
+        return replace(
+            self, customer=self.customer[rows], product=self.product[rows], basket=self.basket[rows], day=self.day[rows],
+            kept=self.kept[rows], last_day=last_day,
+        )  # fmt: skip
 
     @cached_property
     def bought(self) -> sparse.csr_matrix:

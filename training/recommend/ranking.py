@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -87,7 +87,7 @@ def best_of(group: np.ndarray, product: np.ndarray, score: np.ndarray, k: int) -
     return Lists(group[keep], product[keep], score[keep])
 
 
-def filled(lists: Lists, groups: np.ndarray, k: int, popular: np.ndarray, barred: dict[int, np.ndarray | list]) -> Lists:
+def filled(lists: Lists, groups: np.ndarray, k: int, popular: np.ndarray, barred: Mapping[int, Sequence[int] | np.ndarray]) -> Lists:
     """`lists` with groups of fewer than `k` rows filled up by the most popular products not listed and not `barred`."""
     have = np.bincount(np.searchsorted(groups, lists.group), minlength=len(groups))
     group, product, score = [lists.group], [lists.product], [lists.score]

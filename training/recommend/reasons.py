@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 from scipy import sparse
 
@@ -57,8 +59,8 @@ def _strongest(known: Known, lists: Lists) -> np.ndarray:
     model, out = known.model, np.full(len(lists.group), -1, dtype=np.int64)
     at = model.position[lists.product]
     taste = known.taste[:, model.products].tocsr()
-    starts = np.flatnonzero(np.r_[True, lists.group[1:] != lists.group[:-1]]) if len(out) else []
-    for low, high in zip(starts, [*starts[1:], len(out)], strict=True):
+    edges = np.flatnonzero(np.r_[True, lists.group[1:] != lists.group[:-1], True]) if len(out) else np.zeros(1, dtype=np.int64)
+    for low, high in pairwise(edges.tolist()):
         row = slice(*taste.indptr[lists.group[low] : lists.group[low] + 2])
         rows = np.arange(low, high)[at[low:high] >= 0]
         if row.stop > row.start and len(rows):

@@ -39,13 +39,14 @@ def _actions(frame: pd.DataFrame, stock: np.ndarray, expected: np.ndarray) -> np
     room = np.nan_to_num(margin, nan=0.3) >= 0.1
     surplus = np.isnan(stock) | (stock > expected)
     return np.select(
-        [p < WATCH, empty & (p >= CLEAR), empty, ~surplus & (p < CLEAR), (p >= MARK_DOWN) & elsewhere, p >= CLEAR, (p >= MARK_DOWN) & room, p >= MARK_DOWN],
+        [p < WATCH, empty & (p >= CLEAR), empty, ~surplus & (p < CLEAR), (p >= MARK_DOWN) & elsewhere, p >= CLEAR,
+         (p >= MARK_DOWN) & room, p >= MARK_DOWN],
         ["keep", "delist", "keep", "watch", "transfer", "clear", "mark down", "clear"],
         default="watch",
     )  # fmt: skip
 
 
-def _why(row, stock: float, expected: float, horizon_days: int) -> str:  # type: ignore[no-untyped-def]
+def _why(row, stock: float, expected: float, horizon_days: int) -> str:
     said = f"last sold {row.recency:.0f} days before"
     if row.gap == row.gap:
         said += f" (usually every {row.gap:.0f})"

@@ -44,7 +44,7 @@ def examples(book: Ledger, horizon: int) -> Examples:
     """What was known at earlier origins and what followed; every label was complete at the ledger's last period."""
     apart = max(_APART // book.step, 1)
     last = book.periods - 1 - horizon
-    origins = [at for at in range(last, max(_BEHIND // book.step, 1) - 1, -apart)][:_ORIGINS]
+    origins = list(range(last, max(_BEHIND // book.step, 1) - 1, -apart))[:_ORIGINS]
     rows, labels, whens, total = [], [], [], 0
     for at in origins:
         living = alive(book, at)

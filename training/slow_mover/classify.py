@@ -79,7 +79,8 @@ def _checked(history: pd.DataFrame, origin: object, horizon: int, where: str) ->
         raise BadInput(f"--origin is {origin!r}: expected a date as YYYY-MM-DD")
     sold = history[(history["units"] > 0) & (history["ds"] <= day)]
     if sold.empty:
-        raise BadInput(f"{where}: it has no sale up to --origin {day:%Y-%m-%d}; its days are {history['ds'].min():%Y-%m-%d} to {history['ds'].max():%Y-%m-%d}")
+        days = f"{history['ds'].min():%Y-%m-%d} to {history['ds'].max():%Y-%m-%d}"
+        raise BadInput(f"{where}: it has no sale up to --origin {day:%Y-%m-%d}; its days are {days}")
     return day
 
 

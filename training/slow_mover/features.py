@@ -56,10 +56,9 @@ def ledger(history: pd.DataFrame, keys: list[str], origin: pd.Timestamp, step: i
     gap = np.diff(at, prepend=0) * np.r_[False, codes[1:] == codes[:-1]] if len(at) else at
     by = pd.Series(gap).groupby(codes)
     price = _price(sold)
-    return Ledger(
-        names, first, step, totals[0], totals[1], np.searchsorted(codes, np.arange(len(names))), at,
-        (pd.Series(gap.astype(float) ** 2).groupby(codes).cumsum()).to_numpy(), by.cummax().to_numpy(), price, _groups(names, totals[0], category),
-    )  # fmt: skip
+    squares = pd.Series(gap.astype(float) ** 2).groupby(codes).cumsum().to_numpy()
+    start, groups = np.searchsorted(codes, np.arange(len(names))), _groups(names, totals[0], category)
+    return Ledger(names, first, step, totals[0], totals[1], start, at, squares, by.cummax().to_numpy(), price, groups)
 
 
 def _price(sold: pd.DataFrame) -> np.ndarray | None:

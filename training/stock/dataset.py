@@ -46,7 +46,9 @@ def examples(spark: SparkSession, settings: Settings) -> DataFrame:
     spine = snapshots.where(F.col("ds").isin(origins)).select(*_KEYS, F.col("ds").alias("origin"), "known_at")
     known = history(spark, settings, spine, "stock_v1")
     ahead = F.datediff(F.col("day"), F.col("origin"))
-    demand = F.when(F.col("open") & F.col("units").isNotNull() & (F.col("in_stock") > 0), F.col("units") / F.greatest("in_stock", F.lit(LEAST_IN_STOCK)))
+    demand = F.when(
+        F.col("open") & F.col("units").isNotNull() & (F.col("in_stock") > 0), F.col("units") / F.greatest("in_stock", F.lit(LEAST_IN_STOCK))
+    )
     days = daily.select(*_KEYS, F.col("ds").alias("day"), demand.alias("demand"))
     coming = known.select(*_KEYS, "origin").join(days, list(_KEYS)).where(ahead.between(1, LONGEST_DAYS))
     paths = coming.groupBy(*_KEYS, "origin").agg(F.sort_array(F.collect_list(F.struct(ahead.alias("ahead"), "demand"))).alias("path"))

@@ -149,7 +149,9 @@ def _replay(whole: pd.DataFrame):
     costs = terms_of(reviews[0])
     demand = np.stack(whole["week"].to_numpy()).reshape(len(first), REVIEWS * WEEK)
     lead = np.round((costs.leads * costs.lead_share).sum(axis=1)).astype(int)
-    start = np.maximum(np.nan_to_num(reviews[0]["on_hand"].to_numpy(dtype=float)) + np.nan_to_num(reviews[0]["on_order"].to_numpy(dtype=float)), 0)
+    start = np.maximum(
+        np.nan_to_num(reviews[0]["on_hand"].to_numpy(dtype=float)) + np.nan_to_num(reviews[0]["on_order"].to_numpy(dtype=float)), 0
+    )
 
     def policy(period: int, stock: np.ndarray, pipeline: np.ndarray) -> np.ndarray:
         if period % WEEK:
@@ -157,7 +159,9 @@ def _replay(whole: pd.DataFrame):
         turn = period // WEEK
         return _orders(whole.iloc[turn::REVIEWS].reset_index(drop=True), reviews[turn], costs, stock, pipeline)
 
-    outcome = simulate(policy, demand, start, lead[:, None] + np.zeros((1, demand.shape[1]), int), Costs(costs.holding, costs.shortage, costs.fixed))
+    outcome = simulate(
+        policy, demand, start, lead[:, None] + np.zeros((1, demand.shape[1]), int), Costs(costs.holding, costs.shortage, costs.fixed)
+    )
     return costs, outcome
 
 

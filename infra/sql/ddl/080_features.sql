@@ -25,12 +25,12 @@ WINDOW
 
 CREATE VIEW IF NOT EXISTS f_supplier AS
 SELECT
-    supplier_id, countIf(received_on IS NOT NULL) AS deliveries, avg(lead_time_days) AS lead_time_days,
-    if(deliveries > 1, stddevSamp(lead_time_days), NULL) AS lead_time_days_sd,
-    countIf(received_on > promised_on) / nullIf(countIf(received_on IS NOT NULL AND promised_on IS NOT NULL), 0) AS late_rate,
-    sumIf(received_units, received_on IS NOT NULL) / nullIf(sumIf(ordered_units, received_on IS NOT NULL), 0) AS fill_rate
-FROM lead_times
-GROUP BY supplier_id;
+    l.supplier_id AS supplier_id, countIf(l.received_on IS NOT NULL) AS deliveries, avg(l.lead_time_days) AS lead_time_days,
+    if(countIf(l.lead_time_days IS NOT NULL) > 1, stddevSamp(l.lead_time_days), NULL) AS lead_time_days_sd,
+    countIf(l.received_on > l.promised_on) / nullIf(countIf(l.received_on IS NOT NULL AND l.promised_on IS NOT NULL), 0) AS late_rate,
+    sumIf(l.received_units, l.received_on IS NOT NULL) / nullIf(sumIf(l.ordered_units, l.received_on IS NOT NULL), 0) AS fill_rate
+FROM lead_times AS l
+GROUP BY l.supplier_id;
 
 CREATE VIEW IF NOT EXISTS f_customer AS
 SELECT

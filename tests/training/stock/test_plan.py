@@ -157,7 +157,7 @@ def test_bad_input_is_one_sentence(frame: str, change: dict, words: list[str]) -
     frames = {"history": history, "stock": stock(history), "items": items()}
     bad = frames[frame].copy().astype(object)
     for name, value in change.items():
-        bad[name] = bad[name] if name in bad else None
+        bad[name] = bad.get(name)
         bad.loc[bad.index[0], name] = value
     frames[frame] = bad
     with pytest.raises(BadInput) as caught:
@@ -168,7 +168,7 @@ def test_bad_input_is_one_sentence(frame: str, change: dict, words: list[str]) -
 
 def test_refused_rows_and_days() -> None:
     history = sales()
-    with pytest.raises(BadInput, match="row 1 repeats|repeats the key"):
+    with pytest.raises(BadInput, match="repeats the key"):
         plan(pd.concat([history, history.head(1)]), stock(history))
     with pytest.raises(BadInput, match="repeats the on_hand"):
         plan(history, pd.concat([stock(history), stock(history)]))

@@ -1,0 +1,99 @@
+"""The serving model: every kind of mean says the same after saving, and answers rows for every item asked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import xgboost
+
+from feature_repo.demand_features import ORIGIN_FEATURES, origin_features
+from feature_repo.panel import from_frame
+from training.demand.calibration import Calibration
+from training.demand.examples import EXAMPLE_FEATURES, example_frame, rows_of_frame
+from training.demand.model import BoosterMean, DemandModel, LinearMean, MeanPredictor, TreesMean, filled
+from training.demand.profiles import ProfileMean, SeasonalNaiveMean
+from training.portable import load_portable, save_portable
+from training.tables import QUANTILES
+from training.trees import TreeEnsemble
+
+K = len(EXAMPLE_FEATURES)
+
+
+@pytest.fixture(scope="module")
+def features() -> pd.DataFrame:
+    ds, rng = pd.date_range("2024-01-01", periods=90), np.random.default_rng(0)
+    parts = [pd.DataFrame({"store_id": "a", "product_id": str(p), "ds": ds, "units": rng.poisson(1 + p, 90)}) for p in range(8)]
+    panel = from_frame(pd.concat(parts))
+    found = origin_features(panel, [75])[:, 0].astype(float)
+    frame = pd.concat([panel.keys.assign(ds=panel.days[75]), pd.DataFrame(found, columns=list(ORIGIN_FEATURES))], axis=1)
+    frame.attrs["history"] = pd.concat(parts)
+    return frame
+
+
+def booster(offset: bool, features: pd.DataFrame) -> BoosterMean:
+    examples = example_frame(features, features.attrs["history"], [1, 2, 3])
+    rows = rows_of_frame(examples)
+    label = examples["units"] if offset else examples["ratio"]
+    data = xgboost.DMatrix(rows.matrix, label=label, base_margin=np.log(rows.base) if offset else None)
+    objective = "reg:tweedie" if offset else "reg:squarederror"
+    return BoosterMean(xgboost.train({"objective": objective, "max_depth": 3, "nthread": 1}, data, 5), offset)
+
+
+def trees() -> TreesMean:
+    at = EXAMPLE_FEATURES.index("horizon")
+    stump = TreeEnsemble(
+        np.array([at, 0, 0]), np.array([2.5, np.inf, np.inf]), np.array([1, 1, 2]), np.array([2, 1, 2]),
+        np.array([[0.0], [0.5], [2.0]]), np.array([0]), np.array([1.0]), "sum",
+    )  # fmt: skip
+    return TreesMean(stump, np.zeros(K))
+
+
+def means(features: pd.DataFrame) -> list[MeanPredictor]:
+    linear = LinearMean(np.where(np.array(EXAMPLE_FEATURES) == "horizon", 0.1, 0.0), 0.5, np.zeros(K))
+    return [ProfileMean(), SeasonalNaiveMean(), booster(True, features), booster(False, features), trees(), linear]
+
+
+@pytest.fixture(scope="module")
+def calibration() -> Calibration:
+    nothing = np.empty(0)
+    return Calibration.fit(nothing, nothing, nothing, nothing)
+
+
+def test_every_item_gets_its_horizons_and_says_the_same_after_saving(tmp_path: Path, features: pd.DataFrame, calibration: Calibration) -> None:
+    asked = features.assign(horizon=[1, 3, 7, 2, 1, 1, 4, 28])
+    for number, mean in enumerate(means(features)):
+        model = DemandModel(mean, calibration, profile_share=0.25, error=booster(True, features) if number == 2 else None)
+        answer = model.predict(asked)
+        assert answer.groupby("item").size().tolist() == asked["horizon"].tolist()
+        assert (answer["ds"] - pd.Timestamp("2024-03-16")).dt.days.tolist() == answer["horizon"].tolist()
+        assert (answer["units"] >= 0).all()
+        assert (np.diff(answer[list(QUANTILES)].to_numpy(), axis=1) >= 0).all()
+        again = load_portable(save_portable(model, tmp_path / str(number))).predict(asked)
+        pd.testing.assert_frame_equal(again, answer)
+
+
+def test_the_share_of_the_profile_is_a_share(features: pd.DataFrame, calibration: Calibration) -> None:
+    asked = features.assign(horizon=7)
+    alone, profile, both = (DemandModel(mean, calibration, share).predict(asked)["units"] for mean, share in [(trees(), 0), (ProfileMean(), 0), (trees(), 0.4)])
+    np.testing.assert_allclose(both, 0.6 * alone + 0.4 * profile)
+    np.testing.assert_allclose(alone / profile, np.tile([0.5, 0.5, 2, 2, 2, 2, 2], 8))
+
+
+def test_a_linear_factor_by_hand(features: pd.DataFrame) -> None:
+    rows = rows_of_frame(example_frame(features, features.attrs["history"], [1, 2]))
+    linear = means(features)[-1]
+    np.testing.assert_allclose(linear.predict(rows), rows.base * (0.5 + 0.1 * np.tile([1, 2], 8)), rtol=1e-6)
+    assert filled(np.array([[np.nan, 2.0]], dtype=np.float32), np.array([7.0, 7.0])).tolist() == [[7.0, 2.0]]
+
+
+def test_an_item_no_one_knows_gets_no_row_and_the_others_keep_theirs(features: pd.DataFrame, calibration: Calibration) -> None:
+    asked = features.assign(horizon=2)
+    asked.loc[3, list(ORIGIN_FEATURES)] = np.nan
+    answer = DemandModel(ProfileMean(), calibration).predict(asked)
+    assert sorted(set(answer["item"])) == [0, 1, 2, 4, 5, 6, 7]
+    new = features.assign(horizon=2)
+    new.loc[0, [name for name in ORIGIN_FEATURES if name not in ("origin_day", "level")]] = np.nan
+    assert DemandModel(ProfileMean(), calibration).predict(new)["units"].notna().all()

@@ -1,0 +1,113 @@
+"""Users' files: typed on the way in, whole or absent on the way out, one sentence when they cannot be used."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from infra.errors import BadInput
+from training.files import check_output, read_frame, write_frame
+
+REQUIRED = {"store_id": "text", "product_id": "text", "ds": "date", "units": "number"}
+KEY = ("store_id", "product_id", "ds")
+
+
+def read(path: Path, **more: object) -> pd.DataFrame:
+    return read_frame(path, required=REQUIRED, what="history", key=KEY, nonnegative=("units",), **more)  # type: ignore[arg-type]
+
+
+def written(folder: Path, rows: list[str], header: str = "store_id,product_id,ds,units") -> Path:
+    path = folder / "history.csv"
+    path.write_text("\n".join([header, *rows]) + "\n")
+    return path
+
+
+def test_a_csv_keeps_ids_as_text_and_days_as_days(tmp_path: Path) -> None:
+    frame = read(written(tmp_path, ["007,NA,2024-01-05,3", "7.0,12,20240106,4.5"]))
+    assert frame["store_id"].tolist() == ["007", "7"]
+    assert frame["product_id"].tolist() == ["NA", "12"]
+    assert frame["ds"].dtype == "datetime64[ns]"
+    assert frame["ds"].tolist() == [pd.Timestamp("2024-01-05"), pd.Timestamp("2024-01-06")]
+    assert frame["units"].tolist() == [3.0, 4.5]
+
+
+def test_parquet_ids_and_days_of_any_type_read_the_same(tmp_path: Path) -> None:
+    zoned = pd.to_datetime(["2024-01-05 23:30", "2024-01-06 01:00"]).tz_localize("US/Eastern")
+    frame = pd.DataFrame({"store_id": [1.0, 2.0], "product_id": pd.Categorical(["a", "b"]), "ds": zoned, "units": np.int32([1, 2]), "more": ["x", None]})
+    frame.to_parquet(tmp_path / "h.parquet")
+    found = read(tmp_path / "h.parquet")
+    assert found["store_id"].tolist() == ["1", "2"]
+    assert found["product_id"].tolist() == ["a", "b"]
+    assert found["ds"].tolist() == [pd.Timestamp("2024-01-05"), pd.Timestamp("2024-01-06")]
+    assert "more" in found
+
+
+def test_true_and_false_are_numbers_and_other_words_stay_words(tmp_path: Path) -> None:
+    path = written(tmp_path, ["a,b,2024-01-01,1,true,easter", "a,b,2024-01-02,1,FALSE,"], "store_id,product_id,ds,units,promotion,event")
+    frame = read(path, optional={"promotion": "any", "event": "any"})
+    assert frame["promotion"].tolist() == [1.0, 0.0]
+    assert frame["event"].tolist() == ["easter", None]
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        (["a,b,2024-01-01,1", "a,b,soon,1"], ["'ds'", "row 2", "'soon'", "YYYY-MM-DD"]),
+        (["a,b,2024,1"], ["'ds'", "row 1", "YYYY-MM-DD"]),
+        (["a,b,2024-02-30,1"], ["'ds'", "row 1"]),
+        (["a,b,2024-01-01,many"], ["'units'", "row 1", "'many'", "a number"]),
+        (["a,b,2024-01-01,1", "a,b,2024-01-02,inf"], ["'units'", "row 2", "finite"]),
+        (["a,b,2024-01-01,1", "a,b,2024-01-02,"], ["'units'", "row 2", "blank"]),
+        (["a,b,2024-01-01,-3"], ["'units'", "row 1", "at least 0"]),
+        (["a,b,2024-01-01,1", "a,,2024-01-02,1"], ["'product_id'", "row 2", "blank"]),
+        (["a,b,2024-01-01,1", "a,c,2024-01-01,1", "a,b,2024-01-01,2"], ["row 3", "row 1", "store_id=a", "ds=2024-01-01"]),
+        ([], ["no rows"]),
+    ],
+)
+def test_what_cannot_be_used_is_named(tmp_path: Path, rows: list[str], words: list[str]) -> None:
+    with pytest.raises(BadInput) as said:
+        read(written(tmp_path, rows))
+    for word in ["history.csv", *words]:
+        assert word in str(said.value)
+
+
+def test_missing_empty_broken_and_unknown_files_are_named(tmp_path: Path) -> None:
+    (tmp_path / "empty.csv").touch()
+    (tmp_path / "broken.parquet").write_bytes(b"not parquet")
+    (tmp_path / "latin.csv").write_bytes("store_id,product_id,ds,units\né,b,2024-01-01,1\n".encode("latin-1"))
+    (tmp_path / "ragged.csv").write_text("store_id,product_id,ds,units\na,b,2024-01-01,1,2,3\na,b,2024-01-02,1,2,3,4\n")
+    (tmp_path / "h.xlsx").write_bytes(b"x")
+    for name, word in [("none.csv", "no such file"), ("empty.csv", "empty"), ("broken.parquet", "parquet"), ("latin.csv", "CSV"), ("ragged.csv", "CSV"), ("h.xlsx", "ending")]:
+        with pytest.raises(BadInput, match=word):
+            read(tmp_path / name)
+    with pytest.raises(BadInput, match="'units' is missing"):
+        read(written(tmp_path, ["a,b,2024-01-01"], "store_id,product_id,ds"))
+
+
+@pytest.mark.parametrize("name", ["out.csv", "out.parquet", "out.csv.gz"])
+def test_what_is_written_reads_the_same_and_leaves_nothing_beside(tmp_path: Path, name: str) -> None:
+    frame = pd.DataFrame({"store_id": ["01"], "product_id": ["p"], "ds": [pd.Timestamp("2024-03-01")], "units": [1.5]})
+    write_frame(frame, tmp_path / name)
+    pd.testing.assert_frame_equal(read(tmp_path / name), frame)
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_a_result_is_whole_or_absent(tmp_path: Path) -> None:
+    class Unwritable:
+        def __str__(self) -> str:
+            raise RuntimeError("no")
+
+    out = tmp_path / "out.csv"
+    out.write_text("before")
+    with pytest.raises(RuntimeError):
+        write_frame(pd.DataFrame({"a": [1, Unwritable()]}), out)
+    assert out.read_text() == "before"
+    assert len(list(tmp_path.iterdir())) == 1
+    for path, word in [(tmp_path / "none" / "o.csv", "no folder"), (tmp_path / "o.txt", "ending")]:
+        with pytest.raises(BadInput, match=word):
+            check_output(path)
+        with pytest.raises(BadInput, match=word):
+            write_frame(pd.DataFrame({"a": [1]}), path)
