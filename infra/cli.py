@@ -25,8 +25,10 @@ from infra.settings import Settings, load_settings
 app = typer.Typer(
     help="Shelfcast turns a retailer's events into decisions. The verbs are in the order of the story; "
     "exit codes: 0 done, 2 bad input, 3 an earlier step or a service is missing, 130 interrupted.",
-    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
-)  # fmt: skip
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
 console, complaints = Console(), Console(stderr=True)
 
 EVENTS, MODELS, DECISIONS, FILES, UPKEEP = "Events", "Models", "Decisions", "Your own files, no event bus", "Upkeep"
@@ -45,7 +47,9 @@ def main() -> None:
     try:
         app(standalone_mode=False)
     except (BadInput, NotReady) as error:
-        complaints.print(f"[red]{'Bad input' if isinstance(error, BadInput) else 'Not ready'}:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
+        complaints.print(
+            f"[red]{'Bad input' if isinstance(error, BadInput) else 'Not ready'}:[/] {escape(str(error))}", highlight=False, soft_wrap=True
+        )
         sys.exit(error.exit_code)
     except click.ClickException as error:
         error.show()
@@ -60,7 +64,12 @@ def main() -> None:
 
 @app.command(rich_help_panel=EVENTS)
 def simulate(
-    stores: int = 5, products: int = 50, days: int = 180, seed: int = 1, start: Annotated[str, typer.Option(metavar="YYYY-MM-DD")] = "2024-01-01", as_json: Json = False
+    stores: int = 5,
+    products: int = 50,
+    days: int = 180,
+    seed: int = 1,
+    start: Annotated[str, typer.Option(metavar="YYYY-MM-DD")] = "2024-01-01",
+    as_json: Json = False,
 ) -> None:
     """Write the events of a made-up retailer whose latent demand is known."""
     from data_ingest.simulator import simulate as story
@@ -69,11 +78,19 @@ def simulate(
         _at_least_one(name, value)
     settings = load_settings()
     with _spark(settings) as spark, _progress() as say:
-        _show(story(spark, settings, stores=stores, products=products, days=days, seed=seed, start=_day(start, "--start"), progress=say), as_json)
+        _show(
+            story(spark, settings, stores=stores, products=products, days=days, seed=seed, start=_day(start, "--start"), progress=say),
+            as_json,
+        )
 
 
 @app.command(rich_help_panel=EVENTS)
-def replay(start: Day = None, end: Day = None, pairs: Annotated[int | None, typer.Option(help="Only the busiest store-product pairs.")] = None, as_json: Json = False) -> None:
+def replay(
+    start: Day = None,
+    end: Day = None,
+    pairs: Annotated[int | None, typer.Option(help="Only the busiest store-product pairs.")] = None,
+    as_json: Json = False,
+) -> None:
     """Write the real sales of Complete Journey as events, with a simulated shelf around them."""
     from data_ingest.replay import replay as story
 
@@ -89,8 +106,10 @@ def import_(
     path: Annotated[Path, typer.Argument(help="CSV or parquet of sale lines or stock rows.")],
     kind: Annotated[str, typer.Option(help="sales or stock")] = "sales",
     column: Annotated[list[str] | None, typer.Option("--column", "-c", help="field=column of your file; repeat.")] = None,
-    utc_offset_hours: float = 0.0, source: str = "import", as_json: Json = False,
-) -> None:  # fmt: skip
+    utc_offset_hours: float = 0.0,
+    source: str = "import",
+    as_json: Json = False,
+) -> None:
     """Write your own file's rows as events."""
     from data_ingest.csv_import import import_csv
 
@@ -127,7 +146,9 @@ def features(as_json: Json = False) -> None:
 
 
 @app.command(rich_help_panel=MODELS)
-def train(family: FamilyName, trials: Annotated[int | None, typer.Option(help="Optuna trials a candidate.")] = None, as_json: Json = False) -> None:
+def train(
+    family: FamilyName, trials: Annotated[int | None, typer.Option(help="Optuna trials a candidate.")] = None, as_json: Json = False
+) -> None:
     """Train, tune, judge and register a family (or `all`); it becomes challenger when its gates pass."""
     from training.runner import train as story
 
@@ -138,7 +159,13 @@ def train(family: FamilyName, trials: Annotated[int | None, typer.Option(help="O
 
 
 @app.command(rich_help_panel=MODELS)
-def promote(family: FamilyName, why: Why, who: Who = "", version: Annotated[str | None, typer.Option(help="Default: the challenger.")] = None, as_json: Json = False) -> None:
+def promote(
+    family: FamilyName,
+    why: Why,
+    who: Who = "",
+    version: Annotated[str | None, typer.Option(help="Default: the challenger.")] = None,
+    as_json: Json = False,
+) -> None:
     """Make the challenger (or a named version) champion; the service follows without restart."""
     from infra.registry import Registry
 
@@ -237,11 +264,14 @@ def pipeline(as_json: Json = False) -> None:
 
 @app.command(rich_help_panel=FILES)
 def forecast(
-    history: History, horizon: Annotated[int, typer.Option(help="Periods ahead: days, or weeks for weekly data.")], out: Out,
+    history: History,
+    horizon: Annotated[int, typer.Option(help="Periods ahead: days, or weeks for weekly data.")],
+    out: Out,
     future: Annotated[Path | None, typer.Option(help="Known-future columns by store_id, product_id, ds.")] = None,
     items: Annotated[Path | None, typer.Option(help="Static attributes by product_id and/or store_id.")] = None,
-    origin: Day = None, quantiles: str = "0.1,0.5,0.9",
-) -> None:  # fmt: skip
+    origin: Day = None,
+    quantiles: str = "0.1,0.5,0.9",
+) -> None:
     """Forecast each series: mean and quantiles for every step ahead."""
     from training.demand.forecast import forecast_file
 
@@ -252,9 +282,12 @@ def forecast(
 
 @app.command(rich_help_panel=FILES)
 def order(
-    history: History, stock: Annotated[Path, typer.Option(help="on_hand, and deliveries in transit, by pair.")], out: Out,
-    items: Annotated[Path | None, typer.Option(help="Prices, costs, lead times, packs by product_id and/or store_id.")] = None, as_of: Day = None,
-) -> None:  # fmt: skip
+    history: History,
+    stock: Annotated[Path, typer.Option(help="on_hand, and deliveries in transit, by pair.")],
+    out: Out,
+    items: Annotated[Path | None, typer.Option(help="Prices, costs, lead times, packs by product_id and/or store_id.")] = None,
+    as_of: Day = None,
+) -> None:
     """Say what to order today, ranked by money at risk, each line with its arithmetic."""
     from training.stock.plan import order_file
 
@@ -273,9 +306,12 @@ def detect(history: History, out: Out, since: Day = None) -> None:
 
 @app.command("slow-movers", rich_help_panel=FILES)
 def slow_movers(
-    history: History, origin: Annotated[str, typer.Option(metavar="YYYY-MM-DD")], out: Out,
-    items: Annotated[Path | None, typer.Option(help="Attributes, stock and cost by product_id.")] = None, horizon: Annotated[int, typer.Option(help="Days.")] = 56,
-) -> None:  # fmt: skip
+    history: History,
+    origin: Annotated[str, typer.Option(metavar="YYYY-MM-DD")],
+    out: Out,
+    items: Annotated[Path | None, typer.Option(help="Attributes, stock and cost by product_id.")] = None,
+    horizon: Annotated[int, typer.Option(help="Days.")] = 56,
+) -> None:
     """Say how likely each item is to sell nothing in the horizon, and what to do about it."""
     from training.slow_mover.classify import slow_movers_file
 
@@ -285,11 +321,12 @@ def slow_movers(
 
 @app.command(rich_help_panel=FILES)
 def recommend(
-    lines: Annotated[Path, typer.Option(help="customer_id, basket_id, product_id, ds, units.")], out: Out,
+    lines: Annotated[Path, typer.Option(help="customer_id, basket_id, product_id, ds, units.")],
+    out: Out,
     k: Annotated[int, typer.Option("--k", help="How many each.")] = 10,
     novel: Annotated[bool, typer.Option("--novel", help="Only products never bought.")] = False,
     baskets: Annotated[Path | None, typer.Option(help="Partial baskets to complete: basket_id, product_id.")] = None,
-) -> None:  # fmt: skip
+) -> None:
     """Recommend products to customers, or complete their baskets."""
     from training.recommend.recommend import recommend_file
 
@@ -337,7 +374,12 @@ def _spark(settings: Settings) -> Iterator[Any]:
 def _progress() -> Iterator[Callable[[int, int, str], None]]:
     """A callback `(done, total, label)` that draws one bar a label, or a line a label where there is no terminal."""
     bar = Progress(
-        TextColumn("{task.description}"), BarColumn(bar_width=30), TaskProgressColumn(), TimeElapsedColumn(), console=complaints, transient=False
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=30),
+        TaskProgressColumn(),
+        TimeElapsedColumn(),
+        console=complaints,
+        transient=False,
     )
     tasks: dict[str, Any] = {}
 

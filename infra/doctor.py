@@ -55,7 +55,12 @@ def _home(settings: Settings) -> Check:
 def _disk(settings: Settings) -> Check:
     nearest = next(path for path in (settings.home, *settings.home.parents) if path.exists())
     free = shutil.disk_usage(nearest).free / 2**30
-    return Check("disk", free >= NEEDED_GIB, f"{free:.0f} GiB free", "" if free >= NEEDED_GIB else f"free {NEEDED_GIB} GiB, or set SHELFCAST_HOME elsewhere")
+    return Check(
+        "disk",
+        free >= NEEDED_GIB,
+        f"{free:.0f} GiB free",
+        "" if free >= NEEDED_GIB else f"free {NEEDED_GIB} GiB, or set SHELFCAST_HOME elsewhere",
+    )
 
 
 def _warehouse(settings: Settings) -> Check:

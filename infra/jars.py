@@ -38,7 +38,9 @@ def jar_paths(folder: Path) -> list[str]:
     """Paths of the needed jars; raises NotReady when one is missing."""
     missing = missing_jars(folder)
     if missing:
-        raise NotReady(f"{len(missing)} jars are missing in {folder} ({missing[0]} is the first): run `shelfcast doctor --fix` or `make jars`.")
+        raise NotReady(
+            f"{len(missing)} jars are missing in {folder} ({missing[0]} is the first): run `shelfcast doctor --fix` or `make jars`."
+        )
     return [str(folder / f"{module}-{revision}.jar") for _, module, revision in EMBEDDED]
 
 

@@ -141,7 +141,9 @@ class Registry:
         found = self._require_version(family, version)
         partial = target.with_name(f".{version}.{datetime.now(UTC):%H%M%S%f}.partial")
         partial.mkdir(parents=True)
-        fetched = mlflow.artifacts.download_artifacts(artifact_uri=found.source, dst_path=str(partial), tracking_uri=self.settings.tracking_url)
+        fetched = mlflow.artifacts.download_artifacts(
+            artifact_uri=found.source, dst_path=str(partial), tracking_uri=self.settings.tracking_url
+        )
         data = next((path.parent for path in Path(fetched).rglob("portable.json")), None)
         if data is None:
             shutil.rmtree(partial)
@@ -162,7 +164,9 @@ class Registry:
             self._carry_out(past[-1])
             return replace(past[-1], done=True)
         current = self.version(family, CHAMPION)
-        move = Move(family, action, datetime.now(UTC).isoformat(timespec="seconds"), who, why, current, target, self.numbers(family, target))
+        move = Move(
+            family, action, datetime.now(UTC).isoformat(timespec="seconds"), who, why, current, target, self.numbers(family, target)
+        )
         self.client.set_registered_model_tag(model_name(family), f"{_MOVE_TAG}{len(past):06d}", json.dumps(asdict(move)))
         self._carry_out(move)
         return move

@@ -66,10 +66,16 @@ def _models(registry: Registry) -> list[dict[str, Any]]:
         value, baseline = numbers[metric], numbers[f"baseline_{metric}"]
         own = tags["contender"] == tags["baseline"]
         better = "the baseline serves" if own else f"{1 - value / baseline:.1%}"
-        rows.append({
-            "family": model["family"], "champion": f"{tags['contender']} (version {version})", "metric": metric, "value": round(value, 4),
-            "baseline": f"{baseline:.4f} ({tags['baseline']})", "better by": better,
-        })  # fmt: skip
+        rows.append(
+            {
+                "family": model["family"],
+                "champion": f"{tags['contender']} (version {version})",
+                "metric": metric,
+                "value": round(value, 4),
+                "baseline": f"{baseline:.4f} ({tags['baseline']})",
+                "better by": better,
+            }
+        )
     return rows
 
 
@@ -77,26 +83,46 @@ def _orders(lake: Lake, names: dict[str, str]) -> list[dict[str, Any]]:
     orders = _newest(lake, ORDERS, ["rank", "store_id", "product_id", "order_units", "money_at_risk", "why"])
     best = orders[orders["order_units"] > 0].nsmallest(10, "rank")
     return [
-        {"rank": row.rank, "store": row.store_id, "product": _named(row.product_id, names), "order": f"{row.order_units:g}", "at risk": f"{row.money_at_risk:.2f}", "why": row.why}
+        {
+            "rank": row.rank,
+            "store": row.store_id,
+            "product": _named(row.product_id, names),
+            "order": f"{row.order_units:g}",
+            "at risk": f"{row.money_at_risk:.2f}",
+            "why": row.why,
+        }
         for row in best.itertuples()
-    ]  # fmt: skip
+    ]
 
 
 def _alerts(lake: Lake, names: dict[str, str]) -> list[dict[str, Any]]:
     alerts = _newest(lake, ALERTS, ["ds", "store_id", "product_id", "score", "alert", "kind", "why"], days=7)
     top = alerts[alerts["alert"]].nlargest(5, "score")
     return [
-        {"day": row.ds, "store": row.store_id, "product": _named(row.product_id, names), "kind": row.kind, "score": round(row.score, 1), "why": row.why}
+        {
+            "day": row.ds,
+            "store": row.store_id,
+            "product": _named(row.product_id, names),
+            "kind": row.kind,
+            "score": round(row.score, 1),
+            "why": row.why,
+        }
         for row in top.itertuples()
-    ]  # fmt: skip
+    ]
 
 
 def _slow_movers(lake: Lake, names: dict[str, str]) -> list[dict[str, Any]]:
     slow = _newest(lake, SLOW_MOVERS, ["store_id", "product_id", "probability", "action", "why"])
     return [
-        {"store": row.store_id, "product": _named(row.product_id, names), "no sale": f"{row.probability:.0%}", "action": row.action, "why": row.why}
+        {
+            "store": row.store_id,
+            "product": _named(row.product_id, names),
+            "no sale": f"{row.probability:.0%}",
+            "action": row.action,
+            "why": row.why,
+        }
         for row in slow.nlargest(5, "probability").itertuples()
-    ]  # fmt: skip
+    ]
 
 
 def _counts(lake: Lake) -> list[dict[str, Any]]:

@@ -23,7 +23,8 @@ class Verdict:
     def __str__(self) -> str:
         ratio = self.value / self.rival if self.rival else float("inf")
         sign = "passed" if self.passed else "failed"
-        return f"{sign}: {self.gate.metric} {self.value:.4g} is {ratio:.3f} of the {self.gate.against}'s {self.rival:.4g} in {self.segment} (at most {self.gate.at_most:g})"
+        rival = f"the {self.gate.against}'s {self.rival:.4g} in {self.segment}"
+        return f"{sign}: {self.gate.metric} {self.value:.4g} is {ratio:.3f} of {rival} (at most {self.gate.at_most:g})"
 
 
 def verdicts(gates: Sequence[Gate], challenger: pd.DataFrame, rivals: dict[str, pd.DataFrame]) -> list[Verdict]:

@@ -25,22 +25,34 @@ _REQUIREMENTS = ["numpy", "pandas", "xgboost-cpu"]
 
 
 def log_story(
-    family: Family, settings: Settings, tuned: Sequence[Tuned], folds: Sequence[Fold], scores: pd.DataFrame,
-    recipe: Mapping[str, Any], said: Sequence[str], gap: float,
-) -> None:  # fmt: skip
+    family: Family,
+    settings: Settings,
+    tuned: Sequence[Tuned],
+    folds: Sequence[Fold],
+    scores: pd.DataFrame,
+    recipe: Mapping[str, Any],
+    said: Sequence[str],
+    gap: float,
+) -> None:
     """Everything but the model, into the active run."""
     import mlflow
 
     lake = Lake(settings.lake_url)
     best = recipe["contender"]
     baseline = min((t for t in tuned if t.contender.baseline), key=lambda t: t.value).contender.name
-    mlflow.log_params({"contender": best, "folds": len(folds), "seed": settings.seed, **{k: str(v)[:500] for k, v in recipe["params"].items()}})
-    mlflow.log_metrics({f"{row.segment}.{row.metric}": row.value for row in scores[scores["contender"] == best].itertuples() if pd.notna(row.value)})
+    mlflow.log_params(
+        {"contender": best, "folds": len(folds), "seed": settings.seed, **{k: str(v)[:500] for k, v in recipe["params"].items()}}
+    )
+    mlflow.log_metrics(
+        {f"{row.segment}.{row.metric}": row.value for row in scores[scores["contender"] == best].itertuples() if pd.notna(row.value)}
+    )
     mlflow.log_metrics({f"tuning.{t.contender.name}.{family.card.metric}": t.value for t in tuned})
     mlflow.log_metric("parity.max_relative_difference", gap)
     mlflow.set_tags({f"lake.{table.name}.version": str(lake.version(table)) for table in family.sources})
     gates = "failed" if any(text.startswith("failed") for text in said) else "passed"
-    mlflow.set_tags({"recipe": json.dumps(recipe), "contender": best, "baseline": baseline, "gates": gates, "verdicts": json.dumps(list(said))})
+    mlflow.set_tags(
+        {"recipe": json.dumps(recipe), "contender": best, "baseline": baseline, "gates": gates, "verdicts": json.dumps(list(said))}
+    )
     mlflow.log_table(scores, "judged.json")
     mlflow.log_table(pd.DataFrame({"fold": range(len(folds)), "origin": [f.origin.isoformat() for f in folds]}), "folds.json")
     trials = pd.concat([t.trials.assign(contender=t.contender.name) for t in tuned], ignore_index=True)
@@ -57,9 +69,13 @@ def log_model(portable: Portable, fitted: Fitted, family: Family, test: DataFram
     example = input_example(family, test)
     signature = mlflow.models.infer_signature(example, portable.predict(example))
     info = mlflow.pyfunc.log_model(
-        name="model", loader_module="training.portable", data_path=str(folder), signature=signature,
-        input_example=example, pip_requirements=_REQUIREMENTS,
-    )  # fmt: skip
+        name="model",
+        loader_module="training.portable",
+        data_path=str(folder),
+        signature=signature,
+        input_example=example,
+        pip_requirements=_REQUIREMENTS,
+    )
     spark_model = getattr(fitted, "spark_model", None)
     if spark_model is not None:
         spark_model.write().overwrite().save(f"file://{scratch / 'spark'}")

@@ -17,13 +17,13 @@ from infra.lake import Lake
 from infra.registry import CHAMPION, Registry, tracked_run
 from infra.settings import Settings
 from training.family import Contender, Family, Fitted, Fold, load_family
-from training.gates import Verdict, verdicts
+from training.gates import verdicts
 from training.portable import Portable
 from training.records import log_model, log_story
 from training.tuning import Tuned, pooled, tune
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql import SparkSession
 
 Progress = Callable[[int, int, str], None]
 
@@ -79,7 +79,9 @@ def train(spark: SparkSession, settings: Settings, name: str, *, trials: int | N
         say(steps - 3, steps, f"{name}: judging on the newest fold")
         judged = {t.contender.name: _judge(family, t.contender, t.params, folds[-1]) for t in tuned}
         best, baseline = min(tuned, key=_value), min((t for t in tuned if t.contender.baseline), key=_value)
-        outcome = verdicts(family.card.gates, judged[best.contender.name], _rivals(family, judged, baseline, champion, contenders, folds[-1]))
+        outcome = verdicts(
+            family.card.gates, judged[best.contender.name], _rivals(family, judged, baseline, champion, contenders, folds[-1])
+        )
         say(steps - 2, steps, f"{name}: refitting {best.contender.name}")
         fitted = best.contender.fit(data, best.params)
         portable = family.finish(fitted, data)
@@ -96,7 +98,9 @@ def train(spark: SparkSession, settings: Settings, name: str, *, trials: int | N
     if passed and version != registry.version(name, CHAMPION):
         registry.set_challenger(name, version)
     say(steps, steps, f"{name}: version {version}")
-    return Trained(name, version, run_id, best.contender.name, baseline.contender.name, passed, [str(v) for v in outcome], numbers, False, scores)
+    return Trained(
+        name, version, run_id, best.contender.name, baseline.contender.name, passed, [str(v) for v in outcome], numbers, False, scores
+    )
 
 
 def _value(tuned: Tuned) -> float:
@@ -108,7 +112,12 @@ def _judge(family: Family, contender: Contender, params: Mapping[str, Any], fold
 
 
 def _rivals(
-    family: Family, judged: Mapping[str, pd.DataFrame], baseline: Tuned, champion: Mapping[str, Any], contenders: Sequence[Contender], fold: Fold
+    family: Family,
+    judged: Mapping[str, pd.DataFrame],
+    baseline: Tuned,
+    champion: Mapping[str, Any],
+    contenders: Sequence[Contender],
+    fold: Fold,
 ) -> dict[str, pd.DataFrame]:
     """The baseline, and the champion's recipe fitted again on the same fold: the registered champion itself may have
     been trained on the days it would be judged on."""
@@ -122,7 +131,9 @@ def _rivals(
 def _prove(family: Family, fitted: Fitted, portable: Portable, fold: Fold) -> float:
     gap = family.parity(fitted, portable, fold.test.limit(PARITY_ROWS))
     if not gap <= PARITY_TOLERANCE:
-        raise ParityError(f"{family.card.name}: the portable model differs from the Spark model by {gap:.2g} (at most {PARITY_TOLERANCE:g})")
+        raise ParityError(
+            f"{family.card.name}: the portable model differs from the Spark model by {gap:.2g} (at most {PARITY_TOLERANCE:g})"
+        )
     return gap
 
 
@@ -149,7 +160,9 @@ def _already_trained(registry: Registry, name: str, fingerprint: str) -> Trained
                 passed, said = tags["gates"] == "passed", json.loads(tags["verdicts"])
                 if passed and version == row["versions"][-1] and version not in row["aliases"].values():
                     registry.set_challenger(name, version)  # a kill came between registering and this
-                return Trained(name, version, run.info.run_id, tags["contender"], tags["baseline"], passed, said, registry.numbers(name, version), True)
+                return Trained(
+                    name, version, run.info.run_id, tags["contender"], tags["baseline"], passed, said, registry.numbers(name, version), True
+                )
     return None
 
 

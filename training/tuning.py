@@ -46,7 +46,9 @@ def tune(family: Family, contender: Contender, folds: Sequence[Fold], trials: in
 
     study.optimize(objective, n_trials=trials if _tunable(contender) else 1)
     best = study.best_trial
-    return Tuned(contender, best.user_attrs["params"], float(best.value), study.trials_dataframe(attrs=("number", "value", "state", "params")))
+    return Tuned(
+        contender, best.user_attrs["params"], float(best.value), study.trials_dataframe(attrs=("number", "value", "state", "params"))
+    )
 
 
 def pooled(judged: pd.DataFrame, metric: str) -> float:

@@ -12,7 +12,9 @@ folder = Path(tempfile.mkdtemp())
 days = pd.date_range("2023-01-01", periods=400)
 rng = np.random.default_rng(4)
 rates = {f"item{n}": rate for n, rate in enumerate(np.geomspace(0.002, 1.0, 40))}
-history = pd.concat(pd.DataFrame({"store_id": "S1", "product_id": name, "ds": days, "units": rng.poisson(rate, len(days))}) for name, rate in rates.items())
+history = pd.concat(
+    pd.DataFrame({"store_id": "S1", "product_id": name, "ds": days, "units": rng.poisson(rate, len(days))}) for name, rate in rates.items()
+)
 history[history["units"] > 0].to_csv(folder / "history.csv", index=False)
 files = ["--history", folder / "history.csv", "--origin", "2024-02-04", "--horizon", "56", "--out", folder / "slow.csv"]
 subprocess.run([sys.executable, "-m", "infra.cli", "slow-movers", *files], check=True)

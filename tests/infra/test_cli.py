@@ -18,7 +18,9 @@ STORY = [
 
 def shelfcast(home: Path, *words: str, **variables: str) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "SHELFCAST_HOME": str(home), "COLUMNS": "200", **variables}
-    return subprocess.run([sys.executable, "-m", "infra.cli", *words], capture_output=True, text=True, env=environment, check=False, timeout=300)
+    return subprocess.run(
+        [sys.executable, "-m", "infra.cli", *words], capture_output=True, text=True, env=environment, check=False, timeout=300
+    )
 
 
 def test_help_lists_the_verbs_by_the_story(tmp_path: Path) -> None:

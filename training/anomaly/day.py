@@ -9,12 +9,12 @@ import pandas as pd
 from training.anomaly.surprise import surprise
 
 #: channel -> kind of the alert
-KINDS = {"spike": "spike", "drop": "drop", "price": "price", "feed": "feed", "returns": "returns"}
+KINDS = {"odd_high": "spike", "odd_low": "drop", "odd_price": "price", "odd_feed": "feed", "odd_returns": "returns"}
 CHANNELS = tuple(KINDS)
 #: optional facts of the day
 FACTS = ("revenue", "lines", "baskets", "returns")
 #: spread of a log price, and of lines a basket, that is not strange
-_PRICE_SPREAD, _FEED_SPREAD = 0.15, 0.15
+_PRICE_SPREAD, _FEED_SPREAD = 0.15, 0.1
 #: a ratio with nothing on one side is a factor of 20 off
 _BROKEN = 3.0
 #: share of the units that come back where nothing else is known
@@ -42,12 +42,12 @@ def channels(frame: pd.DataFrame) -> pd.DataFrame:
     features and, where known, FACTS."""
     units, mean, spread = _number(frame, "units"), expected_units(frame), spread_of(frame)
     high, low = surprise(units[:, None], mean[:, None], spread[:, None])
-    out = {"spike": high[:, 0], "drop": np.maximum(low[:, 0], _quiet(frame, units, mean, spread))}
-    out["price"] = _off(_number(frame, "revenue"), units * _number(frame, "price"), _PRICE_SPREAD)
-    out["feed"] = _off(_number(frame, "lines"), _number(frame, "baskets"), _FEED_SPREAD)
+    out = {"odd_high": high[:, 0], "odd_low": np.maximum(low[:, 0], _quiet(frame, units, mean, spread))}
+    out["odd_price"] = _off(_number(frame, "revenue"), units * _number(frame, "price"), _PRICE_SPREAD)
+    out["odd_feed"] = _off(_number(frame, "lines"), _number(frame, "baskets"), _FEED_SPREAD)
     back = _number(frame, "returns")
     usual = _RETURN_RATE * np.nan_to_num(_number(frame, "mean_28")) + 0.005
-    out["returns"] = surprise(back[:, None], usual[:, None], np.full((len(frame), 1), 1.0))[0][:, 0]
+    out["odd_returns"] = surprise(back[:, None], usual[:, None], np.full((len(frame), 1), 1.0))[0][:, 0]
     out["z"] = (units - mean) / np.sqrt(mean + spread * mean**2)
     return pd.DataFrame({name: np.nan_to_num(values).astype(float) for name, values in out.items()}, index=frame.index)
 

@@ -101,7 +101,9 @@ class CalibratedFitted:
 
         def spread_out(frames: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
             for part in frames:
-                found = calibration.quantiles(part["units_mean"].to_numpy(), spread(rows_of(part)), part["horizon"].to_numpy(), list(QUANTILES.values()))
+                found = calibration.quantiles(
+                    part["units_mean"].to_numpy(), spread(rows_of(part)), part["horizon"].to_numpy(), list(QUANTILES.values())
+                )
                 yield part.assign(**{name: found[:, at] for at, name in enumerate(QUANTILES)})
 
         return self.mean.predict(frame).select(*frame.columns, "units_mean").mapInPandas(spread_out, schema)
@@ -208,31 +210,69 @@ def learners() -> Sequence[Learned]:
         return Learned(TabularContender(name, EXAMPLE_FEATURES, "factor", build, dimensions, export, "weight", MLLIB_ROWS))
 
     return (
-        mllib("linear_regression", lambda p: LinearRegression(regParam=p["reg"], elasticNetParam=0.5), lambda t: {"reg": t.suggest_float("reg", 1e-4, 0.3, log=True)}, _linear),
-        mllib("decision_tree", lambda p: DecisionTreeRegressor(maxDepth=p["depth"], minInstancesPerNode=100, seed=0), lambda t: {"depth": t.suggest_int("depth", 3, 7)}, _trees),
-        mllib("random_forest", lambda p: RandomForestRegressor(numTrees=p["trees"], maxDepth=p["depth"], minInstancesPerNode=20, seed=0),
-              lambda t: {"trees": t.suggest_int("trees", 10, 20), "depth": t.suggest_int("depth", 4, 6)}, _trees),
-        mllib("gbt", lambda p: GBTRegressor(maxIter=p["rounds"], maxDepth=p["depth"], stepSize=0.1, subsamplingRate=0.7, minInstancesPerNode=50, seed=0),
-              lambda t: {"rounds": t.suggest_int("rounds", 8, 16), "depth": t.suggest_int("depth", 2, 4)}, _trees),
-        Learned(TabularContender("xgboost", EXAMPLE_FEATURES, "units", _xgboost, _xgboost_space, _booster, shares=(1.0,), fills=False), offset=True),
-    )  # fmt: skip
+        mllib(
+            "linear_regression",
+            lambda p: LinearRegression(regParam=p["reg"], elasticNetParam=0.5),
+            lambda t: {"reg": t.suggest_float("reg", 1e-4, 0.3, log=True)},
+            _linear,
+        ),
+        mllib(
+            "decision_tree",
+            lambda p: DecisionTreeRegressor(maxDepth=p["depth"], minInstancesPerNode=100, seed=0),
+            lambda t: {"depth": t.suggest_int("depth", 3, 7)},
+            _trees,
+        ),
+        mllib(
+            "random_forest",
+            lambda p: RandomForestRegressor(numTrees=p["trees"], maxDepth=p["depth"], minInstancesPerNode=20, seed=0),
+            lambda t: {"trees": t.suggest_int("trees", 10, 20), "depth": t.suggest_int("depth", 4, 6)},
+            _trees,
+        ),
+        mllib(
+            "gbt",
+            lambda p: GBTRegressor(
+                maxIter=p["rounds"], maxDepth=p["depth"], stepSize=0.1, subsamplingRate=0.7, minInstancesPerNode=50, seed=0
+            ),
+            lambda t: {"rounds": t.suggest_int("rounds", 8, 16), "depth": t.suggest_int("depth", 2, 4)},
+            _trees,
+        ),
+        Learned(
+            TabularContender("xgboost", EXAMPLE_FEATURES, "units", _xgboost, _xgboost_space, _booster, shares=(1.0,), fills=False),
+            offset=True,
+        ),
+    )
 
 
 def _xgboost(params: Mapping[str, Any]) -> Any:
     from xgboost.spark import SparkXGBRegressor
 
     return SparkXGBRegressor(
-        objective="reg:tweedie", tweedie_variance_power=params["power"], n_estimators=params["rounds"], max_depth=params["depth"],
-        learning_rate=params["rate"], subsample=0.6, colsample_bynode=0.5, min_child_weight=params["child"], reg_lambda=5.0, max_bin=64,
-        tree_method="hist", base_margin_col="margin", num_workers=1, random_state=0, verbosity=0,
-    )  # fmt: skip
+        objective="reg:tweedie",
+        tweedie_variance_power=params["power"],
+        n_estimators=params["rounds"],
+        max_depth=params["depth"],
+        learning_rate=params["rate"],
+        subsample=0.6,
+        colsample_bynode=0.5,
+        min_child_weight=params["child"],
+        reg_lambda=5.0,
+        max_bin=64,
+        tree_method="hist",
+        base_margin_col="margin",
+        num_workers=1,
+        random_state=0,
+        verbosity=0,
+    )
 
 
 def _xgboost_space(trial: optuna.Trial) -> dict[str, Any]:
     return {
-        "rounds": trial.suggest_int("rounds", 40, 120), "depth": trial.suggest_int("depth", 3, 7), "rate": trial.suggest_float("rate", 0.03, 0.1, log=True),
-        "child": trial.suggest_float("child", 5, 80, log=True), "power": trial.suggest_float("power", 1.05, 1.5),
-    }  # fmt: skip
+        "rounds": trial.suggest_int("rounds", 40, 120),
+        "depth": trial.suggest_int("depth", 3, 7),
+        "rate": trial.suggest_float("rate", 0.03, 0.1, log=True),
+        "child": trial.suggest_float("child", 5, 80, log=True),
+        "power": trial.suggest_float("power", 1.05, 1.5),
+    }
 
 
 def _booster(fitted: TabularFitted) -> Any:

@@ -49,9 +49,13 @@ def examples(spark: SparkSession, settings: Settings) -> DataFrame:
     known = history(spark, settings, spine, "demand_v1")
     ahead = known.withColumn("horizon", F.explode(F.array(*map(F.lit, range(1, HORIZON + 1)))))
     ahead = ahead.withColumn("ds", F.date_add("origin", F.col("horizon")))
-    label = daily.where(F.col("open") & F.col("units").isNotNull() & (F.col("in_stock") >= LEAST_IN_STOCK)).select(*_KEYS, "ds", "units", "in_stock")
+    label = daily.where(F.col("open") & F.col("units").isNotNull() & (F.col("in_stock") >= LEAST_IN_STOCK)).select(
+        *_KEYS, "ds", "units", "in_stock"
+    )
     rows = ahead.join(label, [*_KEYS, "ds"]).join(_scales(daily), [*_KEYS, "origin"], "left")
-    plain = rows.select(*_KEYS, "origin", "ds", "horizon", "units", "in_stock", "scale", *[F.col(name).cast("float") for name in ORIGIN_FEATURES])
+    plain = rows.select(
+        *_KEYS, "origin", "ds", "horizon", "units", "in_stock", "scale", *[F.col(name).cast("float") for name in ORIGIN_FEATURES]
+    )
     return plain.mapInPandas(_shaped, schema())
 
 

@@ -91,7 +91,9 @@ class DemandFamily:
             for frame in frames:
                 found = model.predict(frame)
                 keys = frame[["ds", "store_id", "product_id"]].rename(columns={"ds": "origin"}).iloc[found["item"]].reset_index(drop=True)
-                yield pd.concat([keys, found.drop(columns="item").reset_index(drop=True)], axis=1).assign(model_version=version)[FORECASTS.names]
+                yield pd.concat([keys, found.drop(columns="item").reset_index(drop=True)], axis=1).assign(model_version=version)[
+                    FORECASTS.names
+                ]
 
         wanted = asked.select("ds", "store_id", "product_id", "horizon", *ORIGIN_FEATURES)
         return wanted.mapInPandas(forecast, FORECASTS.spark_schema())
@@ -108,7 +110,9 @@ def _wql(frame: pd.DataFrame) -> float:
 
 
 def _rmsse(frame: pd.DataFrame) -> float:
-    squares = frame.assign(square=(frame["units"] - frame["units_mean"]) ** 2).groupby(["store_id", "product_id"])[["square", "scale"]].mean()
+    squares = (
+        frame.assign(square=(frame["units"] - frame["units_mean"]) ** 2).groupby(["store_id", "product_id"])[["square", "scale"]].mean()
+    )
     scaled = np.sqrt(squares["square"] / squares["scale"].where(squares["scale"] > 0))
     return float(scaled.mean())
 

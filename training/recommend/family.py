@@ -106,7 +106,8 @@ def _fold(data: DataFrame, origin: date, window: int) -> Fold:
     wanted = bought.groupBy("customer_id").agg(F.sort_array(F.collect_set("product_id")).alias("wanted"))
     baskets = train.where("units > 0").groupBy("customer_id").agg(F.count_distinct("basket_id").alias("_n"))
     segment = F.when(F.col("_n") >= REGULAR, "regular").otherwise("occasional").alias("segment")
-    return Fold(origin, train, wanted.join(baskets, "customer_id").select("customer_id", segment, "wanted"))
+    # a row a customer, asked for by every contender
+    return Fold(origin, train, wanted.join(baskets, "customer_id").select("customer_id", segment, "wanted").localCheckpoint())
 
 
 def _judged(frames: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:

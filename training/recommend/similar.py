@@ -68,6 +68,8 @@ def _inverse(matrix: np.ndarray) -> np.ndarray:
     """Inverse of a symmetric positive definite matrix by Cholesky."""
     from scipy.linalg.lapack import spotrf, spotri
 
+    if not len(matrix):
+        return matrix
     factor, info = spotrf(matrix, lower=True, overwrite_a=False)
     inverse, info_inverse = spotri(factor, lower=True, overwrite_c=True)
     if info or info_inverse:

@@ -151,22 +151,59 @@ def contenders() -> Sequence[Any]:
         return Learned(TabularContender(name, LEAD_TIME_FEATURES, "factor", build, dimensions, export, "weight", MLLIB_ROWS))
 
     return (
-        Cover(), Level(),
-        mllib("linear_regression", lambda p: LinearRegression(regParam=p["reg"], elasticNetParam=0.5), lambda t: {"reg": t.suggest_float("reg", 1e-3, 0.3, log=True)}, _linear),
-        mllib("decision_tree", lambda p: DecisionTreeRegressor(maxDepth=p["depth"], minInstancesPerNode=100, seed=0), lambda t: {"depth": t.suggest_int("depth", 2, 6)}, _trees),
-        mllib("random_forest", lambda p: RandomForestRegressor(numTrees=12, maxDepth=p["depth"], minInstancesPerNode=30, seed=0), lambda t: {"depth": t.suggest_int("depth", 4, 6)}, _trees),
-        mllib("gbt", lambda p: GBTRegressor(maxIter=p["rounds"], maxDepth=3, stepSize=0.1, subsamplingRate=0.7, minInstancesPerNode=50, seed=0), lambda t: {"rounds": t.suggest_int("rounds", 6, 14)}, _trees),
-        Learned(TabularContender("xgboost", LEAD_TIME_FEATURES, "factor", _xgboost, _xgboost_space, _booster, "weight", shares=(1.0,), fills=False)),
-    )  # fmt: skip
+        Cover(),
+        Level(),
+        mllib(
+            "linear_regression",
+            lambda p: LinearRegression(regParam=p["reg"], elasticNetParam=0.5),
+            lambda t: {"reg": t.suggest_float("reg", 1e-3, 0.3, log=True)},
+            _linear,
+        ),
+        mllib(
+            "decision_tree",
+            lambda p: DecisionTreeRegressor(maxDepth=p["depth"], minInstancesPerNode=100, seed=0),
+            lambda t: {"depth": t.suggest_int("depth", 2, 6)},
+            _trees,
+        ),
+        mllib(
+            "random_forest",
+            lambda p: RandomForestRegressor(numTrees=12, maxDepth=p["depth"], minInstancesPerNode=30, seed=0),
+            lambda t: {"depth": t.suggest_int("depth", 4, 6)},
+            _trees,
+        ),
+        mllib(
+            "gbt",
+            lambda p: GBTRegressor(maxIter=p["rounds"], maxDepth=3, stepSize=0.1, subsamplingRate=0.7, minInstancesPerNode=50, seed=0),
+            lambda t: {"rounds": t.suggest_int("rounds", 6, 14)},
+            _trees,
+        ),
+        Learned(
+            TabularContender(
+                "xgboost", LEAD_TIME_FEATURES, "factor", _xgboost, _xgboost_space, _booster, "weight", shares=(1.0,), fills=False
+            )
+        ),
+    )
 
 
 def _xgboost(params: Mapping[str, Any]) -> Any:
     from xgboost.spark import SparkXGBRegressor
 
     return SparkXGBRegressor(
-        objective="reg:tweedie", tweedie_variance_power=1.2, n_estimators=params["rounds"], max_depth=params["depth"], learning_rate=0.08, subsample=0.6,
-        colsample_bynode=0.5, min_child_weight=20, reg_lambda=5.0, max_bin=64, tree_method="hist", num_workers=1, random_state=0, verbosity=0,
-    )  # fmt: skip
+        objective="reg:tweedie",
+        tweedie_variance_power=1.2,
+        n_estimators=params["rounds"],
+        max_depth=params["depth"],
+        learning_rate=0.08,
+        subsample=0.6,
+        colsample_bynode=0.5,
+        min_child_weight=20,
+        reg_lambda=5.0,
+        max_bin=64,
+        tree_method="hist",
+        num_workers=1,
+        random_state=0,
+        verbosity=0,
+    )
 
 
 def _xgboost_space(trial: optuna.Trial) -> dict[str, Any]:

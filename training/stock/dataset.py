@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from feature_repo.history import history
-from feature_repo.tables import DEMAND_DAILY, DEMAND_FEATURES, STOCK_FEATURES
+from feature_repo.tables import DEMAND_DAILY, DEMAND_FEATURES
 from infra.errors import NotReady
 from infra.lake import Lake
 from infra.settings import Settings
@@ -28,9 +28,21 @@ LEAST_IN_STOCK = 0.25
 _KEYS = ("store_id", "product_id")
 #: the columns that the stock model reads, carried beside the regressors' features
 STATE = (
-    "level", "dispersion", "origin_day", *(f"dow_{day}" for day in range(7)), "learned_lead_time_days", "learned_lead_time_days_sd", "lead_time_days",
-    "review_period_days", "shelf_price", "unit_cost", "pack_size", "shelf_life_days", "on_hand", "on_order",
-)  # fmt: skip
+    "level",
+    "dispersion",
+    "origin_day",
+    *(f"dow_{day}" for day in range(7)),
+    "learned_lead_time_days",
+    "learned_lead_time_days_sd",
+    "lead_time_days",
+    "review_period_days",
+    "shelf_price",
+    "unit_cost",
+    "pack_size",
+    "shelf_life_days",
+    "on_hand",
+    "on_order",
+)
 LABELS = ("lead_time_demand", "base", "factor", "weight")
 
 
@@ -82,10 +94,16 @@ def _shaped(frames: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
         path = _paths(frame)
         rows, days = lead_time_rows(frame), np.minimum(cover_days(frame), LONGEST_DAYS)
         total = np.where(np.arange(LONGEST_DAYS)[None, :] < days[:, None], path, 0.0).sum(axis=1)
-        labels = pd.DataFrame({
-            "segment": segments(frame["adi"].to_numpy(dtype=float), frame["cv2"].to_numpy(dtype=float)), "week": list(path[:, :WEEK]),
-            "lead_time_demand": total, "base": rows.base, "factor": total / rows.base, "weight": rows.base,
-        })  # fmt: skip
+        labels = pd.DataFrame(
+            {
+                "segment": segments(frame["adi"].to_numpy(dtype=float), frame["cv2"].to_numpy(dtype=float)),
+                "week": list(path[:, :WEEK]),
+                "lead_time_demand": total,
+                "base": rows.base,
+                "factor": total / rows.base,
+                "weight": rows.base,
+            }
+        )
         state = frame[list(STATE)].astype(float).add_prefix("state_").reset_index(drop=True)
         matrix = pd.DataFrame(rows.matrix.astype(np.float64), columns=list(rows.names))
         yield pd.concat([frame[[*_KEYS, "origin"]].reset_index(drop=True), labels, state, matrix], axis=1)

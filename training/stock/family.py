@@ -26,7 +26,7 @@ from training.stock.demand_distribution import Demand
 from training.stock.lead_time_demand import LEAD_TIME_FEATURES, LeadTimeDemand
 from training.stock.model import StockModel, terms_of
 from training.stock.policies import Shelf, marginal
-from training.stock.simulate import Costs, simulate
+from training.stock.simulate import Costs, Outcome, simulate
 from training.stock.terms import Terms
 from training.tables import ORDERS
 
@@ -129,12 +129,16 @@ def _judged(frame: pd.DataFrame) -> pd.DataFrame:
     """Simulate every pair with all of its reviews in `frame`, one after the other."""
     counts = frame.groupby(["store_id", "product_id"])["origin"].transform("size")
     whole = frame[counts == REVIEWS].sort_values(["store_id", "product_id", "origin"]).reset_index(drop=True)
-    costs, outcome = _replay(whole)
+    outcome = _replay(whole)
     pairs = whole.iloc[::REVIEWS]
-    parts = pd.DataFrame({
-        "segment": pairs["segment"].to_numpy(), "money": (outcome.holding + outcome.shortage + outcome.fixed) / REVIEWS,
-        "demanded": outcome.demanded, "served": outcome.served,
-    })  # fmt: skip
+    parts = pd.DataFrame(
+        {
+            "segment": pairs["segment"].to_numpy(),
+            "money": (outcome.holding + outcome.shortage + outcome.fixed) / REVIEWS,
+            "demanded": outcome.demanded,
+            "served": outcome.served,
+        }
+    )
     rows = []
     for segment, part in {"all": parts, **dict(iter(parts.groupby("segment")))}.items():
         rows.append((segment, "cost", part["money"].mean()))
@@ -142,7 +146,7 @@ def _judged(frame: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["segment", "metric", "value"])
 
 
-def _replay(whole: pd.DataFrame):
+def _replay(whole: pd.DataFrame) -> Outcome:
     """The outcome of the frame's rule: `REVIEWS` rows a pair, demand from their weeks, orders on their review days."""
     first = whole.iloc[::REVIEWS].reset_index(drop=True)
     reviews = [state_of(whole.iloc[turn::REVIEWS].reset_index(drop=True)).assign(review_period_days=float(WEEK)) for turn in range(REVIEWS)]
@@ -162,7 +166,7 @@ def _replay(whole: pd.DataFrame):
     outcome = simulate(
         policy, demand, start, lead[:, None] + np.zeros((1, demand.shape[1]), int), Costs(costs.holding, costs.shortage, costs.fixed)
     )
-    return costs, outcome
+    return outcome
 
 
 def _orders(rows: pd.DataFrame, state: pd.DataFrame, costs: Terms, stock: np.ndarray, pipeline: np.ndarray) -> np.ndarray:

@@ -1,0 +1,38 @@
+"""After new features: the champions fill today's decision tables, in the lake and in the warehouse; the same day again
+replaces itself."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from airflow.providers.standard.operators.bash import BashOperator
+from airflow.sdk import DAG, Asset
+
+FEATURES, DECISIONS = Asset("shelfcast_features"), Asset("shelfcast_decisions")
+#: demand first: the other families may read its forecasts
+FAMILIES = ("demand", "stock", "anomaly", "slow_mover", "recommend")
+
+with DAG(
+    dag_id="ml_batch_inference",
+    description="forecasts, orders, alerts, slow movers and recommendations",
+    schedule=[FEATURES],
+    start_date=datetime(2017, 1, 1),
+    catchup=False,
+    max_active_runs=1,
+    max_active_tasks=1,
+    default_args={"retries": 2, "retry_delay": timedelta(minutes=10)},
+    tags=["shelfcast"],
+) as dag:
+    scored = [
+        BashOperator(
+            task_id=f"score_{family}",
+            bash_command=f"shelfcast score {family} --json",
+            append_env=True,
+            execution_timeout=timedelta(hours=2),
+            skip_on_exit_code=3,
+            outlets=[DECISIONS],
+        )
+        for family in FAMILIES
+    ]
+    for other in scored[1:]:
+        scored[0] >> other

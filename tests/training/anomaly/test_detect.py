@@ -1,0 +1,121 @@
+"""`detect` says what is strange, when, by what, and never looks ahead."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from infra.errors import BadInput
+from tests.training.anomaly.sales import FIRST, at, world
+from training.anomaly.detect import ALERT_AT, detect, detect_file
+
+_COLUMNS = ["store_id", "product_id", "ds", "score", "alert", "kind", "why"]
+
+
+def _row(found: pd.DataFrame, day: int) -> pd.Series:
+    return found[at(found, day)].iloc[0]
+
+
+def test_a_row_for_every_series_and_day_since() -> None:
+    history = world(10, 80)
+    since = FIRST + pd.Timedelta(days=60)
+    found = detect(history, since)
+    assert list(found.columns) == _COLUMNS
+    assert len(found) == 10 * 20 and not found.duplicated(["store_id", "product_id", "ds"]).any()
+    assert found["ds"].min() == since
+    assert (found["alert"] == (found["score"] >= ALERT_AT)).all() and (found["why"] != "").all()
+
+
+@settings(max_examples=6, deadline=None)
+@given(cut=st.integers(20, 70), seed=st.integers(0, 99))
+def test_the_future_changes_no_score(cut: int, seed: int) -> None:
+    history = world(8, 90, seed=3)
+    changed = history.copy()
+    late = changed["ds"] > FIRST + pd.Timedelta(days=cut)
+    changed.loc[late, "units"] = np.random.default_rng(seed).poisson(50, late.sum())
+    changed.loc[late, ["revenue", "returns"]] = 7.0
+    early = detect(history)["ds"] <= FIRST + pd.Timedelta(days=cut)
+    pd.testing.assert_frame_equal(detect(history)[early], detect(changed)[early])
+    pd.testing.assert_frame_equal(detect(history)[early].reset_index(drop=True), detect(history[~late]).reset_index(drop=True))
+
+
+_WRONG = {
+    "spike": ({"units": 60.0, "revenue": None, "lines": 50.0, "baskets": 50.0}, "spike"),
+    "price": ({"revenue": "x10"}, "price"),
+    "returns": ({"returns": 9.0}, "returns"),
+    "feed": ({"units": "x2", "revenue": "x2", "lines": "x2"}, "feed"),
+}
+
+
+@pytest.mark.parametrize("name", list(_WRONG))
+def test_what_is_made_wrong_is_found_and_named(name: str) -> None:
+    history = world(30, 150, seed=5, mean=8.0)
+    cell, (changes, kind) = at(history, 140), _WRONG[name]
+    price = (history["revenue"].sum() / history["units"].sum()) if name == "spike" else None
+    own = history[(history["store_id"] == "S0") & (history["product_id"] == "P3")]
+    price = own["revenue"].sum() / own["units"].sum()
+    for column, value in changes.items():
+        now = history.loc[cell, column]
+        history.loc[cell, column] = 60.0 * price if value is None else now * float(value[1:]) if isinstance(value, str) else value
+    found = detect(history, FIRST + pd.Timedelta(days=120))
+    row = _row(found, 140)
+    assert row["alert"] and row["kind"] == kind, row.to_dict()
+    assert row["score"] == found["score"].max()
+    assert "1 in" in row["why"]
+
+
+def test_a_run_of_zeros_of_a_steady_seller_is_a_drop_and_of_a_slow_one_is_not() -> None:
+    history = world(30, 150, seed=6, mean=6.0)
+    steady = (history["store_id"] == "S0") & (history["product_id"] == "P3")
+    slow = (history["store_id"] == "S1") & (history["product_id"] == "P4")
+    history.loc[slow, ["units", "revenue", "lines", "baskets", "returns"]] = 0
+    sparse = slow & (history["ds"].dt.day % 16 == 0)
+    history.loc[sparse, ["units", "lines", "baskets"]] = 1
+    history.loc[sparse, "revenue"] = 3.0
+    quiet = steady & (history["ds"] >= FIRST + pd.Timedelta(days=140)) & (history["ds"] < FIRST + pd.Timedelta(days=144))
+    history.loc[quiet, ["units", "revenue", "lines", "baskets", "returns"]] = 0
+    found = detect(history, FIRST + pd.Timedelta(days=120))
+    row = _row(found, 143)
+    assert row["alert"] and row["kind"] == "drop" and "nothing for 4 days" in row["why"], row.to_dict()
+    assert not found[(found["store_id"] == "S1") & (found["product_id"] == "P4")]["alert"].any()
+
+
+def test_false_alerts_are_about_one_in_a_thousand() -> None:
+    found = detect(world(120, 200, seed=9), FIRST + pd.Timedelta(days=80))
+    assert found["alert"].mean() < 0.004
+
+
+def test_a_day_on_which_everyone_moves_is_no_anomaly_of_each() -> None:
+    history = world(40, 150, seed=11, mean=8.0)
+    holiday = history["ds"] == FIRST + pd.Timedelta(days=140)
+    history.loc[holiday, ["units", "revenue", "lines", "baskets"]] *= 3
+    found = detect(history, FIRST + pd.Timedelta(days=140))
+    found = found[found["ds"] == FIRST + pd.Timedelta(days=140)]
+    assert found["alert"].mean() < 0.1
+
+
+def test_a_sparse_history_is_read_as_zeros() -> None:
+    history = world(20, 120, seed=2)
+    full, sparse = detect(history), detect(history[history["units"] > 0])
+    both = full.merge(sparse, on=["store_id", "product_id", "ds"])
+    assert len(sparse) == len(full)
+    assert np.corrcoef(both["score_x"], both["score_y"])[0, 1] > 0.95
+
+
+def test_file_in_file_out(tmp_path: Path) -> None:
+    history = world(4, 60)
+    history.to_csv(tmp_path / "h.csv", index=False)
+    detect_file(tmp_path / "h.csv", "2024-02-20", tmp_path / "o.csv")
+    written = pd.read_csv(tmp_path / "o.csv", parse_dates=["ds"], keep_default_na=False)
+    assert list(written.columns) == _COLUMNS and written["ds"].min() == pd.Timestamp("2024-02-20")
+
+
+@pytest.mark.parametrize(("since", "said"), [("someday", "expected a date"), ("2031-01-01", "up to the last day")])
+def test_a_wrong_since_is_refused(since: str, said: str) -> None:
+    with pytest.raises(BadInput, match=said):
+        detect(world(2, 30), since)

@@ -1,0 +1,109 @@
+"""The family on Spark: examples, contenders on equal terms, parity, decisions, and alerts on the stream."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from data_ingest.tables import BRONZE
+from feature_repo.tables import DEMAND_DAILY, DEMAND_FEATURES
+from infra.lake import Lake
+from infra.settings import Settings, load_settings
+from tests.training.anomaly.sales import world
+from training.anomaly import examples as made
+from training.anomaly.examples import examples
+from training.anomaly.family import FAMILY
+from training.anomaly.stream import _judge, merge_alerts
+from training.tables import ALERTS
+
+
+@pytest.fixture(scope="module")
+def home(spark, tmp_path_factory) -> Settings:
+    """Settings of a lake with 30 pairs over 120 days."""
+    from feature_repo.demand_snapshots import demand_features_frame
+
+    settings = load_settings(home=tmp_path_factory.mktemp("anomaly"))
+    lake, rows = Lake(settings.lake_url), world(30, 120, mean=3.0)
+    daily = rows.rename(columns={"returns": "returned_units"}).assign(
+        open=True, in_stock=1.0, price=(rows["revenue"] / rows["units"]).groupby([rows["store_id"], rows["product_id"]]).transform("mean"),
+        regular_price=np.nan, promotion=0.0, display=0.0, mailer=0.0, ds=rows["ds"].dt.date,
+    )  # fmt: skip
+    for name in ("lines", "baskets"):
+        daily[name] = daily[name].astype("int64")
+    lake.overwrite(spark.createDataFrame(daily[DEMAND_DAILY.names], DEMAND_DAILY.spark_schema()), DEMAND_DAILY)
+    products = spark.createDataFrame([(p, "c") for p in sorted(set(daily["product_id"]))], "product_id string, category string")
+    last = daily["ds"].max()
+    lake.overwrite(demand_features_frame(lake.read(spark, DEMAND_DAILY), products, last), DEMAND_FEATURES)
+    return settings
+
+
+@pytest.fixture(scope="module")
+def data(spark, home):
+    patched = pytest.MonkeyPatch()
+    patched.setattr(made, "INJECTED", 0.05)
+    rows = examples(spark, home).persist()
+    rows.count()
+    patched.undo()
+    return rows
+
+
+def test_examples_know_only_the_day_before(spark, home, data) -> None:
+    lake = Lake(home.lake_url)
+    one = data.where("not injected").orderBy("store_id", "product_id", "ds").limit(5).toPandas()
+    features = lake.read(spark, DEMAND_FEATURES).toPandas().set_index(["store_id", "product_id", "ds"])
+    for row in one.itertuples():
+        before = features.loc[(row.store_id, row.product_id, (pd.Timestamp(row.ds) - pd.Timedelta(days=1)).date())]
+        assert row.level == pytest.approx(before["level"], rel=1e-6)
+
+
+def test_injection_stays_in_the_judged_windows_and_repeats(spark, home, data) -> None:
+    kinds = data.where("injected").groupBy("truth").count().toPandas()
+    assert set(kinds["truth"]) == {"spike", "drop", "price", "feed", "returns"}
+    folds = FAMILY.folds(data)
+    assert len(folds) == made.WINDOWS
+    assert folds[0].train.where("injected").count() == 0
+
+
+def test_every_contender_ranks_and_its_export_says_the_same(data) -> None:
+    fold = FAMILY.folds(data)[-1]
+    values = {}
+    for contender in FAMILY.contenders():
+        fitted = contender.fit(fold.train, {"k": 4})
+        predicted = fitted.predict(fold.test)
+        assert predicted.count() == fold.test.count()
+        judged = FAMILY.judge(predicted)
+        values[contender.name] = judged.query("segment == 'all' and metric == 'one_minus_average_precision'")["value"].iloc[0]
+        assert FAMILY.parity(fitted, FAMILY.finish(fitted, data), fold.test) < 1e-4
+    assert values["pooled_tails"] < values["residual_bands"]
+
+
+def test_scoring_fills_the_alerts_table(spark, home, data) -> None:
+    model = FAMILY.contenders()[1].fit(data, {}).portable()
+    rows = FAMILY.score(spark, home, model, "7").toPandas()
+    assert list(rows.columns) == ALERTS.names and len(rows) == 30 * 7 and set(rows["model_version"]) == {"7"}
+    assert set(FAMILY.card.response) <= set(model.predict(FAMILY.example(data)).columns)
+
+
+def _events(spark, units: float, day: date, event: str):
+    row = {name: None for name in BRONZE["sales"].names} | {
+        "event_id": event, "event_type": "purchase", "store_id": "S0", "product_id": "P1", "basket_id": event, "units": units, "unit_price": 2.0,
+        "ds": day, "source": "till", "schema_version": 1, "position": event,
+    }  # fmt: skip
+    return spark.createDataFrame([tuple(row[name] for name in BRONZE["sales"].names)], BRONZE["sales"].spark_schema())
+
+
+def test_a_batch_on_the_stream_alerts_once_and_a_correction_takes_it_back(spark, home, data) -> None:
+    lake, model = Lake(home.lake_url), FAMILY.contenders()[1].fit(data, {}).portable()
+    day = (data.agg({"ds": "max"}).first()[0]) + pd.Timedelta(days=1)
+    batch = _events(spark, 500.0, day, "e1")
+    lake.append(batch, BRONZE["sales"], "test", 0)
+    for _ in range(2):
+        assert _judge(lake, batch, model, "7") == 1
+    rows = lake.read(spark, ALERTS).toPandas()
+    assert len(rows) == 1 and rows["alert"][0] and rows["kind"][0] == "spike" and rows["ds"][0] == day
+    calm = lake.read(spark, ALERTS).toPandas().assign(alert=False, score=0.1)
+    merge_alerts(lake, spark.createDataFrame(calm, ALERTS.spark_schema()))
+    assert not lake.read(spark, ALERTS).toPandas()["alert"].any()
