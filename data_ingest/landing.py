@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,7 +23,7 @@ from infra.lake import Lake
 from infra.tables import Table
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql import Column, DataFrame, Row, SparkSession
 
 #: a repeated event id is looked for among events at most so many days from those of the batch
 DUPLICATE_DAYS = 62
@@ -70,38 +70,40 @@ class Landing:
 
         mine = lines.where(F.col("topic") == topic.name)
         stores, products = (basis.read(self.spark, self.lake, table) for table in (STORES, PRODUCTS))
-        with _kept(judge(read(mine, topic, basis.now), topic, stores, products)) as alone, self._against_log(alone, topic, basis) as judged:
-            rows = self._counted(judged, topic, number, basis)
-            good = judged.where("verdict IS NULL")
-            if any(row[4] is None for row in rows):
-                self.lake.append(good, BRONZE[topic.name], self.query_id, number)
-            if any(row[4] is not None for row in rows):
+        with (
+            _kept(judge(read(mine, topic, basis.now), topic, stores, products)) as alone,
+            self._against_log(alone, topic, basis) as (judged, counts),
+        ):
+            if any(count.rule is None for count in counts):
+                self.lake.append(judged.where("verdict IS NULL"), BRONZE[topic.name], self.query_id, number)
+            if any(count.rule is not None for count in counts):
                 broken = self._quarantined(judged.where("verdict IS NOT NULL"), topic, basis)
                 # a topic at a time appends to the one quarantine: each has its own count of batches
                 self.lake.append(broken, QUARANTINE, f"{self.query_id}-{topic.name}", number)
-        return topic.name, rows
+        today = basis.now.date()
+        return topic.name, [(self.query_id, number, topic.name, count.event_type, count.rule, count.ds if count.ds and count.rule is None else today,
+                             count["count"], basis.now) for count in counts]  # fmt: skip
 
     @contextmanager
-    def _against_log(self, alone: DataFrame, topic: Topic, basis: Basis) -> Iterator[DataFrame]:
-        """The judged lines with the verdicts of the rules that compare events with each other. Only suspects are
-        compared: ids that are there already or twice in the batch, and returns."""
-        good = alone.where("verdict IS NULL")
+    def _against_log(self, alone: DataFrame, topic: Topic, basis: Basis) -> Iterator[tuple[DataFrame, list[Row]]]:
+        """The judged lines with the verdicts of the rules that compare events with each other, and their counts by event
+        type, rule and day. Only suspects are compared: ids that are there already or twice in the batch, and returns."""
+        good, counts = alone.where("verdict IS NULL"), _counted(alone)
+        days = [count.ds for count in counts if count.rule is None]
+        if not days:
+            yield alone, counts
+            return
         known = basis.read(self.spark, self.lake, BRONZE[topic.name])
-        with _kept(_suspects(good, known)) as suspects:
-            returns = topic.event("return") is not None and not good.where("event_type = 'return'").isEmpty()
-            if suspects.isEmpty() and not returns:
-                yield alone
+        returns = min((count.ds for count in counts if count.rule is None and count.event_type == "return"), default=None)
+        with _kept(_suspects(good, known, min(days), max(days))) as suspects:
+            if suspects.isEmpty() and returns is None:
+                yield alone, counts
                 return
             suspected = good.join(suspects, "event_id", "left")
-            marked = _marked(suspected, _purchased(good, known) if returns else None)
+            marked = _marked(suspected, _purchased(good, known, returns) if returns else None)
             final = marked.withColumn("verdict", _expr(verdict(log_rules_of(topic)))).select(*alone.columns)
             with _kept(alone.where("verdict IS NOT NULL").unionByName(final)) as judged:
-                yield judged
-
-    def _counted(self, judged: DataFrame, topic: Topic, number: int, basis: Basis) -> list[tuple]:
-        grouped = judged.groupBy("event_type", "verdict.rule", "ds").count().collect()
-        return [(self.query_id, number, topic.name, row.event_type, row.rule, row.ds if row.ds and row.rule is None else basis.now.date(),
-                 row["count"], basis.now) for row in grouped]  # fmt: skip
+                yield judged, _counted(judged)
 
     def _quarantined(self, broken: DataFrame, topic: Topic, basis: Basis) -> DataFrame:
         from pyspark.sql import functions as F
@@ -128,19 +130,23 @@ class Landing:
         return Basis(datetime.fromisoformat(said["now"]), said["versions"])
 
 
-def _suspects(good: DataFrame, known: DataFrame | None) -> DataFrame:
-    """Event ids that need a closer look: `event_id`, `seen` (in bronze already). Each once."""
+def _counted(judged: DataFrame) -> list[Row]:
+    return judged.groupBy("event_type", "verdict.rule", "ds").count().collect()
+
+
+def _suspects(good: DataFrame, known: DataFrame | None, first: date, last: date) -> DataFrame:
+    """Event ids that need a closer look: `event_id`, `seen` (in bronze already). Each once. The batch's ids are
+    broadcast: they are bounded by what a micro-batch takes, bronze is not."""
     from pyspark.sql import functions as F
 
-    ids = good.groupBy("event_id").agg(F.count("*").alias("copies"), F.min("ds").alias("first"), F.max("ds").alias("last"))
-    twice = ids.where("copies > 1").select("event_id", F.lit(False).alias("seen"))
+    ids = good.select("event_id")
+    twice = ids.groupBy("event_id").count().where("count > 1").select("event_id", F.lit(False).alias("seen"))
     if known is None:
         return twice
-    span = good.agg(F.min("ds"), F.max("ds")).first()
-    if span is None or span[0] is None:
-        return twice
-    near = f"ds BETWEEN DATE '{span[0]}' - INTERVAL {DUPLICATE_DAYS} DAYS AND DATE '{span[1]}' + INTERVAL {DUPLICATE_DAYS} DAYS"
-    there = known.where(near).select("event_id").join(ids, "event_id", "left_semi").select("event_id", F.lit(True).alias("seen"))
+    near = f"ds BETWEEN DATE '{first}' - INTERVAL {DUPLICATE_DAYS} DAYS AND DATE '{last}' + INTERVAL {DUPLICATE_DAYS} DAYS"
+    there = (
+        known.where(near).select("event_id").join(F.broadcast(ids), "event_id", "left_semi").select("event_id", F.lit(True).alias("seen"))
+    )
     return twice.unionByName(there).groupBy("event_id").agg(F.max("seen").alias("seen"))
 
 
@@ -160,16 +166,17 @@ def _marked(suspected: DataFrame, purchased: DataFrame | None) -> DataFrame:
     return others.unionByName(found.withColumn("purchased", F.coalesce("purchased", F.lit(False))).select(*others.columns))
 
 
-def _purchased(good: DataFrame, known: DataFrame | None) -> DataFrame:
-    """The (basket_id, product_id) of the batch's returns that were purchased, in the batch or before; each once."""
+def _purchased(good: DataFrame, known: DataFrame | None, since: date) -> DataFrame:
+    """The (basket_id, product_id) of the batch's returns, the first of them on `since`, that were purchased, in the batch or
+    before; each once."""
     from pyspark.sql import functions as F
 
-    returns = good.where("event_type = 'return'").select("basket_id", "product_id", "ds")
-    since = returns.agg(F.min("ds")).first()[0]
+    pair = ["basket_id", "product_id"]
     sources = [good] if known is None else [good, known.where(f"ds >= DATE '{since}' - INTERVAL {RETURN_DAYS} DAYS")]
-    bought = [frame.where("event_type = 'purchase'").select("basket_id", "product_id") for frame in sources]
-    wanted = returns.select("basket_id", "product_id").distinct()
-    return wanted.join(reduce(lambda a, b: a.unionByName(b), bought), ["basket_id", "product_id"], "left_semi").withColumn("purchased", F.lit(True))
+    bought = [frame.where("event_type = 'purchase'").select(*pair) for frame in sources]
+    wanted = F.broadcast(good.where("event_type = 'return'").select(*pair))
+    found = reduce(lambda a, b: a.unionByName(b), bought).join(wanted, pair, "left_semi")
+    return found.distinct().withColumn("purchased", F.lit(True))
 
 
 def _by_rule(rows: list[tuple]) -> dict[str, int]:
@@ -179,7 +186,7 @@ def _by_rule(rows: list[tuple]) -> dict[str, int]:
     return counts
 
 
-def _expr(sql: str):
+def _expr(sql: str) -> Column:
     from pyspark.sql import functions as F
 
     return F.expr(sql)

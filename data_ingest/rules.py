@@ -176,7 +176,9 @@ def _when(topic: Topic, carriers: tuple[str, ...]) -> str:
 def _missing(topic: Topic, field: Field, carriers: tuple[str, ...]) -> Rule:
     kind = f"kind_{field.name}"
     blank = f" OR ({kind} = 'STRING' AND CAST(event.`{field.name}` AS STRING) = '')"
-    return Rule("missing_key", (topic.name,), f"{_when(topic, carriers)}({kind} IS NULL OR {kind} = 'VOID'{blank})", f"'{field.name} is missing'")
+    return Rule(
+        "missing_key", (topic.name,), f"{_when(topic, carriers)}({kind} IS NULL OR {kind} = 'VOID'{blank})", f"'{field.name} is missing'"
+    )
 
 
 def _wrong_type(topic: Topic, field: Field, carriers: tuple[str, ...]) -> Rule:

@@ -209,7 +209,7 @@ def serve() -> None:
     """Serve the champions over HTTP; promotions are followed without restart."""
     from serving.service import serve as story
 
-    story(load_settings())
+    raise typer.Exit(story(load_settings()))
 
 
 @app.command(rich_help_panel=DECISIONS)
@@ -254,7 +254,7 @@ def pipeline(as_json: Json = False) -> None:
     for section in sections:
         console.print(f"\n[bold]{section.title}[/]")
         _show(section.rows, False)
-    console.print(f"\n[bold]Report[/] {written.path}\n\n[bold]Next[/]", highlight=False, soft_wrap=True)
+    console.print(f"\n[bold]Report[/] {written.page}\n{escape(written.headline)}\n\n[bold]Next[/]", highlight=False, soft_wrap=True)
     for line in NEXT:
         console.print(f"  {line}", highlight=False, markup=False, soft_wrap=True)
 
@@ -276,8 +276,10 @@ def forecast(
     from training.demand.forecast import forecast_file
 
     with _progress() as say:
-        rows = forecast_file(history, horizon, future=future, items=items, origin=origin, quantiles=quantiles, out=out, progress=say)
-    console.print(f"{rows:,} rows in {out}")
+        written = forecast_file(
+            history, horizon, out, future=future, items=items, origin=origin, quantiles=_levels(quantiles), progress=say
+        )
+    console.print(f"{len(written):,} rows in {out}")
 
 
 @app.command(rich_help_panel=FILES)
@@ -291,7 +293,7 @@ def order(
     """Say what to order today, ranked by money at risk, each line with its arithmetic."""
     from training.stock.plan import order_file
 
-    rows = order_file(history, stock, items, as_of, out)
+    rows = order_file(history, stock, items, _day(as_of, "--as-of"), out)
     console.print(f"{rows:,} rows in {out}")
 
 
@@ -300,7 +302,7 @@ def detect(history: History, out: Out, since: Day = None) -> None:
     """Score how strange each series' days are, and say why."""
     from training.anomaly.detect import detect_file
 
-    rows = detect_file(history, since, out)
+    rows = len(detect_file(history, since, out))
     console.print(f"{rows:,} rows in {out}")
 
 
@@ -315,7 +317,7 @@ def slow_movers(
     """Say how likely each item is to sell nothing in the horizon, and what to do about it."""
     from training.slow_mover.classify import slow_movers_file
 
-    rows = slow_movers_file(history, items, origin, horizon, out)
+    rows = len(slow_movers_file(history, items, origin, horizon, out))
     console.print(f"{rows:,} rows in {out}")
 
 
@@ -448,6 +450,13 @@ def _day(text: str | None, option: str) -> date | None:
         return date.fromisoformat(text) if text else None
     except ValueError as error:
         raise BadInput(f"{option} is {text!r}: expected a day as YYYY-MM-DD") from error
+
+
+def _levels(text: str) -> list[float]:
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError as error:
+        raise BadInput(f"--quantiles is {text!r}: expected numbers between 0 and 1 such as 0.1,0.5,0.9") from error
 
 
 def _at_least_one(name: str, value: int) -> None:

@@ -39,7 +39,7 @@ class LandingFolder:
 
     root: Path
     #: bytes of files a micro-batch takes, at least one file; bounds memory and makes progress visible
-    bytes_per_batch: int = 64 * 2**20
+    bytes_per_batch: int = 128 * 2**20
 
     def write(self, topic: str, lines: Iterable[bytes], name: str = "") -> int:
         """One new file of the topic."""

@@ -30,7 +30,9 @@ def publish(settings: Settings, table: Table) -> int:
     version, identity = lake.version(table), lake.identity(table)
     with Warehouse(settings.warehouse_url).client() as client:
         declare(client)
-        held = client.query("SELECT argMax(version, at), argMax(lake_table, at), count() FROM published WHERE name = {name:String}", {"name": table.name})
+        held = client.query(
+            "SELECT argMax(version, at), argMax(lake_table, at), count() FROM published WHERE name = {name:String}", {"name": table.name}
+        )
         known, source, times = held.result_rows[0]
         if times and source == identity and known == version:
             return 0

@@ -143,7 +143,9 @@ class Swap:
 
     def into(self, partitions: Iterable[str]) -> None:
         """Swap each partition (YYYYMM, or WHOLE); one without gathered rows is dropped."""
-        found = self.client.query(f"SELECT DISTINCT partition FROM system.parts WHERE active AND table = '{self.staging}' AND database = currentDatabase()")
+        found = self.client.query(
+            f"SELECT DISTINCT partition FROM system.parts WHERE active AND table = '{self.staging}' AND database = currentDatabase()"
+        )
         filled = {row[0] for row in found.result_rows}
         for partition in partitions:
             how = f"REPLACE PARTITION {partition} FROM {self.staging}" if partition in filled else f"DROP PARTITION {partition}"

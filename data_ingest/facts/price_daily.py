@@ -23,7 +23,9 @@ def price_spans(pos: DataFrame, last: date) -> DataFrame:
         F.expr("max_by(struct(price, regular_price), struct(occurred_at, event_id))").alias("told")
     )  # fmt: skip
     next_day = F.lead("ds").over(Window.partitionBy(*_PAIR).orderBy("ds"))
-    return newest.withColumn("until", F.coalesce(F.date_sub(next_day, 1), F.lit(last))).select(*_PAIR, "ds", "until", "told.price", "told.regular_price")
+    return newest.withColumn("until", F.coalesce(F.date_sub(next_day, 1), F.lit(last))).select(
+        *_PAIR, "ds", "until", "told.price", "told.regular_price"
+    )
 
 
 def price_daily(spans: DataFrame, days: Days) -> DataFrame:

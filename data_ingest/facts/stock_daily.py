@@ -48,7 +48,9 @@ def restocked_days(added: DataFrame, stock: DataFrame, last: date) -> set[date]:
 
 
 def _as_counts(seeds: DataFrame, moves: DataFrame) -> DataFrame:
-    seeded = seeds.selectExpr(*_PAIR, "ds", "timestamp(ds) AS occurred_at", "'' AS event_id", "'seed' AS event_type", "on_hand_close AS units")
+    seeded = seeds.selectExpr(
+        *_PAIR, "ds", "timestamp(ds) AS occurred_at", "'' AS event_id", "'seed' AS event_type", "on_hand_close AS units"
+    )
     return seeded.select(*moves.columns)
 
 
@@ -64,9 +66,9 @@ def _levels(moves: DataFrame, stores: DataFrame) -> DataFrame:
     first = F.min(F.expr("IF(event_type != 'purchase', occurred_at, NULL)")).over(Window.partitionBy(*_PAIR))
     begun = moves.withColumn("first", first).where("occurred_at >= first")
     local = begun.join(F.broadcast(stores), "store_id", "left").fillna({"offset": 0.0, "open_hour": 0, "close_hour": 24})
-    running = local.withColumn("at", F.expr("occurred_at + make_dt_interval(0, 0, 0, IF(event_type = 'seed', 0, offset) * 3600)")).withColumn(
-        "moved", F.sum(F.expr(f"IF({sets}, 0, units * {_SIGN})")).over(order)
-    )
+    running = local.withColumn(
+        "at", F.expr("occurred_at + make_dt_interval(0, 0, 0, IF(event_type = 'seed', 0, offset) * 3600)")
+    ).withColumn("moved", F.sum(F.expr(f"IF({sets}, 0, units * {_SIGN})")).over(order))
     anchor = F.last(F.expr(f"IF({sets}, units - moved, NULL)"), ignorenulls=True).over(order)
     level = running.withColumn("level", F.round(F.col("moved") + F.coalesce(anchor, F.lit(0.0)), 6))
     before = F.coalesce(F.lag("level").over(order), F.expr(f"IF({sets}, units, 0)"))
@@ -97,7 +99,10 @@ def _by_day(levels: DataFrame) -> DataFrame:
     )
     order = Window.partitionBy(*_PAIR).orderBy("ds")
     return days.withColumns(
-        {"in_stock": F.expr("IF(open_seconds > 0, round(stocked / open_seconds, 6), NULL)"), "until": F.date_sub(F.lead("ds").over(order), 1)}
+        {
+            "in_stock": F.expr("IF(open_seconds > 0, round(stocked / open_seconds, 6), NULL)"),
+            "until": F.date_sub(F.lead("ds").over(order), 1),
+        }
     )
 
 

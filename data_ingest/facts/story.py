@@ -156,11 +156,22 @@ class _Work:
         moved = moves(bronze["stock"], bronze["sales"]).where(f"ds <= DATE '{days.last}'")
         seeds = None
         if not self.news.everything:
-            anchors = open_days_.where(f"status = 'open' AND ds < DATE '{days.first}'").groupBy("store_id").agg({"ds": "max"}).toDF("store_id", "anchor")
+            anchors = (
+                open_days_.where(f"status = 'open' AND ds < DATE '{days.first}'")
+                .groupBy("store_id")
+                .agg({"ds": "max"})
+                .toDF("store_id", "anchor")
+            )
             known = [(row.store_id, row.anchor) for row in anchors.collect()]
             anchors = F.broadcast(self.spark.createDataFrame(known, "store_id string, anchor date"))
             since = min((anchor for _, anchor in known), default=days.first)
-            seeds = self.lake.read(self.spark, STOCK_DAILY).where(f"ds >= DATE '{since}'").join(anchors, "store_id").where("ds = anchor").drop("anchor")
+            seeds = (
+                self.lake.read(self.spark, STOCK_DAILY)
+                .where(f"ds >= DATE '{since}'")
+                .join(anchors, "store_id")
+                .where("ds = anchor")
+                .drop("anchor")
+            )
             moved = moved.join(anchors, "store_id", "left").where("anchor IS NULL OR ds > anchor").drop("anchor")
         return stock_daily(moved, seeds, stores, open_days_, days)
 
@@ -172,7 +183,9 @@ class _Work:
 
     def _days_of(self, *topics: str) -> Days:
         """The days that new rows of some topics touch."""
-        return Days(frozenset(replace(self.news, added={name: rows for name, rows in self.news.added.items() if name in topics}).touched_days()))
+        return Days(
+            frozenset(replace(self.news, added={name: rows for name, rows in self.news.added.items() if name in topics}).touched_days())
+        )
 
     def _write(self, table: Table, rows: Callable[[], DataFrame], days: Days | None) -> None:
         """Write the table's rows of `days` (the whole table for None); the first time there is a table in any case."""

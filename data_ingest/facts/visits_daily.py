@@ -14,6 +14,10 @@ def visits_daily(visits: DataFrame, sales: DataFrame) -> DataFrame:
     from pyspark.sql import functions as F
 
     people = F.expr("aggregate(visits, 0L, (total, hour) -> total + hour)")
-    counted = visits.withColumn("people", people).groupBy("store_id", "ds").agg(F.expr("max_by(people, struct(occurred_at, event_id))").alias("visits"))
+    counted = (
+        visits.withColumn("people", people)
+        .groupBy("store_id", "ds")
+        .agg(F.expr("max_by(people, struct(occurred_at, event_id))").alias("visits"))
+    )
     sold = sales.where("event_type = 'purchase'").groupBy("store_id", "ds").agg(F.countDistinct("basket_id").alias("baskets"))
     return counted.join(sold, ["store_id", "ds"], "full").withColumn("baskets", F.coalesce("baskets", F.lit(0)))

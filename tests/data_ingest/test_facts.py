@@ -153,7 +153,11 @@ def test_facts_before_the_first_ingest_say_what_to_run(spark, settings) -> None:
 def fortnight(seed: int, count: int = 260) -> list[dict[str, Any]]:
     """Random events of two stores, three products and a fortnight; counts are rare, stores miss days."""
     rng = random.Random(seed)
-    kinds = ["purchase"] * 6 + ["receipt"] * 3 + ["count", "waste", "adjustment", "price", "promotion", "visits", "opened", "closed", "supply", "ended"]
+    kinds = (
+        ["purchase"] * 6
+        + ["receipt"] * 3
+        + ["count", "waste", "adjustment", "price", "promotion", "visits", "opened", "closed", "supply", "ended"]
+    )
     told = []
     for i in range(count):
         day, store, product = rng.randint(1, 14), rng.choice(["s1", "s1", "s2"]), f"p{rng.randint(1, 3)}"
@@ -181,8 +185,13 @@ def fortnight(seed: int, count: int = 260) -> list[dict[str, Any]]:
 def walked(told: list[dict[str, Any]], store: str, product: str, open_days: set[date], last: date) -> list[tuple[Any, ...]]:
     """STOCK_DAILY of a pair, a minute at a time: on_hand_open, on_hand_close and in_stock of each open day."""
     sign = {"receipt": 1, "adjustment": 1, "purchase": -1, "waste": -1}
-    mine = [body for body in told if body["store_id"] == store and body.get("product_id") == product and body["event_type"] in (*sign, "count")]
-    timed = sorted((datetime.fromisoformat(b["occurred_at"][:16]) + timedelta(hours=OFFSET), b["event_type"] != "count", b["event_id"], b) for b in mine)
+    mine = [
+        body for body in told if body["store_id"] == store and body.get("product_id") == product and body["event_type"] in (*sign, "count")
+    ]
+    timed = sorted(
+        (datetime.fromisoformat(b["occurred_at"][:16]) + timedelta(hours=OFFSET), b["event_type"] != "count", b["event_id"], b)
+        for b in mine
+    )
     stock_times = [at for at, _, _, body in timed if body["event_type"] != "purchase"]
     if not stock_times:
         return []
@@ -229,14 +238,18 @@ def test_late_events_give_the_facts_they_would_have_given_in_time(spark, setting
     facts(spark, in_time)
     rng = random.Random(seed)
     # mostly in order, as feeds are: most events by day, some at any time later
-    order = sorted(told, key=lambda body: (datetime.fromisoformat(body["occurred_at"][:16]) + timedelta(days=rng.choice([0, 0, 0, 0, 3, 9]))).date())
+    order = sorted(
+        told, key=lambda body: (datetime.fromisoformat(body["occurred_at"][:16]) + timedelta(days=rng.choice([0, 0, 0, 0, 3, 9]))).date()
+    )
     cuts = [0, *sorted(rng.sample(range(40, len(order)), 3)), len(order)]
     for batch, (start, end) in enumerate(zip(cuts, cuts[1:], strict=False)):
         events.to_bronze(spark, late, order[start:end], batch, OFFSET)
         facts(spark, late)
     for table in FACTS:
         assert rows_of(late, table) == rows_of(in_time, table), table.name
-        assert int(Warehouse(late.warehouse_url).query(f"SELECT count() AS n FROM {table.name}").n[0]) == len(rows_of(in_time, table)), table.name
+        assert int(Warehouse(late.warehouse_url).query(f"SELECT count() AS n FROM {table.name}").n[0]) == len(rows_of(in_time, table)), (
+            table.name
+        )
 
 
 def test_only_the_touched_days_are_recomputed(spark, settings) -> None:

@@ -36,7 +36,9 @@ def landed(spark, settings: Settings) -> tuple[Counter, Counter]:
 
 def warehouse_counts(settings: Settings) -> tuple[int, int]:
     """Events accepted and quarantined as the warehouse has them, after checking that its two tables agree."""
-    counted = Warehouse(settings.warehouse_url).query("SELECT sumIf(events, rule IS NULL) AS good, sumIf(events, rule IS NOT NULL) AS bad FROM ingested")
+    counted = Warehouse(settings.warehouse_url).query(
+        "SELECT sumIf(events, rule IS NULL) AS good, sumIf(events, rule IS NOT NULL) AS bad FROM ingested"
+    )
     rows = Warehouse(settings.warehouse_url).query("SELECT count() AS n FROM quarantine").n[0]
     assert rows == counted.bad[0]
     return int(counted.good[0]), int(counted.bad[0])
@@ -50,7 +52,11 @@ def test_good_events_land_once_with_their_local_day(spark, settings) -> None:
               events.purchase(DAY, product="p9"), events.purchase(DAY, store="s9")]  # fmt: skip
     events.send(settings, bodies)
     said = ingest(spark, settings, now=NOW)
-    assert (said.events, said.accepted, said.quarantined) == (5, {"sales": 1, "pos": 1, "visits": 1}, {"unknown_product": 1, "unknown_store": 1})
+    assert (said.events, said.accepted, said.quarantined) == (
+        5,
+        {"sales": 1, "pos": 1, "visits": 1},
+        {"unknown_product": 1, "unknown_store": 1},
+    )
     row = lake.read(spark, BRONZE["sales"]).first()
     assert (row.event_id, str(row.ds), row.units, row.unit_price) == ("late-evening", "2024-05-01", 1.0, 2.0)
     again = ingest(spark, settings, now=NOW)
@@ -70,7 +76,9 @@ def test_duplicates_within_and_across_runs_are_set_aside_once(spark, settings) -
 
 
 def test_a_return_needs_its_purchase_in_the_batch_or_before(spark, settings) -> None:
-    events.send(settings, [events.purchase(DAY, basket="b1"), events.returned(DAY, basket="b1"), events.returned(DAY, basket="b1", product="p2")])
+    events.send(
+        settings, [events.purchase(DAY, basket="b1"), events.returned(DAY, basket="b1"), events.returned(DAY, basket="b1", product="p2")]
+    )
     assert ingest(spark, settings, now=NOW).quarantined == {"return_without_purchase": 1}
     events.send(settings, [events.returned("2024-05-20T10:00", basket="b1"), events.returned(DAY, basket="b2")])
     said = ingest(spark, settings, now=NOW)
@@ -100,7 +108,9 @@ def garbage(seed: int, count: int) -> list[tuple[str, bytes]]:
         for _ in range(rng.choice([0, 0, 0, 1, 2])):
             at = rng.randrange(len(line))
             change = rng.choice(["drop", "flip", "cut", "add"])
-            line[at : len(line) if change == "cut" else at + (change != "add")] = b"" if change in ("drop", "cut") else bytes([rng.randrange(256)])
+            line[at : len(line) if change == "cut" else at + (change != "add")] = (
+                b"" if change in ("drop", "cut") else bytes([rng.randrange(256)])
+            )
             line = line or bytearray(b"x")
         lines.append((events.topic_of(body), bytes(line).replace(b"\n", b"?")))
         if rng.random() < 0.1:

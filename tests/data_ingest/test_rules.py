@@ -90,7 +90,10 @@ def test_good_events_of_every_type_break_no_rule(spark) -> None:
 
 def test_lists_dates_and_choices_of_other_topics(spark) -> None:
     short, text, negative = (events.visits("2024-05-01", v) for v in ([1] * 23, [*[1] * 23, "2"], [*[1] * 23, -1]))
-    wrong_day, far = events.visits("01/05/2024", [1] * 24, at="2024-05-01T10:00"), events.visits("2999-01-01", [1] * 24, at="2024-05-01T10:00")
+    wrong_day, far = (
+        events.visits("01/05/2024", [1] * 24, at="2024-05-01T10:00"),
+        events.visits("2999-01-01", [1] * 24, at="2024-05-01T10:00"),
+    )
     said = verdicts(spark, TOPICS["visits"], [events.line(body) for body in (short, text, negative, wrong_day, far)])
     assert [v and v[0] for v in said] == ["out_of_range", "wrong_type", "out_of_range", "wrong_type", "future_date"]
     promotion = events.event("promotion_started", "2024-05-01T10:00", product_id="p", promotion_id="x", promotion_kind="shouting")

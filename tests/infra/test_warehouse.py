@@ -69,7 +69,14 @@ def test_a_kill_before_the_swap_leaves_the_table_as_it_was(warehouse) -> None:
 
 
 def test_missing_values_stay_missing(warehouse) -> None:
-    row = {name: None for name in ORDERS.names} | {"as_of": D1, "store_id": "s", "product_id": "p", "order_units": 3.0, "rank": 1, "model_version": "1"}
+    row = {name: None for name in ORDERS.names} | {
+        "as_of": D1,
+        "store_id": "s",
+        "product_id": "p",
+        "order_units": 3.0,
+        "rank": 1,
+        "model_version": "1",
+    }
     warehouse.replace(ORDERS, pd.DataFrame([row]), [D1])
     found = warehouse.query("SELECT on_hand IS NULL AS a, why IS NULL AS b, supplier_id IS NULL AS c, rank FROM orders")
     assert found.iloc[0].tolist() == [1, 1, 1, 1]

@@ -110,8 +110,9 @@ def _block(known: Known, customers: np.ndarray, sources: tuple[int, int, int]) -
     pair = np.unique(row * len(known.past.products) + product)
     row, product = pair // len(known.past.products), pair % len(known.past.products)
     at = known.model.position[product]
-    taste = np.where(at >= 0, scores[row, at], np.nan)
-    return customers[row], product, taste.astype(np.float32)
+    taste = np.full(len(row), np.nan, dtype=np.float32)
+    taste[at >= 0] = scores[row[at >= 0], at[at >= 0]]
+    return customers[row], product, taste
 
 
 def own_products(known: Known, customers: np.ndarray, limit: int) -> tuple[np.ndarray, np.ndarray]:

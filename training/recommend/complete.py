@@ -80,15 +80,14 @@ def learned_completer(purchases: Purchases) -> Ranker:
     horizon = horizon_of(purchases)
     origin = purchases.last_day - horizon
     past, window = purchases.until(origin), purchases.after(origin, purchases.last_day)
-    if not len(past.day) or past.span < horizon:
-        return learn(np.zeros((0, len(NAMES)), dtype=np.float32), np.zeros(0, dtype=bool), NAMES)
+    values, wanted = [np.zeros((0, len(NAMES)), dtype=np.float32)], [np.zeros(0, dtype=bool)]
     partial, hidden = hide(window, LEARNERS)
-    together = together_at(past, horizon)
-    values, wanted = [], []
-    for rows in _chunks(partial):
-        row, product, features = _candidates(together, _rows(partial, rows), DEPTH, False)
-        values.append(features)
-        wanted.append(np.asarray(hidden[rows][row, product]).ravel() > 0)
+    if len(past.day) and past.span >= horizon and partial.held.shape[0]:
+        together = together_at(past, horizon)
+        for rows in _chunks(partial):
+            row, product, features = _candidates(together, _rows(partial, rows), DEPTH, False)
+            values.append(features)
+            wanted.append(np.asarray(hidden[rows][row, product]).ravel() > 0)
     return learn(np.concatenate(values), np.concatenate(wanted), NAMES)
 
 

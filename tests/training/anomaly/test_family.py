@@ -88,7 +88,7 @@ def test_scoring_fills_the_alerts_table(spark, home, data) -> None:
 
 
 def _events(spark, units: float, day: date, event: str):
-    row = {name: None for name in BRONZE["sales"].names} | {
+    row = dict.fromkeys(BRONZE["sales"].names) | {
         "event_id": event, "event_type": "purchase", "store_id": "S0", "product_id": "P1", "basket_id": event, "units": units, "unit_price": 2.0,
         "ds": day, "source": "till", "schema_version": 1, "position": event,
     }  # fmt: skip

@@ -19,7 +19,14 @@ def known(rows: int = 20_000, seed: int = 0) -> pd.DataFrame:
     random = np.random.default_rng(seed)
     units = random.poisson(3.0, rows).astype(float)
     facts = {"units": units, "revenue": units * 2.5, "lines": units, "baskets": units, "returns": np.zeros(rows)}
-    features = dict.fromkeys(FEATURES, 1.0) | {"level": 3.0, "dispersion": 1.0, "mean_28": 3.0, "mean_91": 3.0, "price": 2.5, "days_since_sale": 0.0}
+    features = dict.fromkeys(FEATURES, 1.0) | {
+        "level": 3.0,
+        "dispersion": 1.0,
+        "mean_28": 3.0,
+        "mean_91": 3.0,
+        "price": 2.5,
+        "days_since_sale": 0.0,
+    }
     keys = {"store_id": "S1", "product_id": "P1", "ds": pd.Timestamp("2024-03-01")}
     return pd.DataFrame({**keys, **facts, **features})
 

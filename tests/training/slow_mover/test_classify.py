@@ -1,0 +1,94 @@
+"""`slow_movers` is calibrated, beats the recency rule, reads nothing after the origin, and answers for everything alive."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from infra.errors import BadInput
+from tests.training.slow_mover.sales import FIRST, silent, world
+from training.slow_mover.classify import slow_movers, slow_movers_file
+
+_ORIGIN = FIRST + pd.Timedelta(days=360)
+
+
+@pytest.fixture(scope="module")
+def history() -> pd.DataFrame:
+    return world(600)
+
+
+@pytest.fixture(scope="module")
+def found(history: pd.DataFrame) -> pd.DataFrame:
+    return slow_movers(history, None, _ORIGIN, 56)
+
+
+def test_a_row_for_everything_alive(history: pd.DataFrame, found: pd.DataFrame) -> None:
+    sold = history[(history["ds"] <= _ORIGIN) & (history["ds"] > _ORIGIN - pd.Timedelta(days=365))]
+    assert list(found.columns) == ["product_id", "probability", "action", "why"]
+    assert set(found["product_id"]) == set(sold["product_id"]) and found["product_id"].is_unique
+    assert found["probability"].between(0, 1).all() and found["probability"].is_monotonic_decreasing
+
+
+def test_better_than_the_base_rate_and_calibrated(history: pd.DataFrame, found: pd.DataFrame) -> None:
+    label, p = silent(history, found, _ORIGIN, 56), found["probability"].to_numpy()
+    loss = -np.mean(np.where(label == 1, np.log(p), np.log(1 - p)))
+    base = label.mean()
+    assert loss < 0.6 * -(base * np.log(base) + (1 - base) * np.log(1 - base))
+    assert p.mean() == pytest.approx(base, abs=0.06)
+
+
+def test_rows_after_the_origin_change_nothing(history: pd.DataFrame, found: pd.DataFrame) -> None:
+    before = history[history["ds"] <= _ORIGIN]
+    extra = pd.DataFrame({"product_id": ["P1", "NEW"], "ds": _ORIGIN + pd.Timedelta(days=3), "units": 99.0, "revenue": 1.0})
+    pd.testing.assert_frame_equal(slow_movers(pd.concat([before, extra]), None, _ORIGIN, 56), found)
+
+
+def test_longer_silence_is_no_better_sign() -> None:
+    days = pd.date_range(FIRST, periods=200)
+    rows = [pd.DataFrame({"product_id": f"P{k}", "ds": days[k % 3 : 200 - 12 * k : 4], "units": 1.0}) for k in range(8)]
+    found = slow_movers(pd.concat(rows), None, days[-1], 28).set_index("product_id")["probability"]
+    assert (np.diff(found[[f"P{k}" for k in range(8)]]) >= -0.02).all()
+
+
+def test_a_short_history_still_answers() -> None:
+    history = world(20, 30)
+    found = slow_movers(history, None, FIRST + pd.Timedelta(days=29), 56)
+    assert len(found) == history["product_id"].nunique() and found["probability"].notna().all()
+
+
+def test_pairs_where_there_are_stores_and_weeks_where_days_are_weeks() -> None:
+    pairs = slow_movers(world(30, 200, stores=3), None, FIRST + pd.Timedelta(days=190), 28)
+    assert list(pairs.columns[:2]) == ["store_id", "product_id"] and not pairs.duplicated(["store_id", "product_id"]).any()
+    weekly = world(60, 400).assign(ds=lambda f: f["ds"] - pd.to_timedelta(f["ds"].dt.dayofweek, "D"))
+    weekly = weekly.groupby(["product_id", "ds"], as_index=False)["units"].sum()
+    assert len(slow_movers(weekly, None, FIRST + pd.Timedelta(days=378), 56)) > 40
+
+
+def test_items_bring_the_arithmetic_and_units_that_never_sold(history: pd.DataFrame) -> None:
+    items = pd.DataFrame({"product_id": ["P1", "GHOST"], "on_hand": [40.0, 7.0], "unit_cost": [1.5, 2.0], "price": [3.0, 2.1]})
+    found = slow_movers(history, items, _ORIGIN, 56).set_index("product_id")
+    assert "40 x 1.50 = 60.00 tied up" in found.loc["P1", "why"]
+    assert found.loc["GHOST", "action"] == "clear" and "7 x 2.00 = 14.00" in found.loc["GHOST", "why"]
+
+
+def test_file_in_file_out(tmp_path: Path) -> None:
+    world(30, 120).to_csv(tmp_path / "h.csv", index=False)
+    slow_movers_file(tmp_path / "h.csv", None, "2023-04-20", 28, tmp_path / "o.parquet")
+    assert list(pd.read_parquet(tmp_path / "o.parquet").columns) == ["product_id", "probability", "action", "why"]
+
+
+@pytest.mark.parametrize(
+    ("origin", "horizon", "said"),
+    [
+        ("no day", 56, "expected a date"),
+        ("2020-01-01", 56, "no sale up to"),
+        ("2023-05-01", 0, "1 to 400"),
+        ("2023-05-01", 10_000, "1 to 400"),
+    ],
+)
+def test_bad_input_is_refused(origin: str, horizon: int, said: str) -> None:
+    with pytest.raises(BadInput, match=said):
+        slow_movers(world(5, 100), None, origin, horizon)
