@@ -55,7 +55,8 @@ def lightgbm_plain(panel: Panel, horizon: int, levels: Sequence[float], rows: in
     padded = np.concatenate([units, np.zeros((n, horizon), np.float32)], axis=1)
     season = 7 if panel.step == 1 else 1
     lag = -(-horizon // season) * season
-    codes = [pd.factorize(values, sort=True)[0] for values in (panel.keys["store_id"], panel.keys["product_id"], *(panel.static[c] for c in panel.static))]
+    labels = pd.concat([panel.keys, panel.static], axis=1)
+    codes = [pd.factorize(labels[name], sort=True)[0] for name in labels]
     days = [panel.day(position) for position in range(length + horizon)]
 
     def features(at: int) -> np.ndarray:
@@ -77,7 +78,9 @@ def lightgbm_plain(panel: Panel, horizon: int, levels: Sequence[float], rows: in
     matrix, label = np.concatenate(xs), np.concatenate(ys)
     width = matrix.shape[1]
     data = lightgbm.Dataset(matrix, label, categorical_feature=list(range(width - len(codes), width)), free_raw_data=False)
-    common = {"learning_rate": 0.05, "num_leaves": 64, "feature_fraction": 0.8, "bagging_fraction": 0.8, "bagging_freq": 1, "verbose": -1, "seed": 0}
+    common = {
+        "learning_rate": 0.05, "num_leaves": 64, "feature_fraction": 0.8, "bagging_fraction": 0.8, "bagging_freq": 1, "verbose": -1, "seed": 0,
+    }  # fmt: skip
     future = np.concatenate([features(at) for at in range(length, length + horizon)])
 
     def fitted(objective: dict) -> np.ndarray:

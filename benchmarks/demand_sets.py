@@ -39,22 +39,22 @@ def m5(folder: Path, origins: int, horizon: int = 28, stores: tuple[str, ...] = 
         sales, prices = (frame[frame["store_id"].isin(stores)] for frame in (sales, prices))
     calendar = pd.read_parquet(folder / "m5/calendar.parquet").rename(columns={"date": "ds"}).set_index("ds")
     calendar = calendar[calendar.index >= sales["ds"].min()]
-    week = calendar["wm_yr_wk"].reindex(sales["ds"].to_numpy()).to_numpy()
-    store, item = sales["store_id"].astype(str).astype("category"), sales["item_id"].astype(str).astype("category")
-    snap = np.select([sales["state_id"] == state for state in ("CA", "TX")], [calendar[f"snap_{s}"].reindex(sales["ds"].to_numpy()) for s in ("CA", "TX")],
-                     calendar["snap_WI"].reindex(sales["ds"].to_numpy()))  # fmt: skip
-    at = pd.MultiIndex.from_frame(prices[["store_id", "item_id", "wm_yr_wk"]])
-    price = pd.Series(prices["sell_price"].to_numpy(), index=at)
-    wanted = pd.DataFrame({"store_id": store.astype(str), "item_id": item.astype(str), "wm_yr_wk": week})
-    merged = wanted.merge(price.rename("price").reset_index(), how="left", on=list(wanted))["price"].to_numpy(dtype=np.float32)
+    days = sales["ds"].to_numpy()
+    told = calendar.reindex(days)
+    snap = np.select([sales["state_id"] == "CA", sales["state_id"] == "TX"], [told["snap_CA"], told["snap_TX"]], told["snap_WI"])
+    store, item = sales["store_id"].astype(str), sales["item_id"].astype(str)
+    wanted = pd.DataFrame({"store_id": store, "item_id": item, "wm_yr_wk": told["wm_yr_wk"].to_numpy()})
+    price = wanted.merge(prices, how="left", on=list(wanted))["sell_price"].to_numpy(dtype=np.float32)
     history = pd.DataFrame({
-        "store_id": store.astype(str), "product_id": item.astype(str), "ds": sales["ds"], "units": sales["y"].astype(np.float32), "price": merged,
-        "snap": snap.astype(np.int8), "event": calendar["event_name_1"].reindex(sales["ds"].to_numpy()).astype(object).to_numpy(),
+        "store_id": store, "product_id": item, "ds": sales["ds"], "units": sales["y"].astype(np.float32), "price": price,
+        "snap": snap.astype(np.int8), "event": told["event_name_1"].astype(object).to_numpy(),
     })  # fmt: skip
     items = sales[["item_id", "dept_id", "cat_id"]].drop_duplicates("item_id").astype(str)
     items = items.rename(columns={"item_id": "product_id", "dept_id": "category", "cat_id": "department"})
-    levels = ((), ("state",), ("store_id",), ("department",), ("category",), ("state", "department"), ("state", "category"), ("store_id", "department"),
-              ("store_id", "category"), ("product_id",), ("state", "product_id"), ("store_id", "product_id"))  # fmt: skip
+    levels = (
+        (), ("state",), ("store_id",), ("department",), ("category",), ("state", "department"), ("state", "category"),
+        ("store_id", "department"), ("store_id", "category"), ("product_id",), ("state", "product_id"), ("store_id", "product_id"),
+    )  # fmt: skip
     return DataSet("m5", history, ["price", "snap", "event"], items, horizon, _origins(history, horizon, origins), levels)
 
 
@@ -86,9 +86,8 @@ def vn2(folder: Path, origins: int) -> DataSet:
         "store_id": sales["Store"].astype(str), "product_id": sales["Product"].astype(str), "ds": sales["week"], "units": sales["sales"],
         "in_stock": sales["in_stock"].astype(float),
     })  # fmt: skip
-    items = pd.DataFrame({
-        "product_id": master["Product"].astype(str), "category": master["ProductGroup"].astype(str), "department": master["Department"].astype(str),
-    }).drop_duplicates("product_id")  # fmt: skip
+    named = {"Product": "product_id", "ProductGroup": "category", "Department": "department"}
+    items = master[list(named)].rename(columns=named).astype(str).drop_duplicates("product_id")
     return DataSet("vn2", history, [], items, 3, _origins(history, 3, origins, 4, "W-MON"))
 
 
@@ -96,10 +95,13 @@ def rossmann(folder: Path, origins: int) -> DataSet:
     """Rossmann, revenue a day and store, six weeks ahead; opening, promotion and holidays are planned."""
     sales = pd.read_parquet(folder / "rossmann/daily_sales.parquet")
     history = pd.DataFrame({
-        "store_id": sales["Store"].astype(str), "product_id": "all", "ds": sales["Date"], "units": sales["Sales"], "promotion": sales["Promo"],
-        "open": sales["Open"], "state_holiday": sales["StateHoliday"].astype(str).replace("0", None), "school_holiday": sales["SchoolHoliday"],
+        "store_id": sales["Store"].astype(str), "product_id": "all", "ds": sales["Date"], "units": sales["Sales"],
+        "promotion": sales["Promo"], "open": sales["Open"], "school_holiday": sales["SchoolHoliday"],
+        "state_holiday": sales["StateHoliday"].astype(str).replace("0", None),
     })  # fmt: skip
-    items = pd.DataFrame({"store_id": sales["Store"].astype(str), "category": sales["StoreType"] + sales["Assortment"], "distance": sales["CompetitionDistance"]})
+    items = pd.DataFrame({
+        "store_id": sales["Store"].astype(str), "category": sales["StoreType"] + sales["Assortment"], "distance": sales["CompetitionDistance"],
+    })  # fmt: skip
     planned = ["promotion", "open", "state_holiday", "school_holiday"]
     return DataSet("rossmann", history, planned, items.drop_duplicates("store_id"), 42, _origins(history, 42, origins))
 

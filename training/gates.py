@@ -35,7 +35,7 @@ def verdicts(gates: Sequence[Gate], challenger: pd.DataFrame, rivals: dict[str, 
 
 def _worst(gate: Gate, challenger: pd.DataFrame, rival: pd.DataFrame) -> Verdict | None:
     both = challenger.merge(rival, on=["segment", "metric"], suffixes=("", "_rival"))
-    both = both[both["metric"] == gate.metric]
+    both = both[(both["metric"] == gate.metric) & both["value"].notna() & both["value_rival"].notna()]
     if not gate.per_segment:
         both = both[both["segment"] == "all"]
     if both.empty:

@@ -108,6 +108,9 @@ def ranked(train: DataFrame, features: Sequence[str], label: str) -> list[str]:
     from pyspark.sql import functions as F
 
     known = filled(train, features)
-    row = known.agg(*[F.abs(F.corr(name, F.col(label).cast("double"))).alias(name) for name in features]).first()
-    strength = {name: (row[name] if row is not None and row[name] is not None and row[name] == row[name] else -1.0) for name in features}
+    goal = F.col(label).cast("double")
+    # what F.corr is, without its division by zero on a constant column
+    strengths = [F.abs(F.try_divide(F.covar_samp(name, goal), F.stddev(name) * F.stddev(goal))).alias(name) for name in features]
+    row = known.agg(*strengths).first()
+    strength = {name: -1.0 if row is None or row[name] is None else row[name] for name in features}
     return sorted(features, key=lambda name: -strength[name])

@@ -23,7 +23,8 @@ def history(days: int = 420, freq: str = "D", seed: int = 0) -> pd.DataFrame:
             weekend = 1 + (ds.dayofweek >= 5) if freq == "D" else 1
             parts.append(pd.DataFrame({
                 "store_id": store, "product_id": str(product), "ds": ds, "units": rng.poisson(2.0 * (product + 1) * weekend),
-                "in_stock": rng.choice([1.0, 1, 1, 0.5, 0], days), "price": rng.choice([1.0, 2], days), "promotion": rng.integers(0, 2, days),
+                "in_stock": rng.choice([1.0, 1, 1, 0.5, 0], days), "price": rng.choice([1.0, 2], days),
+                "promotion": rng.integers(0, 2, days),
             }))  # fmt: skip
     return pd.concat(parts, ignore_index=True)
 
@@ -40,8 +41,8 @@ def test_means_are_units_over_time_in_stock() -> None:
     frame = history()
     found = origin_features(panel(frame), [200])
     for k in (7, 28, 182):
-        inside = frame[(frame["ds"] <= frame["ds"].min() + pd.Timedelta(days=200)) & (frame["ds"] > frame["ds"].min() + pd.Timedelta(days=200 - k))]
-        inside = inside[inside["in_stock"] > 0]
+        age = (frame["ds"] - frame["ds"].min()).dt.days
+        inside = frame[(age <= 200) & (age > 200 - k) & (frame["in_stock"] > 0)]
         sums = inside.groupby(["store_id", "product_id"])[["units", "in_stock"]].sum()
         np.testing.assert_allclose(feature(found, f"mean_{k}")[:, 0], sums["units"] / sums["in_stock"], rtol=1e-5)
 

@@ -43,7 +43,10 @@ def test_rows_after_the_last_day_are_not_read() -> None:
     assert later.units.shape == (3, 6) and later.units[0, -1] == 0
 
 
-@pytest.mark.parametrize(("days", "step"), [(["2024-01-01", "2024-01-15"], 7), (["2024-01-03", "2024-01-10"], 7), (["2024-01-01", "2024-01-09"], 1), (["2024-01-01"], 1)])
+@pytest.mark.parametrize(
+    ("days", "step"),
+    [(["2024-01-01", "2024-01-15"], 7), (["2024-01-03", "2024-01-10"], 7), (["2024-01-01", "2024-01-09"], 1), (["2024-01-01"], 1)],
+)
 def test_weekly_is_whole_weeks_apart(days: list[str], step: int) -> None:
     assert frequency(pd.Series(pd.to_datetime(days))) == step
 

@@ -36,7 +36,8 @@ def test_a_csv_keeps_ids_as_text_and_days_as_days(tmp_path: Path) -> None:
 
 def test_parquet_ids_and_days_of_any_type_read_the_same(tmp_path: Path) -> None:
     zoned = pd.to_datetime(["2024-01-05 23:30", "2024-01-06 01:00"]).tz_localize("US/Eastern")
-    frame = pd.DataFrame({"store_id": [1.0, 2.0], "product_id": pd.Categorical(["a", "b"]), "ds": zoned, "units": np.int32([1, 2]), "more": ["x", None]})
+    columns = {"store_id": [1.0, 2.0], "product_id": pd.Categorical(["a", "b"]), "ds": zoned, "units": np.int32([1, 2])}
+    frame = pd.DataFrame({**columns, "more": ["x", None]})
     frame.to_parquet(tmp_path / "h.parquet")
     found = read(tmp_path / "h.parquet")
     assert found["store_id"].tolist() == ["1", "2"]
@@ -80,7 +81,15 @@ def test_missing_empty_broken_and_unknown_files_are_named(tmp_path: Path) -> Non
     (tmp_path / "latin.csv").write_bytes("store_id,product_id,ds,units\né,b,2024-01-01,1\n".encode("latin-1"))
     (tmp_path / "ragged.csv").write_text("store_id,product_id,ds,units\na,b,2024-01-01,1,2,3\na,b,2024-01-02,1,2,3,4\n")
     (tmp_path / "h.xlsx").write_bytes(b"x")
-    for name, word in [("none.csv", "no such file"), ("empty.csv", "empty"), ("broken.parquet", "parquet"), ("latin.csv", "CSV"), ("ragged.csv", "CSV"), ("h.xlsx", "ending")]:
+    said = {
+        "none.csv": "no such file",
+        "empty.csv": "empty",
+        "broken.parquet": "parquet",
+        "latin.csv": "CSV",
+        "ragged.csv": "CSV",
+        "h.xlsx": "ending",
+    }
+    for name, word in said.items():
         with pytest.raises(BadInput, match=word):
             read(tmp_path / name)
     with pytest.raises(BadInput, match="'units' is missing"):

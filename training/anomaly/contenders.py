@@ -57,13 +57,17 @@ class DayFitted:
     spark_model: PipelineModel | None
 
     def predict(self, frame: DataFrame) -> DataFrame:
-        """`frame` with `score` and `alert`; a clustering's distances are taken to the centre that Spark chose."""
+        """`frame` with `score` and `alert`; distances are taken to the centre that KMeans chose (a bisecting model
+        descends its tree and may miss the nearest one)."""
         from pyspark.sql.types import BooleanType, DoubleType, StructField, StructType
 
         schema = StructType([*frame.schema.fields, StructField("score", DoubleType()), StructField("alert", BooleanType())])
         model, names = self.model, frame.columns
-        clustered = self.spark_model is not None
-        rows = self.spark_model.transform(frame).select(*names, "cluster") if self.spark_model is not None else frame
+        pipeline = (
+            self.spark_model if self.spark_model is not None and type(self.spark_model.stages[-1]).__name__ == "KMeansModel" else None
+        )
+        clustered = pipeline is not None
+        rows = pipeline.transform(frame).select(*names, "cluster") if pipeline is not None else frame
 
         def scored(frames: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
             for part in frames:

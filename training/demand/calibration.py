@@ -87,8 +87,8 @@ class Calibration:
     def load(cls, folder: Path) -> Calibration:
         """Read what `save` wrote."""
         with np.load(Path(folder) / "calibration.npz") as arrays:
-            plain = {"whole": bool(arrays["whole"]), "floor": float(arrays["floor"])}
-            return cls(**{name: arrays[name] for name in arrays.files if name not in plain}, **plain)
+            cuts = (arrays["sizes"], arrays["centres"], arrays["spreads"], arrays["horizons"])
+            return cls(*cuts, arrays["ratios"], bool(arrays["whole"]), float(arrays["floor"]))
 
 
 def _unseen() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:

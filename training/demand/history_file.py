@@ -121,9 +121,7 @@ def _planned_columns(known: pd.DataFrame, planned: pd.DataFrame | None) -> list[
     return [name for name in own if name in both or name in ("price", "promotion")]
 
 
-def _numeric_columns(
-    known: pd.DataFrame, planned: pd.DataFrame | None, columns: list[str]
-) -> tuple[pd.DataFrame, pd.DataFrame | None]:
+def _numeric_columns(known: pd.DataFrame, planned: pd.DataFrame | None, columns: list[str]) -> tuple[pd.DataFrame, pd.DataFrame | None]:
     """Both frames with every planned column as numbers."""
     known, planned = known.copy(deep=False), None if planned is None else planned.copy(deep=False)
     for name in columns:

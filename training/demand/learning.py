@@ -46,7 +46,7 @@ class Sample:
 def learn(covariates: Covariates, horizon: int, seed: int = 0, progress: Progress | None = None) -> DemandModel:
     """The model of a panel for forecasts of up to `horizon` periods from its end; same seed, same model.
 
-    Held out first: the last max(horizon, 28 days) periods, more when there are few series (at most a third). A booster that has not seen them
+    Held out first: the last max(horizon, 28 days) periods, more of few series (at most a third). A booster that has not seen them
     gives the blend with the profile and the calibration; the booster that predicts is fitted on everything."""
     say = progress or (lambda done, total, label: None)
     end = covariates.panel.units.shape[1] - 1
@@ -60,9 +60,11 @@ def learn(covariates: Covariates, horizon: int, seed: int = 0, progress: Progres
     mean = (1 - profile_share) * trial.predict(judged.rows) + profile_share * judged.rows.base
     error = _fit_error(trial, profile_share, earlier, seed)
     wild = spread(judged.rows) if error is None else relative_error(error, judged.rows, mean)
-    calibration = Calibration.fit(mean, judged.units, wild, judged.horizon)
+    calibration = Calibration.fit(mean * _level_shift(mean, judged.units), judged.units, wild, judged.horizon)
     say(2, 4, "examples up to the end")
-    final = trial if isinstance(trial, ProfileMean) else fit_mean(training_sample(covariates, end, horizon, EXAMPLES, seed + 1), seed)
+    final = trial
+    if not isinstance(trial, ProfileMean):
+        final = fit_mean(training_sample(covariates, end, horizon, EXAMPLES, seed + 1), seed)
     say(4, 4, "learnt")
     return DemandModel(final, calibration, profile_share, covariates.panel.step, error=error)
 
@@ -72,6 +74,12 @@ def _held_out(panel: Panel, horizon: int) -> int:
     length = panel.units.shape[1]
     wanted = max(horizon, periods(28, panel.step), _HELD_ROWS // max(len(panel.keys), 1))
     return min(wanted, max(length // 4, min(horizon, length // 3)))
+
+
+def _level_shift(mean: np.ndarray, actual: np.ndarray) -> float:
+    """By how much all actuals together lay beside all forecasts of the held-out end: what was peculiar to that month, which
+    the quantiles of the next one must not repeat."""
+    return float(np.clip(actual.sum() / mean.sum(), 0.7, 1.4)) if len(mean) and mean.sum() > 0 else 1.0
 
 
 def rows_at(covariates: Covariates, panel: Panel, series: np.ndarray, position: int, horizon: np.ndarray) -> Rows:

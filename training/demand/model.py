@@ -191,5 +191,3 @@ class DemandModel:
         mean = getattr(importlib.import_module(module), name).load(Path(folder), "mean")
         error = BoosterMean.load(folder, "error") if (Path(folder) / "error.json").exists() else None
         return cls(mean, Calibration.load(folder), error=error, **about)
-
-

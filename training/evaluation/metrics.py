@@ -11,12 +11,18 @@ import pandas as pd
 
 def wape(actual: np.ndarray, forecast: np.ndarray) -> float:
     """Weighted absolute percentage error, sum |y - f| / sum |y|."""
-    return float(np.abs(actual - forecast).sum() / np.abs(actual).sum())
+    return _relative(np.abs(actual - forecast).sum(), actual)
 
 
 def bias(actual: np.ndarray, forecast: np.ndarray) -> float:
     """Relative bias, sum (f - y) / sum |y|: above 0 means too high."""
-    return float((forecast - actual).sum() / np.abs(actual).sum())
+    return _relative((forecast - actual).sum(), actual)
+
+
+def _relative(total: float, actual: np.ndarray) -> float:
+    """`total` over sum |y|; NaN where nothing was sold, since there is nothing to be relative to."""
+    sold = np.abs(actual).sum()
+    return float(total / sold) if sold > 0 else float("nan")
 
 
 def mae(actual: np.ndarray, forecast: np.ndarray) -> float:
@@ -33,7 +39,7 @@ def pinball(actual: np.ndarray, forecast: np.ndarray, level: float) -> float:
 def wql(actual: np.ndarray, quantiles: np.ndarray, levels: Sequence[float]) -> float:
     """Weighted quantile loss, mean over levels of 2 sum pinball / sum |y|; `quantiles` is (rows, levels)."""
     losses = [2 * pinball(actual, quantiles[:, at], level) for at, level in enumerate(levels)]
-    return float(np.mean(losses) * len(actual) / np.abs(actual).sum())
+    return _relative(np.mean(losses) * len(actual), actual)
 
 
 def coverage(actual: np.ndarray, forecast: np.ndarray) -> float:

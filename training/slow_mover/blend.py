@@ -17,7 +17,7 @@ _APART, _ORIGINS = 14, 26
 #: days of history an origin must have behind it
 _BEHIND = 56
 #: examples that are learned from: the newest origins count when there are more
-_EXAMPLES = 250_000
+_EXAMPLES = 150_000
 #: fewest examples of each outcome to learn from; below, the closed form answers
 _FEWEST = 30
 
@@ -87,8 +87,8 @@ def fit_experts(known: Examples, horizon_days: float) -> Experts:
     closed = fit_beta_geometric(known.rows, known.label, horizon_days)
     odds = _logit(closed.no_sale(known.rows, horizon_days))
     trees = XGBClassifier(
-        n_estimators=250, max_depth=5, learning_rate=0.05, subsample=0.7, colsample_bytree=0.6, min_child_weight=10,
-        reg_lambda=5.0, tree_method="hist", random_state=0, n_jobs=2,
+        n_estimators=200, max_depth=5, learning_rate=0.05, subsample=0.7, colsample_bytree=0.6, min_child_weight=10,
+        reg_lambda=5.0, tree_method="hist", max_bin=64, random_state=0, n_jobs=2,
     )  # fmt: skip
     line = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=300))
     return Experts(trees.fit(_with(known.rows, odds), known.label), line.fit(_flat(known.rows, odds), known.label), closed, horizon_days)

@@ -26,7 +26,7 @@ def home(spark, tmp_path_factory) -> Settings:
     from feature_repo.demand_snapshots import demand_features_frame
 
     settings = load_settings(home=tmp_path_factory.mktemp("anomaly"))
-    lake, rows = Lake(settings.lake_url), world(30, 120, mean=3.0)
+    lake, rows = Lake(settings.lake_url), world(20, 120, mean=3.0)
     daily = rows.rename(columns={"returns": "returned_units"}).assign(
         open=True, in_stock=1.0, price=(rows["revenue"] / rows["units"]).groupby([rows["store_id"], rows["product_id"]]).transform("mean"),
         regular_price=np.nan, promotion=0.0, display=0.0, mailer=0.0, ds=rows["ds"].dt.date,
@@ -83,13 +83,14 @@ def test_every_contender_ranks_and_its_export_says_the_same(data) -> None:
 def test_scoring_fills_the_alerts_table(spark, home, data) -> None:
     model = FAMILY.contenders()[1].fit(data, {}).portable()
     rows = FAMILY.score(spark, home, model, "7").toPandas()
-    assert list(rows.columns) == ALERTS.names and len(rows) == 30 * 7 and set(rows["model_version"]) == {"7"}
+    assert list(rows.columns) == ALERTS.names and len(rows) == 20 * 7 and set(rows["model_version"]) == {"7"}
     assert set(FAMILY.card.response) <= set(model.predict(FAMILY.example(data)).columns)
 
 
 def _events(spark, units: float, day: date, event: str):
     row = dict.fromkeys(BRONZE["sales"].names) | {
-        "event_id": event, "event_type": "purchase", "store_id": "S0", "product_id": "P1", "basket_id": event, "units": units, "unit_price": 2.0,
+        "event_id": event, "event_type": "purchase", "store_id": "S0", "product_id": "P1", "basket_id": event,
+        "units": units, "unit_price": 2.0,
         "ds": day, "source": "till", "schema_version": 1, "position": event,
     }  # fmt: skip
     return spark.createDataFrame([tuple(row[name] for name in BRONZE["sales"].names)], BRONZE["sales"].spark_schema())

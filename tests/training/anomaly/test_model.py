@@ -45,7 +45,8 @@ def test_expected_units_are_level_times_weekday() -> None:
 
 @pytest.mark.parametrize(
     ("changes", "kind", "words"),
-    [({"units": 30.0, "revenue": 75.0, "lines": 30.0, "baskets": 30.0}, "spike", "sold 30"), ({"revenue": 75.0, "units": 3.0}, "price", "paid 25.00 a unit"),
+    [({"units": 30.0, "revenue": 75.0, "lines": 30.0, "baskets": 30.0}, "spike", "sold 30"),
+     ({"revenue": 75.0, "units": 3.0}, "price", "paid 25.00 a unit"),
      ({"lines": 6.0, "baskets": 3.0}, "feed", "6 lines in 3 baskets"), ({"returns": 8.0}, "returns", "8 units returned")],
 )  # fmt: skip
 def test_a_strange_day_is_an_alert_of_its_kind(changes: dict, kind: str, words: str) -> None:

@@ -56,9 +56,11 @@ def test_scale_carries_through_for_units_that_are_not_whole() -> None:
     actual = mean * rng.lognormal(0, 0.3, 20_000)
     args = (np.ones(20_000), np.ones(20_000, dtype=int))
     one, thousand = Calibration.fit(mean, actual, *args), Calibration.fit(mean * 1000, actual * 1000, *args)
-    given_ = (np.ones(3), np.ones(3, dtype=int), LEVELS)
-    np.testing.assert_allclose(thousand.quantiles(np.array([2e3, 2e4, 9e4]), *given_), 1000 * one.quantiles(np.array([2.0, 20, 90]), *given_), rtol=1e-6)
-    np.testing.assert_allclose(one.quantiles(np.array([50.0]), np.ones(1), np.ones(1, dtype=int), (0.9,)), 50 * stats.lognorm.ppf(0.9, 0.3), rtol=0.05)
+    asked = (np.ones(3), np.ones(3, dtype=int), LEVELS)
+    small, large = one.quantiles(np.array([2.0, 20, 90]), *asked), thousand.quantiles(np.array([2e3, 2e4, 9e4]), *asked)
+    np.testing.assert_allclose(large, 1000 * small, rtol=1e-6)
+    found = one.quantiles(np.array([50.0]), np.ones(1), np.ones(1, dtype=int), (0.9,))
+    np.testing.assert_allclose(found, 50 * stats.lognorm.ppf(0.9, 0.3), rtol=0.05)
 
 
 @settings(max_examples=40, deadline=None)
@@ -79,7 +81,8 @@ def test_what_is_saved_says_the_same(tmp_path: Path) -> None:
     fitted = Calibration.fit(*draws(0, 5000))
     fitted.save(tmp_path)
     mean, _, wild, horizon = draws(2, 500)
-    np.testing.assert_array_equal(Calibration.load(tmp_path).quantiles(mean, wild, horizon, LEVELS), fitted.quantiles(mean, wild, horizon, LEVELS))
+    again = Calibration.load(tmp_path)
+    np.testing.assert_array_equal(again.quantiles(mean, wild, horizon, LEVELS), fitted.quantiles(mean, wild, horizon, LEVELS))
 
 
 def test_without_anything_seen_demand_is_poisson_like() -> None:

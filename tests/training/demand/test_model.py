@@ -62,7 +62,7 @@ def calibration() -> Calibration:
     return Calibration.fit(nothing, nothing, nothing, nothing)
 
 
-def test_every_item_gets_its_horizons_and_says_the_same_after_saving(tmp_path: Path, features: pd.DataFrame, calibration: Calibration) -> None:
+def test_items_get_their_horizons_and_the_same_after_saving(tmp_path: Path, features: pd.DataFrame, calibration: Calibration) -> None:
     asked = features.assign(horizon=[1, 3, 7, 2, 1, 1, 4, 28])
     for number, mean in enumerate(means(features)):
         model = DemandModel(mean, calibration, profile_share=0.25, error=booster(True, features) if number == 2 else None)
@@ -77,7 +77,8 @@ def test_every_item_gets_its_horizons_and_says_the_same_after_saving(tmp_path: P
 
 def test_the_share_of_the_profile_is_a_share(features: pd.DataFrame, calibration: Calibration) -> None:
     asked = features.assign(horizon=7)
-    alone, profile, both = (DemandModel(mean, calibration, share).predict(asked)["units"] for mean, share in [(trees(), 0), (ProfileMean(), 0), (trees(), 0.4)])
+    models = [DemandModel(trees(), calibration), DemandModel(ProfileMean(), calibration), DemandModel(trees(), calibration, 0.4)]
+    alone, profile, both = (model.predict(asked)["units"] for model in models)
     np.testing.assert_allclose(both, 0.6 * alone + 0.4 * profile)
     np.testing.assert_allclose(alone / profile, np.tile([0.5, 0.5, 2, 2, 2, 2, 2], 8))
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pandas as pd
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,7 +18,7 @@ def test_every_origin_has_its_horizon_and_no_day_is_judged_twice(length: int, ho
     assert len(origins) <= count and origins == sorted(origins)
     for origin in origins:
         assert origin + pd.Timedelta(days=horizon) <= days[-1]
-    assert all((b - a).days >= horizon for a, b in zip(origins, origins[1:], strict=False))
+    assert all((b - a).days >= horizon for a, b in pairwise(origins))
 
 
 def test_the_last_origin_is_judged_on_the_end() -> None:

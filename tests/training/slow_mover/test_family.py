@@ -32,8 +32,8 @@ def home(spark, tmp_path_factory) -> Settings:
         [["S0", "S1"], sorted(set(sold["product_id"])), pd.date_range(sold["ds"].min(), periods=300)], names=keys
     )
     daily = grid.to_frame(index=False).merge(sold, on=keys, how="left").fillna({"units": 0.0, "revenue": 0.0}).assign(
-        open=True, in_stock=1.0, price=2.0, regular_price=2.0, promotion=0.0, display=0.0, mailer=0.0, lines=0, baskets=0, returned_units=0.0,
-        ds=lambda f: f["ds"].dt.date,
+        open=True, in_stock=1.0, price=2.0, regular_price=2.0, promotion=0.0, display=0.0, mailer=0.0,
+        lines=0, baskets=0, returned_units=0.0, ds=lambda f: f["ds"].dt.date,
     )  # fmt: skip
     rows = spark.createDataFrame(daily[DEMAND_DAILY.names], DEMAND_DAILY.spark_schema())
     products = spark.createDataFrame([(p, "c") for p in sorted(set(sold["product_id"]))], "product_id string, category string")
