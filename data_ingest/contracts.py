@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
     from pyspark.sql.types import StructType
@@ -63,7 +63,7 @@ class Topic:
         """Nullable Spark schema of the topic's parsed events; times are timestamps, days are dates."""
         from pyspark.sql.types import StructType
 
-        return StructType.fromDDL(", ".join(f"`{f.name}` {f.type}" for f in self.fields))
+        return cast("StructType", StructType.fromDDL(", ".join(f"`{f.name}` {f.type}" for f in self.fields)))
 
     def json_schema(self) -> dict[str, Any]:
         """JSON Schema (2020-12) of the topic's events."""

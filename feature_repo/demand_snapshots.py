@@ -50,7 +50,7 @@ def demand_features_frame(daily: DataFrame, products: DataFrame, until: date, si
 
     rows = _panel_rows(daily.where(F.col("ds") <= F.lit(until)), products)
     spark = daily.sparkSession
-    totals = spark.sparkContext.broadcast({name: group_totals(rows, column, until) for name, column in GROUPS.items()})
+    totals = spark.sparkContext.broadcast(totals_of(rows, until))
     parts = max(spark.sparkContext.defaultParallelism, 2)
     series = rows.repartition(parts, "store_id", "product_id").sortWithinPartitions("store_id", "product_id", "ds")
 
@@ -73,24 +73,29 @@ def _panel_rows(daily: DataFrame, products: DataFrame) -> DataFrame:
     return rows.withColumn("category", F.coalesce("category", F.lit("")))
 
 
-def group_totals(rows: DataFrame, column: str, until: date) -> Totals:
-    """The sums of units and exposure over all series with the same value in `column` (`everything`: all of them)."""
+def totals_of(rows: DataFrame, until: date) -> dict[str, Totals]:
+    """The sums of each of GROUPS over all series of `rows`, to `until`. Two passes: a product has one category, so that
+    categories and all are sums of products."""
+    stores, products = _sums(rows, "store_id"), _sums(rows, "product_id", "category").assign(everything="")
+    return {name: _matrices(stores if name == "store" else products, column, until) for name, column in GROUPS.items()}
+
+
+def _sums(rows: DataFrame, *members: str) -> pd.DataFrame:
     from pyspark.sql import functions as F
 
-    member = F.col(column) if column in rows.columns else F.lit("")
+    units = F.coalesce(F.col("units"), F.lit(0)).cast("double")
     exposure = F.when(F.col("units").isNotNull(), F.col("in_stock")).otherwise(0).cast("double")
-    sums = rows.groupBy(member.alias("member"), "ds").agg(
-        F.sum(F.coalesce(F.col("units"), F.lit(0)).cast("double")).alias("units"), F.sum(exposure).alias("exposure")
-    )
-    found = sums.toPandas()
-    codes, members = pd.factorize(found["member"], sort=True)
-    days = pd.to_datetime(found["ds"]).to_numpy().astype("datetime64[D]")
+    return rows.groupBy(*members, "ds").agg(F.sum(units).alias("units"), F.sum(exposure).alias("exposure")).toPandas()
+
+
+def _matrices(sums: pd.DataFrame, column: str, until: date) -> Totals:
+    codes, members = pd.factorize(sums[column], sort=True)
+    days = pd.to_datetime(sums["ds"]).to_numpy().astype("datetime64[D]")
     first = days.min() if len(days) else np.datetime64(until, "D")
     shape = (len(members), int((np.datetime64(until, "D") - first).astype(int)) + 1)
-    filled = {}
-    for name in ("units", "exposure"):
-        filled[name] = np.zeros(shape)
-        filled[name][codes, (days - first).astype(int)] = found[name]
+    filled = {name: np.zeros(shape) for name in ("units", "exposure")}
+    for name, values in filled.items():
+        np.add.at(values, (codes, (days - first).astype(int)), sums[name].to_numpy(dtype=float))
     return Totals(pd.Index(members), first, **filled)
 
 

@@ -76,10 +76,11 @@ def simulate(
 
     for name, value in (("stores", stores), ("products", products), ("days", days)):
         _at_least_one(name, value)
+    first = _day(start, "--start") or date(2024, 1, 1)
     settings = load_settings()
     with _spark(settings) as spark, _progress() as say:
         _show(
-            story(spark, settings, stores=stores, products=products, days=days, seed=seed, start=_day(start, "--start"), progress=say),
+            story(spark, settings, stores=stores, products=products, days=days, seed=seed, start=first, progress=say),
             as_json,
         )
 

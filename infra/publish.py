@@ -51,7 +51,7 @@ def _copy(client: Client, lake: Lake, table: Table, before: set[str]) -> int:
     months: list[str | None] = [None]
     if table.day:
         held = set() if before else {f"{row[0][:4]}-{row[0][4:]}" for row in _held(client, table)}
-        months = sorted(months_of(now ^ before) | held)
+        months = [*sorted(months_of(now ^ before) | held)]
     rows = 0
     for month in months:
         with Swap(client, table) as swap:
@@ -62,7 +62,7 @@ def _copy(client: Client, lake: Lake, table: Table, before: set[str]) -> int:
 
 def _held(client: Client, table: Table) -> list[tuple]:
     parts = "SELECT DISTINCT partition FROM system.parts WHERE active AND database = currentDatabase() AND table = {name:String}"
-    return list(client.query(parts, {"name": table.name}).result_rows)
+    return [tuple(row) for row in client.query(parts, {"name": table.name}).result_rows]
 
 
 def _blocks(lake: Lake, table: Table, month: str | None) -> Iterator[pa.Table]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from pathlib import Path
@@ -31,6 +32,7 @@ def session(settings: Settings, app_name: str = "shelfcast") -> SparkSession:
         builder = builder.config(key, value)
     spark = builder.getOrCreate()
     spark.sparkContext.setLogLevel("ERROR")
+    logging.getLogger("XGBoost-PySpark").setLevel(logging.WARNING)
     return spark
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pandas as pd
 
@@ -53,7 +53,7 @@ class Table:
         """The Spark schema of the table, columns in their declared order."""
         from pyspark.sql.types import StructType
 
-        return StructType.fromDDL(", ".join(f"`{c.name}` {c.type}" for c in self.columns))
+        return cast("StructType", StructType.fromDDL(", ".join(f"`{c.name}` {c.type}" for c in self.columns)))
 
     def arrow_schema(self) -> pa.Schema:
         """The Arrow schema of the table, columns in their declared order; times are UTC."""

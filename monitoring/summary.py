@@ -79,7 +79,7 @@ def _models(registry: Registry) -> list[dict[str, Any]]:
     return rows
 
 
-def _orders(lake: Lake, names: dict[str, str]) -> list[dict[str, Any]]:
+def _orders(lake: Lake, names: dict[Any, Any]) -> list[dict[str, Any]]:
     orders = _newest(lake, ORDERS, ["rank", "store_id", "product_id", "order_units", "money_at_risk", "why"])
     best = orders[orders["order_units"] > 0].nsmallest(10, "rank")
     return [
@@ -95,7 +95,7 @@ def _orders(lake: Lake, names: dict[str, str]) -> list[dict[str, Any]]:
     ]
 
 
-def _alerts(lake: Lake, names: dict[str, str]) -> list[dict[str, Any]]:
+def _alerts(lake: Lake, names: dict[Any, Any]) -> list[dict[str, Any]]:
     alerts = _newest(lake, ALERTS, ["ds", "store_id", "product_id", "score", "alert", "kind", "why"], days=7)
     top = alerts[alerts["alert"]].nlargest(5, "score")
     return [
@@ -104,14 +104,14 @@ def _alerts(lake: Lake, names: dict[str, str]) -> list[dict[str, Any]]:
             "store": row.store_id,
             "product": _named(row.product_id, names),
             "kind": row.kind,
-            "score": round(row.score, 1),
+            "score": f"{row.score:.1f}",
             "why": row.why,
         }
         for row in top.itertuples()
     ]
 
 
-def _slow_movers(lake: Lake, names: dict[str, str]) -> list[dict[str, Any]]:
+def _slow_movers(lake: Lake, names: dict[Any, Any]) -> list[dict[str, Any]]:
     slow = _newest(lake, SLOW_MOVERS, ["store_id", "product_id", "probability", "action", "why"])
     return [
         {
@@ -143,5 +143,5 @@ def _newest(lake: Lake, table: Table, columns: list[str], days: int = 1) -> pd.D
     return lake.read_pandas(table, list(dict.fromkeys([*columns, table.day])), [(table.day, ">=", since)])
 
 
-def _named(product_id: str, names: dict[str, str]) -> str:
+def _named(product_id: Any, names: dict[Any, Any]) -> str:
     return f"{product_id} {names.get(product_id) or ''}".strip()[:40]

@@ -78,8 +78,15 @@ class Fitted(Protocol):
 class Contender(Protocol):
     """What competes to serve: a cheap baseline or a pyspark.ml candidate, on equal terms."""
 
-    name: str
-    baseline: bool
+    @property
+    def name(self) -> str:
+        """Its name in the run and the registry."""
+        ...
+
+    @property
+    def baseline(self) -> bool:
+        """Whether it is a cheap rule that candidates must beat."""
+        ...
 
     def space(self, trial: optuna.Trial) -> dict[str, Any]:
         """The parameters of one trial; empty when there is nothing to tune."""

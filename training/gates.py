@@ -41,5 +41,5 @@ def _worst(gate: Gate, challenger: pd.DataFrame, rival: pd.DataFrame) -> Verdict
     if both.empty:
         return None
     excess = both["value"] - gate.at_most * both["value_rival"]
-    row = both.loc[excess.idxmax()]
+    row = both.iloc[int(excess.to_numpy().argmax())]
     return Verdict(gate, str(row["segment"]), float(row["value"]), float(row["value_rival"]), bool(excess.max() <= 1e-12))

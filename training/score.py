@@ -56,7 +56,7 @@ def _score_one(spark: SparkSession, settings: Settings, name: str) -> Scored:
     model = load_portable(registry.folder(name, version))
     table = family.decisions
     scored = family.score(spark, settings, model, version).select(*table.names).persist()
-    rows = dict(scored.groupBy(table.day).count().collect())
+    rows: dict[date, int] = dict(scored.groupBy(table.day).count().collect())
     lake.replace_days(scored, table, rows)
     publish(settings, table)
     scored.unpersist()

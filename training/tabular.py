@@ -7,8 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from training.portable import Portable
-
 if TYPE_CHECKING:
     import optuna
     from pyspark.ml import Estimator, PipelineModel
@@ -17,7 +15,8 @@ if TYPE_CHECKING:
 #: what a missing feature is filled with: Spark's trees and linear models know no missing values
 FILL = -1.0
 
-Exporter = Callable[["TabularFitted"], Portable]
+#: turns a fitted pipeline into the portable form that its family uses
+Exporter = Callable[["TabularFitted"], Any]
 
 
 @dataclass(frozen=True)
@@ -84,7 +83,12 @@ class TabularFitted:
         ready = filled(frame, self.kept, FILL if self.fills else float("nan"))
         return self.present(self.spark_model.transform(ready).drop("vector"))
 
-    def portable(self) -> Portable:
+    @property
+    def stage(self) -> Any:
+        """The fitted estimator, without the assembler before it."""
+        return self.spark_model.stages[-1]
+
+    def portable(self) -> Any:
         """The same model in plain arrays."""
         return self.export(self)
 

@@ -47,7 +47,7 @@ def tune(family: Family, contender: Contender, folds: Sequence[Fold], trials: in
     study.optimize(objective, n_trials=trials if _tunable(contender) else 1)
     best = study.best_trial
     return Tuned(
-        contender, best.user_attrs["params"], float(best.value), study.trials_dataframe(attrs=("number", "value", "state", "params"))
+        contender, best.user_attrs["params"], float(best.value or 0.0), study.trials_dataframe(attrs=("number", "value", "state", "params"))
     )
 
 

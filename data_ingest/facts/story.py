@@ -141,7 +141,7 @@ class _Work:
     def _restocked(self) -> Days:
         bronze, added = self.news.bronze, self.news.added
         if self.news.everything:
-            first = bronze["stock"].agg({"ds": "min"}).first()[0]
+            first = bronze["stock"].agg({"ds": "min"}).collect()[0][0]
             return Days.of(span(first, self.last) if first else ())
         parts = [added.get(name, bronze[name].limit(0)) for name in ("stock", "sales")]
         # a day may have turned from closed to open, so every touched day counts

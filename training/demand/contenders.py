@@ -42,8 +42,11 @@ class MeanFitted(Protocol):
 class MeanContender(Protocol):
     """A mean forecaster to be fitted on Spark."""
 
-    name: str
-    baseline: bool
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def baseline(self) -> bool: ...
 
     def space(self, trial: optuna.Trial) -> dict[str, Any]: ...
 
@@ -198,8 +201,8 @@ class LearnedFitted:
 
 def contenders() -> Sequence[Calibrated]:
     """Baselines first."""
-    baselines = (Baseline("seasonal_naive", SeasonalNaiveMean()), Baseline("level_profile", ProfileMean()))
-    return [Calibrated(mean) for mean in (*baselines, *learners())]
+    baselines: list[MeanContender] = [Baseline("seasonal_naive", SeasonalNaiveMean()), Baseline("level_profile", ProfileMean())]
+    return [Calibrated(mean) for mean in [*baselines, *learners()]]
 
 
 def learners() -> Sequence[Learned]:
@@ -259,7 +262,7 @@ def _xgboost(params: Mapping[str, Any]) -> Any:
         max_bin=64,
         tree_method="hist",
         base_margin_col="margin",
-        num_workers=1,
+        num_workers=1, verbose_eval=False,
         random_state=0,
         verbosity=0,
     )
@@ -276,17 +279,17 @@ def _xgboost_space(trial: optuna.Trial) -> dict[str, Any]:
 
 
 def _booster(fitted: TabularFitted) -> Any:
-    return BoosterMean(fitted.spark_model.stages[-1].get_booster())
+    return BoosterMean(fitted.stage.get_booster())
 
 
 def _trees(fitted: TabularFitted) -> Any:
-    trees = TreeEnsemble.from_spark(fitted.spark_model.stages[-1])
+    trees = TreeEnsemble.from_spark(fitted.stage)
     whole = np.array([EXAMPLE_FEATURES.index(name) for name in fitted.kept], dtype=np.int32)
     return TreesMean(replace(trees, feature=whole[trees.feature]), np.full(len(EXAMPLE_FEATURES), FILL))
 
 
 def _linear(fitted: TabularFitted) -> Any:
-    model = fitted.spark_model.stages[-1]
+    model = fitted.stage
     coefficients = np.zeros(len(EXAMPLE_FEATURES))
     coefficients[[EXAMPLE_FEATURES.index(name) for name in fitted.kept]] = model.coefficients.toArray()
     return LinearMean(coefficients, float(model.intercept), np.full(len(EXAMPLE_FEATURES), FILL))

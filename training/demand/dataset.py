@@ -79,7 +79,7 @@ def schema() -> str:
 def _origins(snapshots: DataFrame) -> Sequence[date]:
     from pyspark.sql import functions as F
 
-    first, last = snapshots.agg(F.min("ds"), F.max("ds")).first() or (None, None)
+    first, last = snapshots.agg(F.min("ds"), F.max("ds")).collect()[0]
     if first is None:
         raise NotReady("the demand features are empty: run `shelfcast features` first.")
     newest = last - timedelta(days=HORIZON)

@@ -83,7 +83,7 @@ class DemandFamily:
         from pyspark.sql import functions as F
 
         features = Lake(settings.lake_url).read(spark, DEMAND_FEATURES)
-        last = features.agg(F.max("ds")).first()[0]
+        last = features.agg(F.max("ds")).collect()[0][0]
         origins = [last - timedelta(days=DAYS_APART * back) for back in range(SCORED_ORIGINS)]
         asked = features.where(F.col("ds").isin(origins)).withColumn("horizon", F.lit(HORIZON))
 

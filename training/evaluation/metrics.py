@@ -39,7 +39,7 @@ def pinball(actual: np.ndarray, forecast: np.ndarray, level: float) -> float:
 def wql(actual: np.ndarray, quantiles: np.ndarray, levels: Sequence[float]) -> float:
     """Weighted quantile loss, mean over levels of 2 sum pinball / sum |y|; `quantiles` is (rows, levels)."""
     losses = [2 * pinball(actual, quantiles[:, at], level) for at, level in enumerate(levels)]
-    return _relative(np.mean(losses) * len(actual), actual)
+    return _relative(float(np.mean(losses)) * len(actual), actual)
 
 
 def coverage(actual: np.ndarray, forecast: np.ndarray) -> float:

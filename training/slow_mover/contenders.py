@@ -130,7 +130,7 @@ def _boosted(params: Mapping[str, Any]) -> Any:
 
 
 def _mllib(name: str, build: Any, dimensions: Any, export: Callable[[TabularFitted], Scorer]) -> SilenceContender:
-    tabular = TabularContender(name, _COLUMNS, CARD.label, build, dimensions, export, rows=MLLIB_ROWS)  # type: ignore[arg-type]
+    tabular = TabularContender(name, _COLUMNS, CARD.label, build, dimensions, export, rows=MLLIB_ROWS)
 
     def learn(train: DataFrame, params: Mapping[str, Any]) -> tuple[Scorer, TabularFitted | None]:
         fitted = tabular.fit(train, params)

@@ -200,7 +200,7 @@ def _xgboost(params: Mapping[str, Any]) -> Any:
         reg_lambda=5.0,
         max_bin=64,
         tree_method="hist",
-        num_workers=1,
+        num_workers=1, verbose_eval=False,
         random_state=0,
         verbosity=0,
     )
@@ -211,7 +211,7 @@ def _xgboost_space(trial: optuna.Trial) -> dict[str, Any]:
 
 
 def _booster(fitted: TabularFitted) -> Any:
-    return BoosterMean(fitted.spark_model.stages[-1].get_booster(), offset=False)
+    return BoosterMean(fitted.stage.get_booster(), offset=False)
 
 
 def _places(fitted: TabularFitted) -> np.ndarray:
@@ -219,12 +219,12 @@ def _places(fitted: TabularFitted) -> np.ndarray:
 
 
 def _trees(fitted: TabularFitted) -> Any:
-    trees = TreeEnsemble.from_spark(fitted.spark_model.stages[-1])
+    trees = TreeEnsemble.from_spark(fitted.stage)
     return TreesMean(replace(trees, feature=_places(fitted)[trees.feature]), np.full(len(LEAD_TIME_FEATURES), FILL))
 
 
 def _linear(fitted: TabularFitted) -> Any:
-    model = fitted.spark_model.stages[-1]
+    model = fitted.stage
     coefficients = np.zeros(len(LEAD_TIME_FEATURES))
     coefficients[_places(fitted)] = model.coefficients.toArray()
     return LinearMean(coefficients, float(model.intercept), np.full(len(LEAD_TIME_FEATURES), FILL))

@@ -81,7 +81,7 @@ def state_of(frame: pd.DataFrame) -> pd.DataFrame:
 def _reviews(snapshots: DataFrame) -> list[date]:
     from pyspark.sql import functions as F
 
-    first, last = snapshots.agg(F.min("ds"), F.max("ds")).first() or (None, None)
+    first, last = snapshots.agg(F.min("ds"), F.max("ds")).collect()[0]
     if first is None:
         raise NotReady("the demand features are empty: run `shelfcast features` first.")
     newest = last - timedelta(days=LONGEST_DAYS)

@@ -84,7 +84,7 @@ class StockFamily:
         """Expected demand of example rows by both; the arithmetic behind it is one."""
         frame = fitted.predict(sample).toPandas()
         if isinstance(portable, FixedCover):
-            return float(np.max(np.abs(frame["cover"] - portable.days), initial=0.0))
+            return float(np.max(np.abs(frame["cover"].to_numpy(dtype=float) - portable.days), initial=0.0))
         if not (isinstance(portable, StockModel) and isinstance(portable.demand, LeadTimeDemand)):
             return 0.0
         matrix = frame[list(LEAD_TIME_FEATURES)].to_numpy(dtype=np.float32)
@@ -99,7 +99,7 @@ class StockFamily:
 
         lake = Lake(settings.lake_url)
         stock, demand = lake.read(spark, STOCK_FEATURES), lake.read(spark, DEMAND_FEATURES)
-        last = stock.agg(F.max("ds")).first()[0]
+        last = stock.agg(F.max("ds")).collect()[0][0]
         today = stock.where(F.col("ds") == F.lit(last)).join(demand.drop("known_at", "pair_id"), ["store_id", "product_id", "ds"])
         wanted = ["ds", "store_id", "product_id", "supplier_id", *[n for n in service_features("stock_v1") if n != "supplier_id"]]
         ordered = today.select(*wanted).mapInPandas(_ordering(model, version), ORDERS.spark_schema())
@@ -151,7 +151,7 @@ def _replay(whole: pd.DataFrame) -> Outcome:
     first = whole.iloc[::REVIEWS].reset_index(drop=True)
     reviews = [state_of(whole.iloc[turn::REVIEWS].reset_index(drop=True)).assign(review_period_days=float(WEEK)) for turn in range(REVIEWS)]
     costs = terms_of(reviews[0])
-    demand = np.stack(whole["week"].to_numpy()).reshape(len(first), REVIEWS * WEEK)
+    demand = np.stack(list(whole["week"])).reshape(len(first), REVIEWS * WEEK)
     lead = np.round((costs.leads * costs.lead_share).sum(axis=1)).astype(int)
     start = np.maximum(
         np.nan_to_num(reviews[0]["on_hand"].to_numpy(dtype=float)) + np.nan_to_num(reviews[0]["on_order"].to_numpy(dtype=float)), 0

@@ -21,6 +21,8 @@ from training.stock.terms import Terms
 
 #: how much longer than one review an unsold unit is held, as tuned on earlier history where there is none
 PATIENCE = 1.8
+#: periods that stand for a shelf life without end where it is multiplied
+_FOREVER = 1e9
 #: pairs computed at a time: the grids of a slice stay in the processor's cache
 SLICE = 2048
 
@@ -197,7 +199,7 @@ def _cycle(terms: Terms, pace: np.ndarray) -> np.ndarray:
     at most what sells within the shelf life. `pace` units a period."""
     holding = np.maximum(terms.holding, 1e-9)
     quantity = np.minimum(np.sqrt(2.0 * terms.fixed * pace / holding), 26.0 * np.maximum(terms.review, 4) * pace)
-    return np.clip(np.minimum(quantity, terms.shelf_life * pace) - terms.review * pace, 0.0, None)
+    return np.clip(np.minimum(quantity, np.minimum(terms.shelf_life, _FOREVER) * pace) - terms.review * pace, 0.0, None)
 
 
 def _outcome(need: _Need, order: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
