@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
-import numpy as np
 import pandas as pd
 
 from feature_repo.tables import DEMAND_DAILY, DEMAND_FEATURES
@@ -19,6 +18,7 @@ from training.anomaly.examples import WINDOW, WINDOWS, examples, known_days
 from training.anomaly.model import AnomalyModel
 from training.evaluation.metrics import by_segment
 from training.family import Card, Contender, Fitted, Fold
+from training.parity import largest_gap
 from training.portable import Portable
 from training.tables import ALERTS
 
@@ -75,7 +75,7 @@ class AnomalyFamily:
         frame = fitted.predict(sample).toPandas()
         mine, theirs = portable.predict(frame)["score"].to_numpy(), frame["score"].to_numpy()
         # the portable model rounds its scores to four decimals
-        return float(np.max(np.abs(mine - theirs.round(4)) / np.maximum(np.abs(theirs), 1.0), initial=0.0))
+        return largest_gap(mine, theirs.round(4), floor=1.0)
 
     def score(self, spark: SparkSession, settings: Settings, model: Portable, version: str) -> DataFrame:
         """Every pair's newest SCORED_DAYS days."""

@@ -21,6 +21,7 @@ from training.demand.dataset import DAYS_APART, HORIZON, examples
 from training.demand.model import DemandModel
 from training.evaluation import metrics
 from training.family import Card, Contender, Fitted, Fold
+from training.parity import largest_gap
 from training.portable import Portable
 from training.rolling import rolling_folds
 from training.tables import FORECASTS, QUANTILES
@@ -75,7 +76,7 @@ class DemandFamily:
         assert isinstance(fitted, CalibratedFitted) and isinstance(portable, DemandModel)
         frame = fitted.predict(sample).toPandas()
         mine, theirs = portable.units(rows_of(frame)), frame["units_mean"].to_numpy()
-        return float(np.max(np.abs(mine - theirs) / np.maximum(np.abs(theirs), 1e-3), initial=0.0))
+        return largest_gap(mine, theirs)
 
     def score(self, spark: SparkSession, settings: Settings, model: Portable, version: str) -> DataFrame:
         """The next seven days of every pair, from its newest features and from those of each of the four weeks before, so

@@ -15,6 +15,7 @@ from data_ingest.tables import PURCHASE_HISTORY
 from infra.lake import Lake
 from infra.settings import Settings
 from training.family import Card, Contender, Fitted, Fold
+from training.parity import largest_gap
 from training.portable import Portable
 from training.recommend.blended import Blended
 from training.recommend.card import CARD
@@ -131,7 +132,7 @@ def _gap(row, said: pd.DataFrame) -> float:
     products, scores = list(row.products)[:DEFAULT_K], np.asarray(row.scores[:DEFAULT_K], dtype=float)
     if products != said["product_id"].tolist():
         return 1.0
-    return float(np.max(np.abs(scores - said["score"].to_numpy()) / np.maximum(np.abs(scores), 1e-9), initial=0.0))
+    return largest_gap(said["score"], scores, floor=1e-9)
 
 
 FAMILY = Recommend()

@@ -17,6 +17,7 @@ from infra.settings import Settings
 from infra.tables import Table
 from training.evaluation.metrics import by_segment
 from training.family import Card, Contender, Fitted, Fold
+from training.parity import largest_gap
 from training.portable import Portable
 from training.rolling import rolling_folds
 from training.slow_mover.card import CARD, FEATURES, HORIZON
@@ -36,9 +37,9 @@ _STOCK = ("on_hand", "unit_cost", "shelf_price")
 #: rows judged on the driver at most, sampled
 JUDGED_ROWS = 300_000
 
-#: the Spark side of training.slow_mover.model.derived
+#: the Spark side of training.slow_mover.model.derived; unlike `greatest`, `if` keeps an unknown gap unknown
 DERIVED_SQL = {
-    "late": "days_since_sale / greatest(sale_gap_days, 1.0D)", "log_days_since_sale": "log1p(days_since_sale)",
+    "late": "days_since_sale / if(sale_gap_days < 1.0D, 1.0D, sale_gap_days)", "log_days_since_sale": "log1p(days_since_sale)",
     "log_sale_days_91": "log1p(sale_days_91)", "log_units_91": "log1p(units_91)",
 }  # fmt: skip
 
@@ -81,7 +82,7 @@ class SlowMoverFamily:
         assert isinstance(portable, SlowMoverModel)
         frame = fitted.predict(sample).toPandas()
         mine = portable.probability(frame[list(FEATURES)])
-        return float(np.max(np.abs(mine - frame["chance"]) / np.maximum(frame["chance"], 1e-3), initial=0.0))
+        return largest_gap(mine, frame["chance"])
 
     def score(self, spark: SparkSession, settings: Settings, model: Portable, version: str) -> DataFrame:
         """Every pair that ever sold, from its newest features and its shelf."""

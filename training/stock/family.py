@@ -16,6 +16,7 @@ from infra.settings import Settings
 from infra.tables import Table
 from training.demand.examples import Rows
 from training.family import Card, Contender, Fitted, Fold
+from training.parity import largest_gap
 from training.portable import Portable
 from training.rolling import rolling_folds
 from training.stock.card import CARD
@@ -84,13 +85,13 @@ class StockFamily:
         """Expected demand of example rows by both; the arithmetic behind it is one."""
         frame = fitted.predict(sample).toPandas()
         if isinstance(portable, FixedCover):
-            return float(np.max(np.abs(frame["cover"].to_numpy(dtype=float) - portable.days), initial=0.0))
+            return largest_gap(np.full(len(frame), portable.days), frame["cover"])
         if not (isinstance(portable, StockModel) and isinstance(portable.demand, LeadTimeDemand)):
             return 0.0
         matrix = frame[list(LEAD_TIME_FEATURES)].to_numpy(dtype=np.float32)
         rows = Rows(LEAD_TIME_FEATURES, matrix, frame["base"].to_numpy(dtype=float), pd.DatetimeIndex([pd.NaT] * len(frame)))
         mine, theirs = portable.demand.mean.predict(rows), frame["expected"].to_numpy(dtype=float)
-        return float(np.max(np.abs(mine - theirs) / np.maximum(np.abs(theirs), 1e-3), initial=0.0))
+        return largest_gap(mine, theirs)
 
     def score(self, spark: SparkSession, settings: Settings, model: Portable, version: str) -> DataFrame:
         """Today's orders, in groups of pairs by the portable model, then ranked by money at risk over all."""
