@@ -79,7 +79,8 @@ def lightgbm_plain(panel: Panel, horizon: int, levels: Sequence[float], rows: in
     width = matrix.shape[1]
     data = lightgbm.Dataset(matrix, label, categorical_feature=list(range(width - len(codes), width)), free_raw_data=False)
     common = {
-        "learning_rate": 0.05, "num_leaves": 64, "feature_fraction": 0.8, "bagging_fraction": 0.8, "bagging_freq": 1, "verbose": -1, "seed": 0,
+        "learning_rate": 0.05, "num_leaves": 64, "feature_fraction": 0.8, "bagging_fraction": 0.8, "bagging_freq": 1,
+        "verbose": -1, "seed": 0,
     }  # fmt: skip
     future = np.concatenate([features(at) for at in range(length, length + horizon)])
 

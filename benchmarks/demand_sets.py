@@ -100,7 +100,8 @@ def rossmann(folder: Path, origins: int) -> DataSet:
         "state_holiday": sales["StateHoliday"].astype(str).replace("0", None),
     })  # fmt: skip
     items = pd.DataFrame({
-        "store_id": sales["Store"].astype(str), "category": sales["StoreType"] + sales["Assortment"], "distance": sales["CompetitionDistance"],
+        "store_id": sales["Store"].astype(str), "category": sales["StoreType"] + sales["Assortment"],
+        "distance": sales["CompetitionDistance"],
     })  # fmt: skip
     planned = ["promotion", "open", "state_holiday", "school_holiday"]
     return DataSet("rossmann", history, planned, items.drop_duplicates("store_id"), 42, _origins(history, 42, origins))

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from data_ingest.contracts import TOPICS
 from data_ingest.landing import Landing
 from data_ingest.tables import INGESTED, QUARANTINE
-from infra.errors import NotReady
+from infra.errors import BadInput, NotReady
 from infra.event_log import event_log
 from infra.lake import Lake
 from infra.publish import publish
@@ -57,36 +57,57 @@ def ingest(
     A micro-batch is written to the lake under the checkpoint's identity and its own number, copied to the warehouse by
     the lake's version, and committed to the checkpoint last: wherever a run is killed, the next one repeats that batch
     and changes nothing that was there. Raises NotReady while another ingest works on the same checkpoint."""
-    summary = IngestSummary()
+    run = _Run(settings, now, progress, settings.checkpoints / "ingest")
     with alone(settings):
-        query = _start(spark, settings, now, available_now, summary, progress)
+        query = run.start(spark, available_now)
         try:
             query.awaitTermination()
+        except Exception as error:
+            # Spark tells as text what a batch raised; what was raised on purpose is handed on as it was
+            raise (run.stopped or error) from error
         finally:
             query.stop()
     if progress:
-        progress(summary.events, summary.events, f"ingested {summary.events:,} events")
-    return summary
+        progress(run.summary.events, run.summary.events, f"ingested {run.summary.events:,} events")
+    return run.summary
 
 
-def _start(
-    spark: SparkSession, settings: Settings, now: datetime | None, available_now: bool, summary: IngestSummary, progress: Progress | None
-) -> StreamingQuery:
-    checkpoint = settings.checkpoints / "ingest"
+@dataclass
+class _Run:
+    """One run of the query, and what it has taken in so far."""
 
-    def land(batch: DataFrame, number: int) -> None:
-        landing = Landing(batch.sparkSession, Lake(settings.lake_url), _query_id(checkpoint), settings.checkpoints / "ingest-basis")
-        moment = now or datetime.now(UTC)
-        summary.add(landing.land(batch, number, _naive_utc(moment)))
+    settings: Settings
+    now: datetime | None
+    progress: Progress | None
+    checkpoint: Path
+    summary: IngestSummary = field(default_factory=IngestSummary)
+    stopped: BadInput | NotReady | None = None
+
+    def start(self, spark: SparkSession, available_now: bool) -> StreamingQuery:
+        """Start the query over all topics."""
+        lines = event_log(self.settings.events_url).stream(spark, TOPICS)
+        writer = lines.writeStream.foreachBatch(self.land).option("checkpointLocation", self.checkpoint.as_uri()).queryName("ingest")
+        return (writer.trigger(availableNow=True) if available_now else writer.trigger(processingTime="5 seconds")).start()
+
+    def land(self, batch: DataFrame, number: int) -> None:
+        """Land a micro-batch in the lake, then in the warehouse."""
+        try:
+            self._land(batch, number)
+        except (BadInput, NotReady) as error:
+            self.stopped = error
+            raise
+
+    def _land(self, batch: DataFrame, number: int) -> None:
+        landing = Landing(
+            batch.sparkSession, Lake(self.settings.lake_url), _query_id(self.checkpoint), self.settings.checkpoints / "ingest-basis"
+        )
+        self.summary.add(landing.land(batch, number, _naive_utc(self.now or datetime.now(UTC))))
         for table in (QUARANTINE, INGESTED):
             if landing.lake.exists(table):
-                publish(settings, table)
-        if progress:
-            progress(summary.events, 0, f"ingested {summary.events:,} events, {sum(summary.quarantined.values()):,} to quarantine")
-
-    lines = event_log(settings.events_url).stream(spark, TOPICS)
-    writer = lines.writeStream.foreachBatch(land).option("checkpointLocation", checkpoint.as_uri()).queryName("ingest")
-    return (writer.trigger(availableNow=True) if available_now else writer.trigger(processingTime="5 seconds")).start()
+                publish(self.settings, table)
+        if self.progress:
+            aside = sum(self.summary.quarantined.values())
+            self.progress(self.summary.events, 0, f"ingested {self.summary.events:,} events, {aside:,} to quarantine")
 
 
 def _query_id(checkpoint: Path) -> str:

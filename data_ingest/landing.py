@@ -80,9 +80,12 @@ class Landing:
                 broken = self._quarantined(judged.where("verdict IS NOT NULL"), topic, basis)
                 # a topic at a time appends to the one quarantine: each has its own count of batches
                 self.lake.append(broken, QUARANTINE, f"{self.query_id}-{topic.name}", number)
-        today = basis.now.date()
-        return topic.name, [(self.query_id, number, topic.name, count.event_type, count.rule, count.ds if count.ds and count.rule is None else today,
-                             count["count"], basis.now) for count in counts]  # fmt: skip
+        return topic.name, [self._told(count, topic, number, basis) for count in counts]
+
+    def _told(self, count: Row, topic: Topic, number: int, basis: Basis) -> tuple:
+        """A row of INGESTED."""
+        day = count.ds if count.ds and count.rule is None else basis.now.date()
+        return self.query_id, number, topic.name, count.event_type, count.rule, day, count["count"], basis.now
 
     @contextmanager
     def _against_log(self, alone: DataFrame, topic: Topic, basis: Basis) -> Iterator[tuple[DataFrame, list[Row]]]:

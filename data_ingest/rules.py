@@ -176,7 +176,11 @@ def _when(topic: Topic, carriers: tuple[str, ...]) -> str:
 def _missing(topic: Topic, field: Field, carriers: tuple[str, ...]) -> Rule:
     kind = f"kind_{field.name}"
     # a column of text needs no second look at the variant; another type is blank when it is the text ''
-    blank = f"`{field.name}` = ''" if field.type == "string" else f"{kind} = 'STRING' AND `{field.name}` IS NULL AND CAST(event.`{field.name}` AS STRING) = ''"
+    blank = (
+        f"`{field.name}` = ''"
+        if field.type == "string"
+        else f"{kind} = 'STRING' AND `{field.name}` IS NULL AND CAST(event.`{field.name}` AS STRING) = ''"
+    )
     broken = f"{_when(topic, carriers)}({kind} IS NULL OR {kind} = 'VOID' OR {blank})"
     return Rule("missing_key", (topic.name,), broken, f"'{field.name} is missing'")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import shutil
 import warnings
@@ -96,6 +97,8 @@ def session_settings_kept() -> Iterator[None]:
     under which Delta can no longer plan a filtered read."""
     from pyspark.sql import SparkSession
 
+    importlib.import_module("feast.infra.offline_stores.contrib.spark_offline_store.spark")
+    _silence_experimental_warnings()
     conf = SparkSession.active().conf
     before = conf.get(_QUOTED_REGEX, "false") or "false"
     try:
@@ -105,7 +108,9 @@ def session_settings_kept() -> Iterator[None]:
 
 
 def _silence_experimental_warnings() -> None:
-    """Feast calls its Spark parts experimental whenever one is made, although a registry cannot be read without."""
+    """Feast calls its Spark parts experimental whenever one is made, although a registry cannot be read without. Its
+    modules turn such warnings on again as they are imported: first they are, then it is said."""
+    importlib.import_module("feast")
     warnings.filterwarnings("ignore", message="The spark .*experimental feature in alpha", category=RuntimeWarning)
 
 

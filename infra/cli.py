@@ -97,9 +97,9 @@ def replay(
 
     if pairs is not None:
         _at_least_one("pairs", pairs)
-    settings = load_settings()
+    settings, first, last = load_settings(), _day(start, "--start"), _day(end, "--end")
     with _spark(settings) as spark, _progress() as say:
-        _show(story(spark, settings, start=_day(start, "--start"), end=_day(end, "--end"), pairs=pairs, progress=say), as_json)
+        _show(story(spark, settings, start=first, end=last, pairs=pairs, progress=say), as_json)
 
 
 @app.command("import", rich_help_panel=EVENTS)
@@ -114,8 +114,7 @@ def import_(
     """Write your own file's rows as events."""
     from data_ingest.csv_import import import_csv
 
-    settings = load_settings()
-    mapping = _mapping(column or [])
+    settings, mapping = load_settings(), _mapping(column or [])
     with _spark(settings) as spark:
         _show(import_csv(spark, settings, path, kind=kind, mapping=mapping, utc_offset_hours=utc_offset_hours, source=source), as_json)
 
@@ -153,9 +152,9 @@ def train(
     """Train, tune, judge and register a family (or `all`); it becomes challenger when its gates pass."""
     from training.runner import train as story
 
-    settings = load_settings()
+    settings, names = load_settings(), _families(family)
     with _spark(settings) as spark, _progress() as say:
-        trained = [story(spark, settings, name, trials=trials, progress=say) for name in _families(family)]
+        trained = [story(spark, settings, name, trials=trials, progress=say) for name in names]
     _show(trained if family == "all" else trained[0], as_json)
 
 
@@ -200,9 +199,9 @@ def score(family: Annotated[str, typer.Argument(help="A family, or all.")] = "al
     """Fill today's decision tables by the champions: forecasts, orders, alerts, slow movers, recommendations."""
     from training.score import score as story
 
-    settings = load_settings()
+    settings, names = load_settings(), None if family == "all" else _families(family)
     with _spark(settings) as spark, _progress() as say:
-        _show(story(spark, settings, None if family == "all" else _families(family), progress=say), as_json)
+        _show(story(spark, settings, names, progress=say), as_json)
 
 
 @app.command(rich_help_panel=DECISIONS)

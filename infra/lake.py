@@ -92,9 +92,10 @@ class Lake:
         """Replace the rows of `days` by those of `frame` (which has no others) in one commit; other days are kept."""
         listed = sorted(set(days))
         if not listed:
-            return None
+            return
         if not self.exists(table):
-            return self.overwrite(frame, table)
+            self.overwrite(frame, table)
+            return
         months = ", ".join(f"'{m}'" for m in sorted({d.strftime("%Y-%m") for d in listed}))
         values = ", ".join(f"date'{d.isoformat()}'" for d in listed)
         where = f"{MONTH} in ({months}) and {table.day} in ({values})"

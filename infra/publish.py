@@ -60,9 +60,10 @@ def _copy(client: Client, lake: Lake, table: Table, before: set[str]) -> int:
     return rows
 
 
-def _held(client: Client, table: Table) -> list[tuple]:
+def _held(client: Client, table: Table) -> set[str]:
+    """The months (YYYY-MM) that the warehouse has rows of."""
     parts = "SELECT DISTINCT partition FROM system.parts WHERE active AND database = currentDatabase() AND table = {name:String}"
-    return [tuple(row) for row in client.query(parts, {"name": table.name}).result_rows]
+    return {f"{row[0][:4]}-{row[0][4:]}" for row in client.query(parts, {"name": table.name}).result_rows}
 
 
 def _blocks(lake: Lake, table: Table, month: str | None) -> Iterator[pa.Table]:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from itertools import pairwise
 
 import pandas as pd
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from training.evaluation.folds import rolling_origins
 
 
+@settings(deadline=None)
 @given(st.integers(1, 300), st.integers(1, 40), st.integers(1, 6))
 def test_every_origin_has_its_horizon_and_no_day_is_judged_twice(length: int, horizon: int, count: int) -> None:
     days = pd.date_range("2024-01-01", periods=length)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from training.evaluation import metrics
@@ -38,6 +38,7 @@ def test_the_wql_of_the_median_alone_is_wape() -> None:
     assert metrics.wql(Y, F[:, None], (0.5,)) == pytest.approx(metrics.wape(Y, F))
 
 
+@settings(deadline=None, max_examples=50)
 @given(st.lists(st.integers(0, 20), min_size=5, max_size=40), st.sampled_from([0.1, 0.5, 0.9]))
 def test_pinball_is_least_at_the_empirical_quantile(sales: list[int], level: float) -> None:
     actual = np.array(sales, dtype=float)

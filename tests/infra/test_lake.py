@@ -1,0 +1,99 @@
+"""The lake: a batch counts once, days are replaced in one commit, and what changed since a version is known."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import pytest
+
+from infra.errors import NotReady
+from infra.lake import Lake, months_of
+from infra.publish import publish
+from infra.tables import Table, columns
+from infra.warehouse import Warehouse
+from training.tables import SLOW_MOVERS
+
+T = Table("t", "silver", columns(("k", "string"), ("ds", "date"), ("x", "double")), ("k", "ds"), "ds")
+JAN, FEB = date(2024, 1, 31), date(2024, 2, 1)
+
+
+def frame(spark, *rows):
+    return spark.createDataFrame(rows, T.spark_schema())
+
+
+def held(lake: Lake, table: Table = T) -> list[tuple]:
+    return sorted(lake.read_pandas(table).itertuples(index=False, name=None))
+
+
+def test_a_batch_counts_once_for_each_app(spark, settings) -> None:
+    lake = Lake(settings.lake_url)
+    for app, batch in (("a", 0), ("a", 0), ("a", 1), ("b", 0), ("a", 1)):
+        lake.append(frame(spark, (f"{app}{batch}", JAN, 1.0)), T, app, batch)
+    assert [row[0] for row in held(lake)] == ["a0", "a1", "b0"]
+    assert lake.version(T) == 2
+
+
+def test_days_are_replaced_and_others_kept(spark, settings) -> None:
+    lake = Lake(settings.lake_url)
+    lake.replace_days(frame(spark, ("a", JAN, 1.0), ("a", FEB, 2.0)), T, [JAN, FEB])
+    lake.replace_days(frame(spark, ("b", FEB, 3.0)), T, [FEB])
+    assert held(lake) == [("a", JAN, 1.0), ("b", FEB, 3.0)]
+    lake.replace_days(frame(spark), T, [FEB])
+    assert held(lake) == [("a", JAN, 1.0)]
+    lake.replace_days(frame(spark, ("z", FEB, 9.0)), T, [])
+    assert lake.version(T) == 2
+    with pytest.raises(Exception, match="(?i)replaceWhere|DELTA_REPLACE_WHERE_MISMATCH"):
+        lake.replace_days(frame(spark, ("c", JAN, 1.0)), T, [FEB])
+
+
+def test_files_tell_what_changed_since_a_version(spark, settings) -> None:
+    lake = Lake(settings.lake_url)
+    assert lake.files(T) == set() and not lake.exists(T)
+    lake.append(frame(spark, ("a", JAN, 1.0)), T, "a", 0)
+    first = lake.files(T, 0)
+    lake.append(frame(spark, ("b", FEB, 1.0)), T, "a", 1)
+    assert lake.files(T, 0) == first
+    assert months_of(lake.files(T) - first) == {"2024-02"}
+    assert lake.files(T, 99) == set()
+    assert sorted(spark.read.parquet(*lake.files(T)).select("k").toPandas().k) == ["a", "b"]
+    assert sum(batch.num_rows for batch in lake.arrow(T, "2024-01")) == 1
+    assert [row.k for row in lake.read(spark, T, 0).collect()] == ["a"]
+
+
+def test_a_table_that_was_never_written_says_what_to_run(spark, settings) -> None:
+    with pytest.raises(NotReady, match="silver/t yet: run `shelfcast ingest`"):
+        Lake(settings.lake_url).read(spark, T)
+    with pytest.raises(NotReady, match="shelfcast"):
+        Lake(settings.lake_url).read_pandas(T)
+
+
+def test_publishing_copies_what_changed_and_survives_a_lost_warehouse(spark, settings) -> None:
+    import shutil
+
+    lake, warehouse = Lake(settings.lake_url), Warehouse(settings.warehouse_url)
+    names = "origin date, store_id string, product_id string, probability double, action string, why string, model_version string"
+
+    def movers(*rows):
+        return spark.createDataFrame([(day, "s", p, x, "keep", None, "1") for day, p, x in rows], names)
+
+    def published() -> list[tuple]:
+        rows = warehouse.query("SELECT toString(origin) AS d, product_id, probability FROM slow_movers ORDER BY d, product_id")
+        return list(rows.itertuples(index=False, name=None))
+
+    lake.replace_days(movers((JAN, "a", 0.5), (FEB, "a", 0.25)), SLOW_MOVERS, [JAN, FEB])
+    assert publish(settings, SLOW_MOVERS) == 2
+    assert publish(settings, SLOW_MOVERS) == 0
+    lake.replace_days(movers((FEB, "b", 0.75)), SLOW_MOVERS, [FEB])
+    assert publish(settings, SLOW_MOVERS) == 1  # February only
+    both = [("2024-01-31", "a", 0.5), ("2024-02-01", "b", 0.75)]
+    assert published() == both
+    lake.replace_days(movers(), SLOW_MOVERS, [FEB])
+    publish(settings, SLOW_MOVERS)
+    assert published() == both[:1]
+    shutil.rmtree(settings.warehouse_url.removeprefix("chdb://"))
+    assert publish(settings, SLOW_MOVERS) == 1
+    assert published() == both[:1]
+    shutil.rmtree(lake.path(SLOW_MOVERS).removeprefix("file://"))
+    lake.replace_days(movers((FEB, "new", 0.125)), SLOW_MOVERS, [FEB])  # a table made anew, at a version that was seen before
+    publish(settings, SLOW_MOVERS)
+    assert published() == [("2024-02-01", "new", 0.125)]
