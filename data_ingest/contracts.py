@@ -75,8 +75,6 @@ class Topic:
         }
 
 
-
-
 def _string(name: str, doc: str, **more: Any) -> Field:
     return Field(name, "string", doc, **more)
 

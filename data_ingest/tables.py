@@ -44,7 +44,8 @@ STORES = Table(
 PRODUCTS = Table(
     "products", "silver",
     columns(("product_id", "string"), ("description", "string"), ("department", "string"), ("category", "string"),
-            ("brand", "string"), ("supplier_id", "string"), ("unit_cost", "double", "money"), ("pack_size", "double", "units an order is a multiple of"),
+            ("brand", "string"), ("supplier_id", "string"), ("unit_cost", "double", "money"),
+            ("pack_size", "double", "units an order is a multiple of"),
             ("shelf_life_days", "double", "days, null when it keeps"), ("lead_time_days", "double", "promised days from order to shelf"),
             ("review_period_days", "double", "days between orders")),
     ("product_id",), doc="the catalogue: what may be sold",
@@ -101,7 +102,8 @@ STORE_DAYS = Table(
 LEAD_TIMES = Table(
     "lead_times", "silver",
     columns(("order_id", "string"), ("supplier_id", "string"), *_KEYS, ("ordered_on", "date"), ("promised_on", "date"),
-            ("dispatched_on", "date"), ("received_on", "date", "null while in transit"), ("lead_time_days", "double", "received_on - ordered_on"),
+            ("dispatched_on", "date"),
+            ("received_on", "date", "null while in transit"), ("lead_time_days", "double", "received_on - ordered_on"),
             ("ordered_units", "double"), ("received_units", "double"), ("unit_cost", "double", "money")),
     ("order_id", "store_id", "product_id"), doc="a row for every purchase order line",
 )  # fmt: skip

@@ -12,7 +12,6 @@ from datetime import date
 from pathlib import Path
 from typing import Annotated, Any
 
-import click
 import typer
 from rich.console import Console
 from rich.markup import escape
@@ -45,18 +44,11 @@ Day = Annotated[str | None, typer.Option(metavar="YYYY-MM-DD")]
 def main() -> None:
     """Run one verb and leave with an exit code that means something."""
     try:
-        app(standalone_mode=False)
+        app()
     except (BadInput, NotReady) as error:
-        complaints.print(
-            f"[red]{'Bad input' if isinstance(error, BadInput) else 'Not ready'}:[/] {escape(str(error))}", highlight=False, soft_wrap=True
-        )
+        kind = "Bad input" if isinstance(error, BadInput) else "Not ready"
+        complaints.print(f"[red]{kind}:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
         sys.exit(error.exit_code)
-    except click.ClickException as error:
-        error.show()
-        sys.exit(error.exit_code)
-    except (KeyboardInterrupt, click.Abort):
-        complaints.print("Interrupted: the same command again continues where this one stopped.")
-        sys.exit(130)
 
 
 # Events --------------------------------------------------------------------------------------------------------------

@@ -141,9 +141,7 @@ class Registry:
         found = self._require_version(family, version)
         partial = target.with_name(f".{version}.{datetime.now(UTC):%H%M%S%f}.partial")
         partial.mkdir(parents=True)
-        fetched = mlflow.artifacts.download_artifacts(
-            artifact_uri=found.source, dst_path=str(partial), tracking_uri=self.settings.tracking_url
-        )
+        fetched = mlflow.artifacts.download_artifacts(artifact_uri=self._location(found.source), dst_path=str(partial))
         data = next((path.parent for path in Path(fetched).rglob("portable.json")), None)
         if data is None:
             shutil.rmtree(partial)
@@ -155,6 +153,12 @@ class Registry:
             data.rename(target)
         shutil.rmtree(partial, ignore_errors=True)
         return target
+
+    def _location(self, source: str) -> str:
+        """Where a version's files lie. A `models:/m-...` source is looked up here: MLflow itself would ask the process's
+        global tracking server, which need not be ours."""
+        logged = source.removeprefix("models:/")
+        return self.client.get_logged_model(logged).artifact_location if logged.startswith("m-") else source
 
     def _move(self, family: str, action: str, target: str, who: str, why: str) -> Move:
         if not who.strip() or not why.strip():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -12,7 +13,18 @@ from data_ingest.facts import facts
 from data_ingest.ingest import ingest
 from data_ingest.quarantine import replay_quarantine
 from data_ingest.tables import (
-    BASKETS, BRONZE, FACTS, LEAD_TIMES, PRICE_DAILY, PROMOTIONS, QUARANTINE, SALES_DAILY, STOCK_DAILY, STORE_DAYS, STORES, VISITS_DAILY,
+    BASKETS,
+    BRONZE,
+    FACTS,
+    LEAD_TIMES,
+    PRICE_DAILY,
+    PROMOTIONS,
+    QUARANTINE,
+    SALES_DAILY,
+    STOCK_DAILY,
+    STORE_DAYS,
+    STORES,
+    VISITS_DAILY,
 )  # fmt: skip
 from infra.errors import BadInput, NotReady
 from infra.lake import Lake
@@ -242,7 +254,7 @@ def test_late_events_give_the_facts_they_would_have_given_in_time(spark, setting
         told, key=lambda body: (datetime.fromisoformat(body["occurred_at"][:16]) + timedelta(days=rng.choice([0, 0, 0, 0, 3, 9]))).date()
     )
     cuts = [0, *sorted(rng.sample(range(40, len(order)), 3)), len(order)]
-    for batch, (start, end) in enumerate(zip(cuts, cuts[1:], strict=False)):
+    for batch, (start, end) in enumerate(itertools.pairwise(cuts)):
         events.to_bronze(spark, late, order[start:end], batch, OFFSET)
         facts(spark, late)
     for table in FACTS:

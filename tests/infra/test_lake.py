@@ -42,7 +42,7 @@ def test_days_are_replaced_and_others_kept(spark, settings) -> None:
     assert held(lake) == [("a", JAN, 1.0)]
     lake.replace_days(frame(spark, ("z", FEB, 9.0)), T, [])
     assert lake.version(T) == 2
-    with pytest.raises(Exception, match="(?i)replaceWhere|DELTA_REPLACE_WHERE_MISMATCH"):
+    with pytest.raises(Exception, match=r"(?i)replaceWhere|DELTA_REPLACE_WHERE_MISMATCH"):
         lake.replace_days(frame(spark, ("c", JAN, 1.0)), T, [FEB])
 
 

@@ -89,7 +89,10 @@ def test_what_cannot_be_moved_is_refused_in_one_sentence(two_versions: Registry)
         two_versions.promote("demand", "1", "ann", " ")
 
 
-def test_a_version_is_fetched_once_and_answers_without_the_server(two_versions: Registry) -> None:
+def test_a_version_is_fetched_once_and_answers_without_the_server(two_versions: Registry, tmp_path: Path) -> None:
+    import mlflow
+
+    mlflow.set_tracking_uri(f"sqlite:///{tmp_path}/another.db")  # what the process is set to must not matter
     folder = two_versions.folder("demand", "2")
     assert folder == two_versions.folder("demand", "2")
     assert load_portable(folder).predict(pd.DataFrame({"x": [1, 2]}))["units"].tolist() == [2.0, 2.0]

@@ -10,7 +10,18 @@ import pandas as pd
 import pytest
 
 from data_ingest.tables import (
-    BASKETS, FACTS, INGESTED, LEAD_TIMES, PRICE_DAILY, PRODUCTS, QUARANTINE, SALES_DAILY, STOCK_DAILY, STORE_DAYS, STORES, VISITS_DAILY,
+    BASKETS,
+    FACTS,
+    INGESTED,
+    LEAD_TIMES,
+    PRICE_DAILY,
+    PRODUCTS,
+    QUARANTINE,
+    SALES_DAILY,
+    STOCK_DAILY,
+    STORE_DAYS,
+    STORES,
+    VISITS_DAILY,
 )  # fmt: skip
 from infra.settings import load_settings
 from infra.tables import Table

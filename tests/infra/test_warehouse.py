@@ -69,7 +69,7 @@ def test_a_kill_before_the_swap_leaves_the_table_as_it_was(warehouse) -> None:
 
 
 def test_missing_values_stay_missing(warehouse) -> None:
-    row = {name: None for name in ORDERS.names} | {
+    row = dict.fromkeys(ORDERS.names) | {
         "as_of": D1,
         "store_id": "s",
         "product_id": "p",
@@ -91,8 +91,8 @@ def test_an_insert_with_the_same_token_counts_once(warehouse) -> None:
 
 def test_a_folder_in_use_is_waited_for_then_told(warehouse, monkeypatch) -> None:
     warehouse.bootstrap()
-    hold = "import sys, time, clickhouse_connect; c = clickhouse_connect.get_client(dsn=sys.argv[1]); print('held', flush=True); time.sleep(float(sys.argv[2]))"
-    with subprocess.Popen([sys.executable, "-c", hold, warehouse.url, "4"], stdout=subprocess.PIPE, text=True) as holder:
+    hold = "import sys, time, clickhouse_connect as c; held = c.get_client(dsn=sys.argv[1]); print('held', flush=True); time.sleep(4)"
+    with subprocess.Popen([sys.executable, "-c", hold, warehouse.url], stdout=subprocess.PIPE, text=True) as holder:
         assert holder.stdout is not None and holder.stdout.readline() == "held\n"
         monkeypatch.setattr(module, "PATIENCE_SECONDS", 0.3)
         with pytest.raises(NotReady, match="cannot be opened"):

@@ -262,7 +262,8 @@ def _xgboost(params: Mapping[str, Any]) -> Any:
         max_bin=64,
         tree_method="hist",
         base_margin_col="margin",
-        num_workers=1, verbose_eval=False,
+        num_workers=1,
+        verbose_eval=False,
         random_state=0,
         verbosity=0,
     )

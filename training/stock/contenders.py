@@ -200,7 +200,8 @@ def _xgboost(params: Mapping[str, Any]) -> Any:
         reg_lambda=5.0,
         max_bin=64,
         tree_method="hist",
-        num_workers=1, verbose_eval=False,
+        num_workers=1,
+        verbose_eval=False,
         random_state=0,
         verbosity=0,
     )
