@@ -24,4 +24,4 @@ def test_an_example_runs_and_touches_nothing_of_the_installation(example: Path, 
 
 def test_every_file_verb_has_an_example_of_about_twenty_lines() -> None:
     assert [path.stem for path in EXAMPLES] == ["detect", "forecast", "order", "recommend", "slow_movers"]
-    assert all(len(path.read_text().splitlines()) <= 30 for path in EXAMPLES)
+    assert all(len(path.read_text().splitlines()) <= 25 for path in EXAMPLES)

@@ -10,26 +10,11 @@ import pandas as pd
 
 folder = Path(tempfile.mkdtemp())
 days = pd.date_range("2024-01-01", periods=120)
-rng = np.random.default_rng(1)
 week = np.array([3, 3, 4, 4, 6, 9, 7])[days.dayofweek]
-history = pd.concat(
-    pd.DataFrame({"store_id": "S1", "product_id": name, "ds": days, "units": rng.poisson(size * week)})
-    for name, size in [("milk", 1.0), ("saffron", 0.05)]
-)
-history.to_csv(folder / "history.csv", index=False)
-subprocess.run(
-    [
-        sys.executable,
-        "-m",
-        "infra.cli",
-        "forecast",
-        "--history",
-        folder / "history.csv",
-        "--horizon",
-        "7",
-        "--out",
-        folder / "forecast.csv",
-    ],
-    check=True,
-)
+rng = np.random.default_rng(1)
+milk = pd.DataFrame({"store_id": "S1", "product_id": "milk", "ds": days, "units": rng.poisson(week)})
+saffron = milk.assign(product_id="saffron", units=rng.poisson(0.05 * week))
+pd.concat([milk, saffron]).to_csv(folder / "history.csv", index=False)
+files = ["--history", folder / "history.csv", "--horizon", "7", "--out", folder / "forecast.csv"]
+subprocess.run([sys.executable, "-m", "infra.cli", "forecast", *files], check=True)
 print(pd.read_csv(folder / "forecast.csv").round(2).to_string(index=False))

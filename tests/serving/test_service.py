@@ -79,7 +79,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         client = httpx.Client(base_url=f"http://127.0.0.1:{port}", headers={"Authorization": f"Bearer {TOKEN}"}, timeout=60)
         it = Running(settings, client, process, home)
         try:
-            it.until(lambda: process.poll() is None and _answers(client), 120)
+            it.until(lambda: process.poll() is None and _answers(client), 300)
             yield it
         finally:
             process.send_signal(signal.SIGINT)
