@@ -43,7 +43,9 @@ def reasons(judged: Judged, first: int, kind: np.ndarray) -> np.ndarray:
 
 
 def _odds(score: float) -> str:
-    days = 10.0 ** min(float(score), 9.0)
+    if score > 6:
+        return "rarer than 1 in 1,000,000 days"
+    days = 10.0 ** float(score)
     digits = max(len(str(int(days))) - 2, 0)
     return f"1 in {round(days / 10**digits) * 10**digits:,.0f} days"
 

@@ -17,7 +17,7 @@ _ORIGIN = FIRST + pd.Timedelta(days=360)
 
 @pytest.fixture(scope="module")
 def history() -> pd.DataFrame:
-    return world(400)
+    return world(250)
 
 
 @pytest.fixture(scope="module")
