@@ -102,9 +102,7 @@ class _Run:
             batch.sparkSession, Lake(self.settings.lake_url), _query_id(self.checkpoint), self.settings.checkpoints / "ingest-basis"
         )
         self.summary.add(landing.land(batch, number, _naive_utc(self.now or datetime.now(UTC))))
-        for table in (QUARANTINE, INGESTED):
-            if landing.lake.exists(table):
-                publish(self.settings, table)
+        publish(self.settings, QUARANTINE, INGESTED)
         if self.progress:
             aside = sum(self.summary.quarantined.values())
             self.progress(self.summary.events, 0, f"ingested {self.summary.events:,} events, {aside:,} to quarantine")

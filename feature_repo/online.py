@@ -50,14 +50,13 @@ def online(settings: Settings, keys: pd.DataFrame, service: str) -> pd.DataFrame
 
 
 def _decoded(service: str, answer: GetOnlineFeaturesResponse) -> pd.DataFrame:
-    from feast.protos.feast.serving.ServingService_pb2 import FieldStatus
-
     vectors = dict(zip(answer.metadata.feature_names.val, answer.results, strict=True))
-    columns = {name: [_value(value) for value in vectors[name].values] for name in service_features(service)}
-    asked = [vectors[name] for name in columns]
-    seconds = [max(stamps) for stamps in zip(*([stamp.seconds for stamp in vector.event_timestamps] for vector in asked), strict=True)]
-    found = [any(status == FieldStatus.PRESENT for status in row) for row in zip(*(vector.statuses for vector in asked), strict=True)]
-    return _frame(service, columns, found, seconds)
+    asked = {name: vectors[name] for name in service_features(service)}
+    columns = {name: [_value(value) for value in vector.values] for name, vector in asked.items()}
+    stamps = ([stamp.seconds for stamp in vector.event_timestamps] for vector in asked.values())
+    seconds = [max(row) for row in zip(*stamps, strict=True)]
+    # not by the status: for a key that it lacks, Feast's Redis store says that every value is present
+    return _frame(service, columns, [second > 0 for second in seconds], seconds)
 
 
 def _value(value: Any) -> Any:

@@ -19,29 +19,33 @@ BLOCK_ROWS, BLOCK_BYTES = 200_000, 64 * 2**20
 #: first bytes of a binary value that the warehouse takes; the lake keeps the whole
 BINARY_BYTES = 1000
 
+_HELD = "SELECT name, argMax(lake_table, at), argMax(version, at) FROM published GROUP BY name"
 
-def publish(settings: Settings, table: Table) -> int:
-    """Bring the warehouse's table of the same name up to the lake's version; returns the rows copied.
+
+def publish(settings: Settings, *tables: Table) -> int:
+    """Bring the warehouse's tables of the same names up to the lake's versions; returns the rows copied. Tables that the
+    lake does not have yet are passed over.
 
     The warehouse remembers which version of which lake table it holds, so only months whose files have changed since
     are copied, each swapped in whole, and a warehouse that was lost is filled anew. The memory is written last: a kill
     before it makes the next run copy the same months again."""
     lake = Lake(settings.lake_url)
-    version, identity = lake.version(table), lake.identity(table)
+    there = [table for table in tables if lake.exists(table)]
     with Warehouse(settings.warehouse_url).client() as client:
         declare(client)
-        held = client.query(
-            "SELECT argMax(version, at), argMax(lake_table, at), count() FROM published WHERE name = {name:String}", {"name": table.name}
-        )
-        known, source, times = held.result_rows[0]
-        if times and source == identity and known == version:
-            return 0
-        before = lake.files(table, known) if times and source == identity else set()
-        copied = _copy(client, lake, table, before)
-        client.command(
-            "INSERT INTO published SELECT {name:String}, {lake:String}, {version:Int64}, now64(6, 'UTC')",
-            {"name": table.name, "lake": identity, "version": version},
-        )
+        held = {name: (source, version) for name, source, version in client.query(_HELD).result_rows}
+        return sum(_publish_one(client, lake, table, *held.get(table.name, ("", -1))) for table in there)
+
+
+def _publish_one(client: Client, lake: Lake, table: Table, source: str, known: int) -> int:
+    version, identity = lake.version(table), lake.identity(table)
+    if (source, known) == (identity, version):
+        return 0
+    copied = _copy(client, lake, table, lake.files(table, known) if source == identity else set())
+    client.command(
+        "INSERT INTO published SELECT {name:String}, {lake:String}, {version:Int64}, now64(6, 'UTC')",
+        {"name": table.name, "lake": identity, "version": version},
+    )
     return copied
 
 
@@ -50,8 +54,7 @@ def _copy(client: Client, lake: Lake, table: Table, before: set[str]) -> int:
     now = lake.files(table)
     months: list[str | None] = [None]
     if table.day:
-        held = set() if before else {f"{row[0][:4]}-{row[0][4:]}" for row in _held(client, table)}
-        months = [*sorted(months_of(now ^ before) | held)]
+        months = [*sorted(months_of(now ^ before) | (set() if before else _held(client, table)))]
     rows = 0
     for month in months:
         with Swap(client, table) as swap:

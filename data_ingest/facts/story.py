@@ -20,6 +20,7 @@ from data_ingest.facts.visits_daily import visits_daily
 from data_ingest.ingest import alone
 from data_ingest.tables import (
     BASKETS,
+    FACTS,
     LEAD_TIMES,
     PRICE_DAILY,
     PRODUCTS,
@@ -63,10 +64,9 @@ def facts(spark: SparkSession, settings: Settings, *, progress: Progress | None 
             if progress:
                 progress(done, len(steps), table.name)
             step()
-            publish(settings, table)
-        for table in (STORES, PRODUCTS):
-            if work.lake.exists(table):
-                publish(settings, table)
+        if progress:
+            progress(len(steps), len(steps), "copying to the warehouse")
+        publish(settings, *FACTS, STORES, PRODUCTS)
         replace(news.mark, last=work.last).save(settings)
     if progress:
         progress(len(steps), len(steps), "facts are up to date")

@@ -35,9 +35,8 @@ def test_later_days_late_events_and_a_stopped_build_end_where_one_build_ends(
     spark: SparkSession, settings: Settings, built: Settings
 ) -> None:
     facts = silver_rows(40)
-    late = facts[SALES_DAILY]["ds"] == day(33)
     early = {table: rows[rows["ds"] <= day(34)] if "ds" in rows else rows for table, rows in facts.items()}
-    early[SALES_DAILY] = early[SALES_DAILY][~late]
+    early[SALES_DAILY] = early[SALES_DAILY][early[SALES_DAILY]["ds"] != day(33)]
     write_silver(spark, settings, early)
     assert build_features(spark, settings, days=[day(34)]).since is None
     # days 35 to 38 arrived and their build was stopped: only the late day and the newest one are told

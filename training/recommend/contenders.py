@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 
 #: products ranked for a customer by habit, and the popular ones that everyone may be offered
 OWN, EVERYONE = 150, 50
+#: strongest habits of a customer whose companions are looked at
+SPREAD = 60
+#: customers that a product needs to be factorised
+FEWEST_BUYERS = 3
 #: customers whose lists are exported with a portable model; the others get what sells
 EXPORTED = 200_000
 
@@ -134,12 +138,17 @@ class ItemItem:
 
         def lists(customers: DataFrame) -> DataFrame:
             own = own_products(train, customers, origin)
-            alike = own.where("decay > 0.05").join(near, "product_id")
-            weight, why = self.weight * F.col("decay") * F.col("cosine"), F.concat(F.lit("bought in the same baskets as "), "product_id")
-            spread = alike.select("customer_id", F.col("other_id").alias("product_id"), weight.alias("score"), why.alias("why"))
-            both = spread.unionByName(own.select("customer_id", "product_id", F.col("decay").alias("score"), _habit_words()))
-            strongest = F.max_by("why", "score").alias("why")
-            return both.groupBy("customer_id", "product_id").agg(_squashed(F.sum("score")).alias("score"), strongest)
+            alike = own.where(F.col("place") <= SPREAD).join(F.broadcast(near), "product_id")
+            weight = self.weight * F.col("decay") * F.col("cosine")
+            spread = alike.select(
+                "customer_id", F.col("other_id").alias("product_id"), weight.alias("score"), F.col("product_id").alias("why")
+            )
+            both = spread.unionByName(own.select("customer_id", "product_id", F.col("decay").alias("score"), F.lit("").alias("why")))
+            summed = both.groupBy("customer_id", "product_id").agg(
+                _squashed(F.sum("score")).alias("score"), F.max_by("why", "score").alias("why")
+            )
+            said = F.when(F.col("why") == "", "bought before").otherwise(F.concat(F.lit("bought in the same baskets as "), "why"))
+            return summed.withColumn("why", said)
 
         return Listed(self.name, train, origin, popular(train), lists)
 
@@ -164,25 +173,32 @@ class FactorModel:
         from pyspark.ml.recommendation import ALS
 
         origin, everyone = newest_day(train), popular(train)
-        customers = train.where("customer_id is not null").select("customer_id").distinct()
-        ratings = own_products(train, customers, origin).select("customer_id", "product_id", "decay")
+        ratings = _ratings(train, origin)
         # a product or customer that ALS has not seen gets no row: popularity fills the list
         index = StringIndexer(inputCols=["customer_id", "product_id"], outputCols=["_user", "_item"], handleInvalid="skip")
-        als = ALS(userCol="_user", itemCol="_item", ratingCol="decay", implicitPrefs=True, nonnegative=False, coldStartStrategy="drop",
-                  rank=params["rank"], regParam=params["regularisation"], alpha=params["alpha"], maxIter=6, seed=17)  # fmt: skip
+        als = ALS(
+            userCol="_user", itemCol="_item", ratingCol="decay", implicitPrefs=True, coldStartStrategy="drop", rank=params["rank"],
+            regParam=params["regularisation"], alpha=params["alpha"], maxIter=5, numUserBlocks=4, numItemBlocks=4, seed=17,
+        )  # fmt: skip
         model = Pipeline(stages=[index, als]).fit(ratings)
 
         def lists(customers: DataFrame) -> DataFrame:
-            own = own_products(train, customers, origin).select("customer_id", "product_id")
+            own = ratings.join(customers, "customer_id", "left_semi").select("customer_id", "product_id")
             offered = own.unionByName(customers.crossJoin(F.broadcast(everyone.select("product_id")))).distinct()
-            score = 1.0 / (1.0 + F.exp(-F.col("prediction").cast("double")))
-            return (
-                model.transform(offered)
-                .select("customer_id", "product_id", score.alias("score"))
-                .withColumn("why", F.lit("customers with similar purchases bought it"))
-            )
+            score = (1.0 / (1.0 + F.exp(-F.col("prediction").cast("double")))).alias("score")
+            scored = model.transform(offered).select("customer_id", "product_id", score)
+            return scored.withColumn("why", F.lit("customers with similar purchases bought it"))
 
         return Listed(self.name, train, origin, everyone, lists, params, model)
+
+
+def _ratings(train: DataFrame, origin: date) -> DataFrame:
+    """The habits that ALS factorises: products with FEWEST_BUYERS or more; the same for every trial on the lines."""
+    customers = train.where("customer_id is not null").select("customer_id").distinct()
+    habits = own_products(train, customers, origin).select("customer_id", "product_id", "decay")
+    often = habits.groupBy("product_id").count().where(F.col("count") >= FEWEST_BUYERS).select("product_id")
+    # computed twice otherwise, and its cache is found again by the next trial's equal plan
+    return habits.join(F.broadcast(often), "product_id").persist()
 
 
 def newest_day(lines: DataFrame) -> date:
@@ -201,15 +217,15 @@ def popular(lines: DataFrame) -> DataFrame:
 
 
 def own_products(lines: DataFrame, customers: DataFrame, origin: date) -> DataFrame:
-    """`customer_id, product_id, days, ago, decay` of the OWN strongest habits of each of `customers`: days with a
-    purchase, days since the last, and purchases decayed with a half-life of 90 days."""
+    """`customer_id, product_id, days, ago, decay, place` of the OWN strongest habits of each of `customers`: days with
+    a purchase, days since the last, purchases decayed with a half-life of 90 days, 1 = strongest."""
     bought = lines.where("units > 0").join(customers, "customer_id", "left_semi").select("customer_id", "product_id", "ds").distinct()
     age = F.datediff(F.lit(origin), F.col("ds"))
     habit = bought.groupBy("customer_id", "product_id").agg(
         F.count("*").alias("days"), F.min(age).alias("ago"), F.sum(F.pow(F.lit(0.5), age / 90.0)).alias("decay")
     )
     best = Window.partitionBy("customer_id").orderBy(F.desc("decay"), "product_id")
-    return habit.withColumn("_n", F.row_number().over(best)).where(F.col("_n") <= OWN).drop("_n")
+    return habit.withColumn("place", F.row_number().over(best)).where(F.col("place") <= OWN)
 
 
 def _squashed(score: Column) -> Column:

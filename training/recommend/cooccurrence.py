@@ -8,7 +8,7 @@ from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
 #: days of baskets that count, products of a basket that count (the self-join is quadratic in it), neighbours kept
-DAYS, WIDEST, KEPT = 56, 40, 20
+DAYS, WIDEST, KEPT = 56, 40, 15
 #: baskets that a product must be in, and that two must share
 FEWEST = 4
 
