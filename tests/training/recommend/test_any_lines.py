@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pandas as pd
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from training.recommend.recommend import recommend
@@ -22,6 +22,7 @@ def _frame(rows: list[tuple]) -> pd.DataFrame:
 
 @settings(max_examples=40, deadline=None, database=None)
 @given(st.lists(LINE, min_size=1, max_size=40), st.booleans())
+@example([("c0", 0, 1, 0, 1.0), ("c1", 0, 1, 0, 1.0), ("c0", 0, 0, 0, 1.0)], True)  # two customers with a basket of one id
 def test_customers_get_full_lists_of_distinct_products_and_new_ones_are_new(rows: list[tuple], novel: bool) -> None:
     lines = _frame(rows)
     answer = recommend(lines, K, novel=novel)
