@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from infra.lake import Lake, months_of
 from infra.settings import Settings
 from infra.tables import Table
-from infra.warehouse import WHOLE, Swap, Warehouse, declare
+from infra.warehouse import WHOLE, Swap, Warehouse, declare, partitions
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -65,8 +65,7 @@ def _copy(client: Client, lake: Lake, table: Table, before: set[str]) -> int:
 
 def _held(client: Client, table: Table) -> set[str]:
     """The months (YYYY-MM) that the warehouse has rows of."""
-    parts = "SELECT DISTINCT partition FROM system.parts WHERE active AND database = currentDatabase() AND table = {name:String}"
-    return {f"{row[0][:4]}-{row[0][4:]}" for row in client.query(parts, {"name": table.name}).result_rows}
+    return {f"{partition[:4]}-{partition[4:]}" for partition in partitions(client, table.name)}
 
 
 def _blocks(lake: Lake, table: Table, month: str | None) -> Iterator[pa.Table]:

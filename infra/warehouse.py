@@ -141,15 +141,19 @@ class Swap:
         self.rows += count
         return count
 
-    def into(self, partitions: Iterable[str]) -> None:
+    def into(self, wanted: Iterable[str]) -> None:
         """Swap each partition (YYYYMM, or WHOLE); one without gathered rows is dropped."""
-        found = self.client.query(
-            f"SELECT DISTINCT partition FROM system.parts WHERE active AND table = '{self.staging}' AND database = currentDatabase()"
-        )
-        filled = {row[0] for row in found.result_rows}
-        for partition in partitions:
+        filled = partitions(self.client, self.staging)
+        for partition in wanted:
             how = f"REPLACE PARTITION {partition} FROM {self.staging}" if partition in filled else f"DROP PARTITION {partition}"
             self.client.command(f"ALTER TABLE {self.table.name} {how}")
+
+
+def partitions(client: Client, table: str) -> set[str]:
+    """The partitions (YYYYMM, or WHOLE) that have rows. The table itself is asked: `system.parts` does not wait for a
+    table that is still being loaded, and would then show none."""
+    found = {row[0] for row in client.query(f"SELECT DISTINCT _partition_id FROM {table}").result_rows}
+    return {WHOLE if partition == "all" else partition for partition in found}
 
 
 def _only_of(table: Table, frame: pd.DataFrame, days: set[date]) -> None:
