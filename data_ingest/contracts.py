@@ -3,6 +3,7 @@ validation of a single event are all derived from this one file."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,6 +16,9 @@ SCHEMA_VERSION = 1
 
 #: JSON type and Spark type of each field type
 _JSON = {"string": "string", "double": "number", "bigint": "integer", "timestamp": "string", "date": "string", "array<int>": "array"}
+
+#: a time says the minute at least; ISO 8601's other ways to write a day (by week, without dashes) are not taken
+_SHAPES = {"timestamp": re.compile(r"^\d{4}-\d\d-\d\d[T ]\d\d:\d\d"), "date": re.compile(r"^\d{4}-\d\d-\d\d$")}
 
 
 @dataclass(frozen=True)
@@ -208,8 +212,11 @@ def _value_problem(field: Field, value: Any) -> str | None:
         return f"{field.name} is {value!r}: expected text"
     if field.type in ("timestamp", "date"):
         try:
+            shaped = bool(_SHAPES[field.type].search(value))
             datetime.fromisoformat(value.replace("Z", "+00:00"))
         except ValueError:
+            shaped = False
+        if not shaped:
             return f"{field.name} is {value!r}: expected an ISO 8601 {field.type}"
     if field.choices and value not in field.choices:
         return f"{field.name} is {value!r}: expected one of {', '.join(field.choices)}"

@@ -67,6 +67,15 @@ def _widens(found: pa.DataType, wanted: str) -> bool:
 def _check(topic: Topic, columns: dict[str, pa.Array], rows: int) -> None:
     if not rows:
         return
+    first = pc.index(breaches(topic, columns, rows), True).as_py()
+    if first >= 0:
+        event_object = {name: _plain(column[first].as_py()) for name, column in columns.items() if column[first].is_valid}
+        said = problem(topic, event_object) or "it breaks the contract"
+        raise BadInput(f"{topic.name} event {first + 1}: {said}")
+
+
+def breaches(topic: Topic, columns: dict[str, pa.Array], rows: int) -> pa.Array:
+    """Whether each row of typed columns breaks the contract: an unknown event type, a missing field, a value out of range."""
     types = columns.get("event_type", pa.nulls(rows, pa.string()))
     wrong = pc.invert(pc.fill_null(pc.is_in(types, pa.array([e.name for e in topic.events])), False))
     for event in topic.events:
@@ -78,11 +87,7 @@ def _check(topic: Topic, columns: dict[str, pa.Array], rows: int) -> None:
             if field.name in columns:
                 outside = pc.fill_null(_out_of_range(field, columns[field.name]), False)
                 wrong = pc.or_(wrong, pc.and_(of_type, outside))
-    first = pc.index(wrong, True).as_py()
-    if first >= 0:
-        event_object = {name: _plain(column[first].as_py()) for name, column in columns.items() if column[first].is_valid}
-        said = problem(topic, event_object) or "it breaks the contract"
-        raise BadInput(f"{topic.name} event {first + 1}: {said}")
+    return wrong
 
 
 def _missing(column: pa.Array) -> pa.Array:

@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from data_ingest.contracts import TOPICS, Topic
-from data_ingest.rules import judge, log_rules_of, read, verdict
+from data_ingest.rules import judged, log_rules_of, verdict
+from data_ingest.strict import strict
 from data_ingest.tables import BRONZE, INGESTED, PRODUCTS, QUARANTINE, STORES
 from infra.lake import Lake
 from infra.tables import Table
@@ -71,13 +72,13 @@ class Landing:
         mine = lines.where(F.col("topic") == topic.name)
         stores, products = (basis.read(self.spark, self.lake, table) for table in (STORES, PRODUCTS))
         with (
-            _kept(judge(read(mine, topic, basis.now), topic, stores, products)) as alone,
-            self._against_log(alone, topic, basis) as (judged, counts),
+            _kept(strict(mine, topic)) as parsed,
+            self._against_log(judged(parsed, topic, basis.now, stores, products), topic, basis) as (final, counts),
         ):
             if any(count.rule is None for count in counts):
-                self.lake.append(judged.where("verdict IS NULL"), BRONZE[topic.name], self.query_id, number)
+                self.lake.append(final.where("verdict IS NULL"), BRONZE[topic.name], self.query_id, number)
             if any(count.rule is not None for count in counts):
-                broken = self._quarantined(judged.where("verdict IS NOT NULL"), topic, basis)
+                broken = self._quarantined(final.where("verdict IS NOT NULL"), topic, basis)
                 # a topic at a time appends to the one quarantine: each has its own count of batches
                 self.lake.append(broken, QUARANTINE, f"{self.query_id}-{topic.name}", number)
         return topic.name, [self._told(count, topic, number, basis) for count in counts]
@@ -105,8 +106,8 @@ class Landing:
             suspected = good.join(suspects, "event_id", "left")
             marked = _marked(suspected, _purchased(good, known, returns) if returns else None)
             final = marked.withColumn("verdict", _expr(verdict(log_rules_of(topic)))).select(*alone.columns)
-            with _kept(alone.where("verdict IS NOT NULL").unionByName(final)) as judged:
-                yield judged, _counted(judged)
+            with _kept(alone.where("verdict IS NOT NULL").unionByName(final)) as compared:
+                yield compared, _counted(compared)
 
     def _quarantined(self, broken: DataFrame, topic: Topic, basis: Basis) -> DataFrame:
         from pyspark.sql import functions as F

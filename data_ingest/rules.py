@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from data_ingest.contracts import ENVELOPE, SCHEMA_VERSION, TOPICS, Event, Field, Topic
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
+    from pyspark.sql import Column, DataFrame
 
 #: bytes above which a line is not parsed; its bytes are kept whole in quarantine
 LONGEST_LINE = 1_000_000
@@ -52,6 +52,15 @@ def _shown(field: str) -> str:
     return f"left(coalesce(to_json(event.`{field}`), 'null'), {_SHOWN})"
 
 
+def _told(field: str) -> str:
+    """A text field as the line tells it; for rules that only sound lines meet."""
+    return f"""concat('"', left(get_json_object(CAST(value AS STRING), '$.{field}'), {_SHOWN}), '"')"""
+
+
+def _told_saying(field: str, expected: str) -> str:
+    return f"concat('{field} is ', {_told(field)}, {_quoted(f': expected {expected}')})"
+
+
 def _saying(field: str, expected: str) -> str:
     return f"concat('{field} is ', {_shown(field)}, {_quoted(f': expected {expected}')})"
 
@@ -70,12 +79,13 @@ LINE_RULES = (
 
 #: what compares an event with the calendar and the catalogue; `latest` is a column of `read`
 WORLD_RULES = (
-    Rule("out_of_range", _EVERY, f"occurred_at < TIMESTAMP '{EARLIEST}'", _saying("occurred_at", f"{EARLIEST} or later")),
-    Rule("future_date", _EVERY, "occurred_at > latest", f"concat('occurred_at is ', {_shown('occurred_at')}, ': later than ', latest)"),
-    Rule("future_date", ("visits",), "ds > to_date(latest)", f"concat('ds is ', {_shown('ds')}, ': later than ', to_date(latest))"),
-    Rule("out_of_range", ("visits",), f"ds < DATE '{EARLIEST}'", _saying("ds", f"{EARLIEST} or later")),
-    Rule("unknown_store", _EVERY, "NOT known_store", _saying("store_id", "one of the known stores")),
-    Rule("unknown_product", ("sales", "stock", "pos", "supply"), "NOT known_product", _saying("product_id", "one of the known products")),
+    Rule("out_of_range", _EVERY, f"occurred_at < TIMESTAMP '{EARLIEST}'", _told_saying("occurred_at", f"{EARLIEST} or later")),
+    Rule("future_date", _EVERY, "occurred_at > latest", f"concat('occurred_at is ', {_told('occurred_at')}, ': later than ', latest)"),
+    Rule("future_date", ("visits",), "ds > to_date(latest)", f"concat('ds is ', {_told('ds')}, ': later than ', to_date(latest))"),
+    Rule("out_of_range", ("visits",), f"ds < DATE '{EARLIEST}'", _told_saying("ds", f"{EARLIEST} or later")),
+    Rule("unknown_store", _EVERY, "NOT known_store", _told_saying("store_id", "one of the known stores")),
+    Rule("unknown_product", ("sales", "stock", "pos", "supply"), "NOT known_product",
+         _told_saying("product_id", "one of the known products")),
 )  # fmt: skip
 
 #: what compares an event with the other events of its topic, in bronze and in its own batch
@@ -131,13 +141,23 @@ def read(raw: DataFrame, topic: Topic, now: datetime) -> DataFrame:
     events = parsed.selectExpr("value", "position", f"IF({whole}, try_variant_get(listed, '$[0]', 'struct<{struct}>'), NULL) AS event")
     fields = [f"try_cast(event.`{field.name}` AS {field.type}) AS `{field.name}`" for field in topic.fields]
     kinds = [f"schema_of_variant(event.`{field.name}`) AS `kind_{field.name}`" for field in topic.fields]
-    latest = f"TIMESTAMP '{now:%Y-%m-%d %H:%M:%S}' + INTERVAL 1 DAY AS latest"
-    return events.selectExpr("value", "position", "event", *fields, *kinds, latest)
+    return events.selectExpr("value", "position", "event", *fields, *kinds).withColumn("latest", _latest(now))
 
 
-def judge(lines: DataFrame, topic: Topic, stores: DataFrame | None, products: DataFrame | None) -> DataFrame:
-    """Lines as `read` gives them, judged each on its own: `value, position`, the topic's fields, the local business day
-    `ds`, and `verdict` (a struct `rule, reason`, null when no rule is broken). Dimensions that are None are not checked."""
+def judged(parsed: DataFrame, topic: Topic, now: datetime, stores: DataFrame | None, products: DataFrame | None) -> DataFrame:
+    """Lines as `strict` gives them, judged each on its own: `value, position`, the topic's fields, the local business day
+    `ds`, and `verdict` (a struct `rule, reason`, null when no rule is broken). Dimensions that are None are not checked.
+    Clean lines meet the rules of the world only; the others are read again, and meet every rule. `parsed` is used twice:
+    persist it."""
+    doubtful = parsed.where("NOT clean").select("value", "position")
+    clean = parsed.where("clean").drop("clean").withColumn("latest", _latest(now))
+    world = tuple(rule for rule in WORLD_RULES if topic.name in rule.topics)
+    rest = judge(read(doubtful, topic, now), topic, rules_of(topic), stores, products)
+    return judge(clean, topic, world, stores, products).unionByName(rest)
+
+
+def judge(lines: DataFrame, topic: Topic, rules: Iterable[Rule], stores: DataFrame | None, products: DataFrame | None) -> DataFrame:
+    """Lines with the topic's fields and `latest`, judged by `rules`; the columns are those of `judged`."""
     from pyspark.sql import functions as F
 
     known = lines.withColumns({"known_store": F.lit(True), "utc_offset_hours": F.lit(0.0), "known_product": F.lit(True)})
@@ -154,7 +174,13 @@ def judge(lines: DataFrame, topic: Topic, stores: DataFrame | None, products: Da
     if "ds" not in lines.columns:
         known = known.withColumn("ds", F.expr("to_date(occurred_at + make_dt_interval(0, 0, 0, utc_offset_hours * 3600))"))
     names = [f"`{field.name}`" for field in topic.fields if field.name != "ds"]
-    return known.selectExpr("value", "position", *names, "ds", f"{verdict(rules_of(topic))} AS verdict")
+    return known.selectExpr("value", "position", *names, "ds", f"{verdict(rules)} AS verdict")
+
+
+def _latest(now: datetime) -> Column:
+    from pyspark.sql import functions as F
+
+    return F.expr(f"TIMESTAMP '{now:%Y-%m-%d %H:%M:%S}' + INTERVAL 1 DAY")
 
 
 def _carriers(topic: Topic, fields_of: Callable[[Event], tuple[Field, ...]]) -> dict[Field, tuple[str, ...]]:

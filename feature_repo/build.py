@@ -3,37 +3,38 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
 from data_ingest.tables import LEAD_TIMES, PRODUCTS, STOCK_DAILY, STORE_DAYS
 from feature_repo import store
+from feature_repo.changes import SOURCES, first_changed_day
 from feature_repo.customer_features import customer_features_frame, purchases
 from feature_repo.demand_daily import demand_daily_frame, last_known_day, read_or_empty, silver
 from feature_repo.demand_snapshots import demand_features_frame
 from feature_repo.materialize import materialize
 from feature_repo.pair_activity import pair_activity_frame
 from feature_repo.stock_features import stock_features_frame
-from feature_repo.tables import CUSTOMER_FEATURES, DEMAND_DAILY, DEMAND_FEATURES, PAIR_ACTIVITY, STOCK_FEATURES
+from feature_repo.tables import CUSTOMER_FEATURES, DEMAND_DAILY, DEMAND_FEATURES, GOLD, PAIR_ACTIVITY, STOCK_FEATURES
 from infra.errors import NotReady
 from infra.lake import Lake
+from infra.mark import Mark
 from infra.settings import Settings
 from infra.tables import Table
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
-#: the tables of which only the changed days are made again, in the order of their making
-DAILY = (DEMAND_DAILY, DEMAND_FEATURES, STOCK_FEATURES, PAIR_ACTIVITY)
 #: told before each step and at the end: steps done, steps in all, and which comes now
 Progress = Callable[[int, int, str], None]
 
 
 @dataclass(frozen=True)
 class FeaturesSummary:
-    """What was built: days from `since` (None: all) to `until`, rows stored online by view, seconds by step."""
+    """What was built: days from `since` (None: all) to `until`, rows stored online by view, seconds by step; `since` lies
+    after `until` where no day had changed."""
 
     since: date | None
     until: date
@@ -41,28 +42,35 @@ class FeaturesSummary:
     seconds: Mapping[str, float] = field(default_factory=dict)
 
 
-def build_features(
-    spark: SparkSession, settings: Settings, *, days: Iterable[date] | None = None, progress: Progress | None = None
-) -> FeaturesSummary:
-    """Build the gold tables from silver, apply the definitions, store the latest values online. `days` are those whose
-    facts changed (None: all); since a day is part of every later window, everything from the first of them on is made
-    again, and nothing before it. Raises NotReady where nothing was ingested."""
-    lake = Lake(settings.lake_url)
+def build_features(spark: SparkSession, settings: Settings, *, rebuild: bool = False, progress: Progress | None = None) -> FeaturesSummary:
+    """Bring the gold tables up to date with silver, apply the definitions, store the latest values online. Since a day is
+    part of every later window, everything from the first changed day on is made again, and nothing before it; when
+    nothing changed since the last whole build, nothing is done. `rebuild`: everything is made again. Raises NotReady where
+    nothing was ingested."""
+    lake, path = Lake(settings.lake_url), settings.checkpoints / "features.json"
     until = last_known_day(lake.read(spark, STORE_DAYS))
     if until is None:
         raise NotReady("the lake knows no store day yet: run `shelfcast ingest` first.")
-    since = _first(spark, lake, days)
+    now, seen = Mark.of(lake, SOURCES, until), Mark.load(path)
+    whole = not rebuild and all(lake.exists(table) for table in GOLD)
+    if whole and now == seen:
+        return FeaturesSummary(until + timedelta(days=1), until, {})
+    since = first_changed_day(spark, lake, seen) if whole else None
     online_rows: dict[str, int] = {}
-    steps: dict[str, Callable[[], object]] = {
+    daily: dict[str, Callable[[], object]] = {
         "demand_daily": lambda: _write(lake, _panel(spark, lake, until, since), DEMAND_DAILY, since, until),
         "demand_features": lambda: _write(lake, _demand(spark, lake, until, since), DEMAND_FEATURES, since, until),
         "stock_features": lambda: _write(lake, _stock(spark, lake, until, since), STOCK_FEATURES, since, until),
         "pair_activity": lambda: _write(lake, _activity(spark, lake, since), PAIR_ACTIVITY, since, until),
+    }
+    rest: dict[str, Callable[[], object]] = {
         "customer_features": lambda: lake.overwrite(customer_features_frame(purchases(spark, lake), until), CUSTOMER_FEATURES),
         "apply": lambda: store.apply(settings),
         "materialize": lambda: online_rows.update(materialize(spark, settings, until)),
     }
-    return FeaturesSummary(since, until, online_rows, _run(steps, progress))
+    seconds = _run((daily if since is None or since <= until else {}) | rest, progress)
+    now.save(path)
+    return FeaturesSummary(since, until, online_rows, seconds)
 
 
 def _run(steps: Mapping[str, Callable[[], object]], progress: Progress | None) -> dict[str, float]:
@@ -75,17 +83,6 @@ def _run(steps: Mapping[str, Callable[[], object]], progress: Progress | None) -
         seconds[name] = round(time.monotonic() - started, 2)
     say(len(steps), len(steps), "features: done")
     return seconds
-
-
-def _first(spark: SparkSession, lake: Lake, days: Iterable[date] | None) -> date | None:
-    """The first day to make again: the first changed one, or an earlier one that a table lacks at its end (a build that
-    was stopped); None for all, also while some table was never made."""
-    if days is None or not all(lake.exists(table) for table in DAILY):
-        return None
-    ends = [last_known_day(lake.read(spark, table)) for table in DAILY]
-    if None in ends:
-        return None
-    return min([*days, *(end + timedelta(days=1) for end in ends if end is not None)])
 
 
 def _write(lake: Lake, frame: DataFrame, table: Table, since: date | None, until: date) -> None:

@@ -125,13 +125,16 @@ def ingest(as_json: Json = False) -> None:
 
 
 @app.command(rich_help_panel=EVENTS)
-def features(as_json: Json = False) -> None:
-    """Build the feature tables from the facts, and publish the newest values to the online store."""
+def features(
+    rebuild: Annotated[bool, typer.Option("--rebuild", help="Make every day again, and store the newest values online again.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Bring the feature tables up to date with the facts, and the online store with them."""
     from feature_repo.build import build_features
 
     settings = load_settings()
     with _spark(settings) as spark, _progress() as say:
-        _show(build_features(spark, settings, progress=say), as_json)
+        _show(build_features(spark, settings, rebuild=rebuild, progress=say), as_json)
 
 
 # Models --------------------------------------------------------------------------------------------------------------

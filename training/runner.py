@@ -3,6 +3,7 @@ terms, the best refitted and exported, its export proved equal, its gates judged
 
 from __future__ import annotations
 
+import itertools
 import json
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -17,10 +18,10 @@ from infra.lake import Lake
 from infra.registry import CHAMPION, Registry, tracked_run
 from infra.settings import Settings
 from training.family import Contender, Family, Fitted, Fold, load_family
-from training.gates import verdicts
+from training.gates import Verdict, verdicts
 from training.portable import Portable
 from training.records import log_model, log_story
-from training.tuning import Tuned, pooled, tune
+from training.tuning import Tuned, pooled, race
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -65,23 +66,24 @@ def train(spark: SparkSession, settings: Settings, name: str, *, trials: int | N
         return earlier
     with tracked_run(settings, f"shelfcast-{name}", name, {"fingerprint": fingerprint}) as run_id:
         contenders = list(family.contenders())
-        steps = len(contenders) + 4
+        steps = 2 * len(contenders) + 4
         say(0, steps, f"{name}: examples")
         data = family.dataset(spark, settings).persist()
         folds = family.folds(data)
         _require_folds(name, folds)
         champion = _champion_recipe(registry, name)
-        tuned = []
-        for step, contender in enumerate(contenders, start=1):
-            say(step, steps, f"{name}: tuning {contender.name}")
-            known = champion.get("params") if champion.get("contender") == contender.name else None
-            tuned.append(tune(family, contender, folds[:-1], trials or settings.tuning_trials, settings.seed, known))
+        known = {champion["contender"]: champion["params"]} if champion else {}
+        told = itertools.count(1)
+        tuned = race(
+            family, contenders, folds[:-1], trials or settings.tuning_trials, settings.seed, known,
+            lambda step: say(next(told), steps, f"{name}: {step}"),
+        )  # fmt: skip
         say(steps - 3, steps, f"{name}: judging on the newest fold")
-        judged = {t.contender.name: _judge(family, t.contender, t.params, folds[-1]) for t in tuned}
-        best, baseline = min(tuned, key=_value), min((t for t in tuned if t.contender.baseline), key=_value)
-        outcome = verdicts(
-            family.card.gates, judged[best.contender.name], _rivals(family, judged, baseline, champion, contenders, folds[-1])
-        )
+        finalists = [t for t in tuned if t.finalist]
+        judged = {t.contender.name: _judge(family, t.contender, t.params, folds[-1]) for t in finalists}
+        baseline = min((t for t in tuned if t.contender.baseline), key=_value)
+        rivals = _rivals(family, judged, baseline, champion, contenders, folds[-1])
+        best, outcome = _winner(family, min(finalists, key=_value), baseline, judged, rivals)
         say(steps - 2, steps, f"{name}: refitting {best.contender.name}")
         fitted = best.contender.fit(data, best.params)
         portable = family.finish(fitted, data)
@@ -92,7 +94,7 @@ def train(spark: SparkSession, settings: Settings, name: str, *, trials: int | N
         recipe = {"contender": best.contender.name, "params": best.params}
         log_story(family, settings, tuned, folds, scores, recipe, [str(v) for v in outcome], gap)
         uri = log_model(portable, fitted, family, folds[-1].test, Path(tempfile.mkdtemp(dir=_scratch(settings))))
-        data.unpersist()
+        spark.catalog.clearCache()  # the examples, and the samples of the folds
         version = registry.register(name, run_id, uri, numbers)
     passed = all(v.passed for v in outcome)
     if passed and version != registry.version(name, CHAMPION):
@@ -109,6 +111,16 @@ def _value(tuned: Tuned) -> float:
 
 def _judge(family: Family, contender: Contender, params: Mapping[str, Any], fold: Fold) -> pd.DataFrame:
     return family.judge(contender.fit(fold.train, params).predict(fold.test))
+
+
+def _winner(
+    family: Family, best: Tuned, baseline: Tuned, judged: Mapping[str, pd.DataFrame], rivals: dict[str, pd.DataFrame]
+) -> tuple[Tuned, list[Verdict]]:
+    """The best of the tuning folds with its verdicts, or the baseline where the newest fold shows that it is not beaten."""
+    outcome = verdicts(family.card.gates, judged[best.contender.name], rivals)
+    if all(verdict.passed for verdict in outcome if verdict.gate.against == "baseline"):
+        return best, outcome
+    return baseline, verdicts(family.card.gates, judged[baseline.contender.name], rivals)
 
 
 def _rivals(

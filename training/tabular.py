@@ -51,16 +51,16 @@ class TabularContender:
         from pyspark.ml import Pipeline
         from pyspark.ml.feature import VectorAssembler
 
-        kept = list(self.features)
+        kept, shown = list(self.features), sampled(train, self.rows)
         if params["features_kept"] < 1:
-            best = ranked(train, self.features, self.label)[: max(1, round(len(kept) * params["features_kept"]))]
+            best = ranked(shown, self.features, self.label)[: max(1, round(len(kept) * params["features_kept"]))]
             kept = [name for name in kept if name in best]
         estimator = self.build(params)
         estimator = estimator.copy({estimator.getParam("featuresCol"): "vector", estimator.getParam(_label(estimator)): self.label})
         if self.weight and estimator.hasParam("weightCol"):
             estimator = estimator.copy({estimator.getParam("weightCol"): self.weight})
         assembler = VectorAssembler(inputCols=kept, outputCol="vector", handleInvalid="keep")
-        model = Pipeline(stages=[assembler, estimator]).fit(filled(sampled(train, self.rows), kept, FILL if self.fills else float("nan")))
+        model = Pipeline(stages=[assembler, estimator]).fit(filled(shown, kept, FILL if self.fills else float("nan")))
         return TabularFitted(model, tuple(kept), self.present, self.export, self.fills)
 
 
@@ -94,9 +94,10 @@ class TabularFitted:
 
 
 def sampled(frame: DataFrame, rows: int) -> DataFrame:
-    """About `rows` rows of the frame, the same each time; all when 0 or when there are fewer."""
+    """About `rows` rows of the frame, the same each time; all when 0 or when there are fewer. A sample is cached: every trial
+    on the same fold finds it again, until the training run clears its caches."""
     count = frame.count() if rows else 0
-    return frame.sample(fraction=rows / count, seed=0) if count > rows > 0 else frame
+    return frame.sample(fraction=rows / count, seed=0).coalesce(1).persist() if count > rows > 0 else frame
 
 
 def filled(frame: DataFrame, features: Sequence[str], fill: float = FILL) -> DataFrame:

@@ -1,41 +1,71 @@
-"""Tuning: Optuna over rolling origins. A trial is fitted and judged fold by fold, oldest first, and is given up when it
-falls behind the median of the trials before it."""
+"""Tuning: Optuna over rolling origins, as a race. Every contender is tried once, in the middle of its space or with the
+champion's parameters; the trials that remain go to those who can still win, and to the baselines, which must not lose by
+being tuned less. A trial is fitted and judged fold by fold, oldest first, and is given up when it falls behind the median
+of the trials before it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import optuna
 import pandas as pd
 
 from training.family import Contender, Family, Fold
 
-Progress = Callable[[int, int, str], None]
+#: candidates, besides the baselines, that are tuned on after the first round and judged on the newest fold
+FINALISTS = 2
 
 
 @dataclass(frozen=True)
 class Tuned:
-    """A contender's best parameters, their mean metric over the tuning folds, and every trial."""
+    """A contender's best parameters, their mean metric over the tuning folds, every trial, and whether it came through
+    the first round."""
 
     contender: Contender
     params: dict[str, Any]
     value: float
+    finalist: bool
     trials: pd.DataFrame = field(repr=False)
 
 
-def tune(family: Family, contender: Contender, folds: Sequence[Fold], trials: int, seed: int, known: dict[str, Any] | None = None) -> Tuned:
-    """The parameters with the lowest mean `card.metric` over `folds`; `known` parameters are tried first."""
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    sampler = optuna.samplers.TPESampler(seed=seed)
-    study = optuna.create_study(sampler=sampler, pruner=optuna.pruners.MedianPruner(n_startup_trials=2))
-    if known:
-        study.enqueue_trial(known)
+def race(
+    family: Family, contenders: Sequence[Contender], folds: Sequence[Fold], trials: int, seed: int,
+    known: Mapping[str, dict[str, Any]], say: Callable[[str], None],
+) -> list[Tuned]:  # fmt: skip
+    """Each contender with the parameters of the lowest mean `card.metric` over `folds`, found in `trials` trials for a
+    finalist and one for the others; `known` parameters, by contender, are tried first. `say` is told each step."""
+    studies = {}
+    for contender in contenders:
+        say(f"trying {contender.name}")
+        studies[contender.name] = _study(family, contender, folds, seed, known.get(contender.name))
+    candidates = sorted((c for c in contenders if not c.baseline), key=lambda c: studies[c.name].best_value)
+    finalists = [contender for contender in contenders if contender.baseline or contender in candidates[:FINALISTS]]
+    for contender in finalists:
+        say(f"tuning {contender.name}")
+        if trials > 1 and studies[contender.name].best_trial.params:
+            studies[contender.name].optimize(_objective(family, contender, folds), n_trials=trials - 1)
+    return [_tuned(contender, studies[contender.name], contender in finalists) for contender in contenders]
 
+
+def pooled(judged: pd.DataFrame, metric: str) -> float:
+    """The value of `metric` in segment `all`."""
+    return float(judged.loc[(judged["segment"] == "all") & (judged["metric"] == metric), "value"].iloc[0])
+
+
+def _study(family: Family, contender: Contender, folds: Sequence[Fold], seed: int, known: dict[str, Any] | None) -> optuna.Study:
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=seed), pruner=optuna.pruners.MedianPruner(n_startup_trials=2))
+    study.enqueue_trial(known or middle(contender))
+    study.optimize(_objective(family, contender, folds), n_trials=1)
+    return study
+
+
+def _objective(family: Family, contender: Contender, folds: Sequence[Fold]) -> Callable[[optuna.Trial], float]:
     def objective(trial: optuna.Trial) -> float:
         params = contender.space(trial)
-        values = []
+        values: list[float] = []
         for step, fold in enumerate(folds):
             values.append(pooled(family.judge(contender.fit(fold.train, params).predict(fold.test)), family.card.metric))
             trial.report(sum(values) / len(values), step)
@@ -44,20 +74,35 @@ def tune(family: Family, contender: Contender, folds: Sequence[Fold], trials: in
         trial.set_user_attr("params", params)
         return sum(values) / len(values)
 
-    study.optimize(objective, n_trials=trials if _tunable(contender) else 1)
-    best = study.best_trial
-    return Tuned(
-        contender, best.user_attrs["params"], float(best.value or 0.0), study.trials_dataframe(attrs=("number", "value", "state", "params"))
-    )
+    return objective
 
 
-def pooled(judged: pd.DataFrame, metric: str) -> float:
-    """The value of `metric` in segment `all`."""
-    return float(judged.loc[(judged["segment"] == "all") & (judged["metric"] == metric), "value"].iloc[0])
+def _tuned(contender: Contender, study: optuna.Study, finalist: bool) -> Tuned:
+    trials = study.trials_dataframe(attrs=("number", "value", "state", "params"))
+    return Tuned(contender, study.best_trial.user_attrs["params"], study.best_value, finalist, trials)
 
 
-def _tunable(contender: Contender) -> bool:
-    """Whether the contender's space has any dimension (a fixed trial with no parameters asks for none)."""
-    probe = optuna.create_study().ask()
-    contender.space(probe)
-    return bool(probe.params)
+def middle(contender: Contender) -> dict[str, Any]:
+    """The middle of the contender's search space, by the names of its dimensions."""
+    probe = _Middle({})
+    contender.space(cast("optuna.Trial", probe))
+    return probe.params
+
+
+@dataclass(frozen=True)
+class _Middle:
+    """Answers what a trial would be asked with the middle of each range, and the last of the choices."""
+
+    params: dict[str, Any]
+
+    def suggest_float(self, name: str, low: float, high: float, *, log: bool = False) -> float:
+        self.params[name] = (low * high) ** 0.5 if log else (low + high) / 2
+        return self.params[name]
+
+    def suggest_int(self, name: str, low: int, high: int) -> int:
+        self.params[name] = (low + high) // 2
+        return self.params[name]
+
+    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
+        self.params[name] = choices[-1]
+        return self.params[name]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
 from dataclasses import dataclass
 from datetime import date
 from functools import reduce
@@ -13,35 +11,11 @@ from typing import TYPE_CHECKING
 from data_ingest.tables import BRONZE, FACTS
 from infra.errors import NotReady
 from infra.lake import Lake
+from infra.mark import Mark
 from infra.settings import Settings
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
-
-
-@dataclass(frozen=True)
-class Mark:
-    """How far the facts have come: the version and identity of each bronze table, and the last known day."""
-
-    versions: dict[str, tuple[str, int]]
-    last: date | None
-
-    @staticmethod
-    def load(settings: Settings) -> Mark:
-        """The mark of the last finished run; an empty one when there is none, or a fact it speaks of is gone."""
-        lake, path = Lake(settings.lake_url), _path(settings)
-        if not path.is_file() or not all(lake.exists(table) for table in FACTS):
-            return Mark({}, None)
-        said = json.loads(path.read_text())
-        return Mark({name: (identity, version) for name, (identity, version) in said["versions"].items()}, date.fromisoformat(said["last"]))
-
-    def save(self, settings: Settings) -> None:
-        """Write the mark whole, by a rename."""
-        path = _path(settings)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(f".{os.getpid()}.partial")
-        partial.write_text(json.dumps({"versions": self.versions, "last": self.last.isoformat() if self.last else None}))
-        partial.replace(path)
 
 
 @dataclass(frozen=True)
@@ -65,25 +39,29 @@ class News:
 
 def read_news(spark: SparkSession, settings: Settings) -> News:
     """Bronze at its newest versions against the mark; raises NotReady before the first ingest."""
-    lake, since = Lake(settings.lake_url), Mark.load(settings)
+    lake = Lake(settings.lake_url)
+    # a fact that is gone is made again, and the others with it
+    since = Mark.load(mark_path(settings)) if all(lake.exists(table) for table in FACTS) else Mark({})
     if not any(lake.exists(table) for table in BRONZE.values()):
         raise NotReady("bronze holds no events yet: run `shelfcast ingest` after `shelfcast replay`, `simulate` or `import`.")
-    bronze, added, versions = {}, {}, {}
+    now = Mark.of(lake, BRONZE.values(), since.last)
+    bronze, added = {}, {}
     for name, table in BRONZE.items():
-        if not lake.exists(table):
+        if table.name not in now.versions:
             bronze[name] = spark.createDataFrame([], table.spark_schema())
             continue
-        versions[name] = (lake.identity(table), lake.version(table))
-        bronze[name] = lake.read(spark, table, versions[name][1])
-        identity, version = since.versions.get(name, ("", 0))
-        before = lake.files(table, version) if identity == versions[name][0] else set()
-        new = sorted(lake.files(table, versions[name][1]) - before)
+        version = now.versions[table.name][1]
+        bronze[name] = lake.read(spark, table, version)
+        seen = since.version(lake, table)
+        before = set() if seen is None else lake.files(table, seen)
+        new = sorted(lake.files(table, version) - before)
         if new and not before:
             added[name] = bronze[name]
         elif new:
             added[name] = spark.read.schema(table.spark_schema()).parquet(*new)
-    return News(bronze, added, Mark(versions, since.last), everything=not since.versions)
+    return News(bronze, added, now, everything=not since.versions)
 
 
-def _path(settings: Settings) -> Path:
+def mark_path(settings: Settings) -> Path:
+    """Where the facts write down how far they have come."""
     return settings.checkpoints / "facts.json"

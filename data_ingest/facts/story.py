@@ -11,7 +11,7 @@ from data_ingest.facts import store_days as open_days
 from data_ingest.facts.baskets import baskets
 from data_ingest.facts.days import Days, span
 from data_ingest.facts.lead_times import lead_times
-from data_ingest.facts.news import News, read_news
+from data_ingest.facts.news import News, mark_path, read_news
 from data_ingest.facts.price_daily import price_daily, price_spans, repriced_days
 from data_ingest.facts.promotions import promotions
 from data_ingest.facts.sales_daily import sales_daily
@@ -67,7 +67,7 @@ def facts(spark: SparkSession, settings: Settings, *, progress: Progress | None 
         if progress:
             progress(len(steps), len(steps), "copying to the warehouse")
         publish(settings, *FACTS, STORES, PRODUCTS)
-        replace(news.mark, last=work.last).save(settings)
+        replace(news.mark, last=work.last).save(mark_path(settings))
     if progress:
         progress(len(steps), len(steps), "facts are up to date")
     return work.summary

@@ -38,21 +38,28 @@ def test_later_days_late_events_and_a_stopped_build_end_where_one_build_ends(
     early = {table: rows[rows["ds"] <= day(34)] if "ds" in rows else rows for table, rows in facts.items()}
     early[SALES_DAILY] = early[SALES_DAILY][early[SALES_DAILY]["ds"] != day(33)]
     write_silver(spark, settings, early)
-    assert build_features(spark, settings, days=[day(34)]).since is None
-    # days 35 to 38 arrived and their build was stopped: only the late day and the newest one are told
+    assert build_features(spark, settings).since is None
+    # a late day, and days 35 to 39 whose build was stopped half way
     write_silver(spark, settings, facts)
+    with pytest.raises(KeyboardInterrupt):
+        build_features(spark, settings, progress=_interrupt)
     told: list[tuple[int, int, str]] = []
-    summary = build_features(spark, settings, days=[day(39), day(33)], progress=lambda *step: told.append(step))
+    summary = build_features(spark, settings, progress=lambda *step: told.append(step))
     assert (summary.since, summary.until) == (day(33), day(39))
     assert summary.online_rows["demand_features"] == len(PAIRS)
     assert [label for _, _, label in told] == [*(f"features: {name}" for name in summary.seconds), "features: done"]
     assert [done for done, _, _ in told] == list(range(8))
     assert_same_gold(settings, built)
-    # nothing changed: nothing is made again, and a repetition is harmless
-    versions = [Lake(settings.lake_url).version(table) for table in GOLD[:-1]]
-    build_features(spark, settings, days=[])
-    assert [Lake(settings.lake_url).version(table) for table in GOLD[:-1]] == versions
-    assert_same_gold(settings, built)
+    # nothing changed: nothing is made again
+    versions = [Lake(settings.lake_url).version(table) for table in GOLD]
+    again = build_features(spark, settings)
+    assert (again.since, again.seconds) == (day(40), {})
+    assert [Lake(settings.lake_url).version(table) for table in GOLD] == versions
+
+
+def _interrupt(done: int, total: int, label: str) -> None:
+    if label == "features: stock_features":
+        raise KeyboardInterrupt
 
 
 def test_without_facts_it_says_which_step_is_missing(spark: SparkSession, settings: Settings) -> None:

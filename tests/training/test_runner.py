@@ -1,0 +1,31 @@
+"""Who serves: the best of the tuning folds, or the baseline where the newest fold shows that it is not beaten."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pandas as pd
+import pytest
+
+from training.family import Gate
+from training.runner import _winner
+from training.tuning import Tuned
+
+
+def tuned(name: str, baseline: bool) -> Tuned:
+    return Tuned(SimpleNamespace(name=name, baseline=baseline), {}, 1.0, True, pd.DataFrame())
+
+
+def judged(value: float) -> pd.DataFrame:
+    return pd.DataFrame({"segment": ["all"], "metric": ["wql"], "value": [value]})
+
+
+@pytest.mark.parametrize(("learned", "champion", "winner", "passed"),
+                         [(0.9, 0.95, "trees", True), (1.1, 1.2, "rule", True), (0.9, 0.8, "trees", False), (1.1, 0.5, "rule", False)])  # fmt: skip
+def test_a_candidate_that_loses_to_the_baseline_gives_way_to_it(learned, champion, winner, passed) -> None:
+    family = SimpleNamespace(card=SimpleNamespace(gates=(Gate("wql", "baseline", 1.0), Gate("wql", "champion", 1.0))))
+    frames = {"trees": judged(learned), "rule": judged(1.0)}
+    rivals = {"baseline": frames["rule"], "champion": judged(champion)}
+    best, verdicts = _winner(family, tuned("trees", False), tuned("rule", True), frames, rivals)
+    assert best.contender.name == winner
+    assert all(verdict.passed for verdict in verdicts) is passed
