@@ -2,6 +2,7 @@
 SHELL := /bin/bash
 BIN := .venv/bin
 DATA ?= ../shared/data
+WORKERS ?= 2
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  %-18s %s\n", $$1, $$2}'
@@ -14,7 +15,7 @@ demo: setup ## the whole loop on real data, on this machine
 
 test: ## set up and run all tests
 	@infra/setup.sh dev
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadgroup
 
 check: ## format, lint and types
 	@infra/setup.sh dev

@@ -10,10 +10,11 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
-from functools import reduce
+from functools import partial, reduce
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING
 
 from data_ingest.contracts import TOPICS, Topic
@@ -22,6 +23,7 @@ from data_ingest.strict import strict
 from data_ingest.tables import BRONZE, INGESTED, PRODUCTS, QUARANTINE, STORES
 from infra.lake import Lake
 from infra.tables import Table
+from infra.together import together
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, Row, SparkSession
@@ -53,6 +55,7 @@ class Landing:
     lake: Lake
     query_id: str
     notes: Path
+    setting_aside: Lock = field(default_factory=Lock)
 
     def land(self, batch: DataFrame, number: int, now: datetime) -> dict[str, dict[str, int]]:
         """Land a micro-batch `topic, value, position`; returns events by topic and rule ("" for accepted). The same
@@ -60,7 +63,8 @@ class Landing:
         basis = self._basis(number, now)
         with _kept(batch.select("topic", "value", "position")) as lines:
             there = {row.topic for row in lines.select("topic").distinct().collect()}
-            counts = [self._land_topic(lines, topic, number, basis) for name, topic in TOPICS.items() if name in there]
+            topics = [topic for name, topic in TOPICS.items() if name in there]
+            counts = together([partial(self._land_topic, lines, topic, number, basis) for topic in topics])
         if counts:
             rows = [row for _, topic_rows in counts for row in topic_rows]
             self.lake.append(self.spark.createDataFrame(rows, INGESTED.spark_schema()), INGESTED, self.query_id, number)
@@ -79,8 +83,9 @@ class Landing:
                 self.lake.append(final.where("verdict IS NULL"), BRONZE[topic.name], self.query_id, number)
             if any(count.rule is not None for count in counts):
                 broken = self._quarantined(final.where("verdict IS NOT NULL"), topic, basis)
-                # a topic at a time appends to the one quarantine: each has its own count of batches
-                self.lake.append(broken, QUARANTINE, f"{self.query_id}-{topic.name}", number)
+                # each topic has its own count of batches in the one quarantine, which two must not create at once
+                with self.setting_aside:
+                    self.lake.append(broken, QUARANTINE, f"{self.query_id}-{topic.name}", number)
         return topic.name, [self._told(count, topic, number, basis) for count in counts]
 
     def _told(self, count: Row, topic: Topic, number: int, basis: Basis) -> tuple:

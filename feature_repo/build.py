@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 
 from data_ingest.tables import LEAD_TIMES, PRODUCTS, STOCK_DAILY, STORE_DAYS
@@ -23,6 +25,7 @@ from infra.lake import Lake
 from infra.mark import Mark
 from infra.settings import Settings
 from infra.tables import Table
+from infra.together import together
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -57,31 +60,35 @@ def build_features(spark: SparkSession, settings: Settings, *, rebuild: bool = F
         return FeaturesSummary(until + timedelta(days=1), until, {})
     since = first_changed_day(spark, lake, seen) if whole else None
     online_rows: dict[str, int] = {}
-    daily: dict[str, Callable[[], object]] = {
-        "demand_daily": lambda: _write(lake, _panel(spark, lake, until, since), DEMAND_DAILY, since, until),
+    first = {"demand_daily": lambda: _write(lake, _panel(spark, lake, until, since), DEMAND_DAILY, since, until)}
+    daily = {
         "demand_features": lambda: _write(lake, _demand(spark, lake, until, since), DEMAND_FEATURES, since, until),
         "stock_features": lambda: _write(lake, _stock(spark, lake, until, since), STOCK_FEATURES, since, until),
         "pair_activity": lambda: _write(lake, _activity(spark, lake, since), PAIR_ACTIVITY, since, until),
     }
-    rest: dict[str, Callable[[], object]] = {
-        "customer_features": lambda: lake.overwrite(customer_features_frame(purchases(spark, lake), until), CUSTOMER_FEATURES),
-        "apply": lambda: store.apply(settings),
-        "materialize": lambda: online_rows.update(materialize(spark, settings, until)),
-    }
-    seconds = _run((daily if since is None or since <= until else {}) | rest, progress)
+    weekly = {"customer_features": lambda: lake.overwrite(customer_features_frame(purchases(spark, lake), until), CUSTOMER_FEATURES)}
+    apply = {"apply": lambda: store.apply(settings)}
+    online = {"materialize": lambda: online_rows.update(materialize(spark, settings, until))}
+    moved = since is None or since <= until
+    seconds = _run([first, daily | weekly, apply, online] if moved else [weekly, apply, online], progress)
     now.save(path)
     return FeaturesSummary(since, until, online_rows, seconds)
 
 
-def _run(steps: Mapping[str, Callable[[], object]], progress: Progress | None) -> dict[str, float]:
-    seconds = {}
+def _run(stages: Sequence[Mapping[str, Callable[[], object]]], progress: Progress | None) -> dict[str, float]:
+    """Run the stages one after the other, the steps of a stage together; seconds by step."""
+    total, begun, seconds = sum(map(len, stages)), itertools.count(), {}
     say = progress or (lambda done, total, label: None)
-    for done, (name, step) in enumerate(steps.items()):
-        say(done, len(steps), f"features: {name}")
+
+    def timed(name: str, step: Callable[[], object]) -> None:
+        say(next(begun), total, f"features: {name}")
         started = time.monotonic()
         step()
         seconds[name] = round(time.monotonic() - started, 2)
-    say(len(steps), len(steps), "features: done")
+
+    for stage in stages:
+        together([partial(timed, name, step) for name, step in stage.items()])
+    say(total, total, "features: done")
     return seconds
 
 

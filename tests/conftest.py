@@ -14,6 +14,17 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 
+#: folders whose tests share what is built or started once in a session
+_TOGETHER = ("feature_repo", "stack")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """With several workers, tests that share a costly fixture run on one: those of a file, or of a whole folder."""
+    for item in items:
+        folder = item.path.parent.name
+        item.add_marker(pytest.mark.xdist_group(folder if folder in _TOGETHER else str(item.path)))
+
+
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
     """Embedded settings with every store below this test's own folder."""

@@ -8,6 +8,7 @@ import json
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from infra.errors import NotReady
 from infra.lake import Lake
 from infra.registry import CHAMPION, Registry, tracked_run
 from infra.settings import Settings
+from infra.together import together
 from training.family import Contender, Family, Fitted, Fold, load_family
 from training.gates import Verdict, verdicts
 from training.portable import Portable
@@ -80,7 +82,8 @@ def train(spark: SparkSession, settings: Settings, name: str, *, trials: int | N
         )  # fmt: skip
         say(steps - 3, steps, f"{name}: judging on the newest fold")
         finalists = [t for t in tuned if t.finalist]
-        judged = {t.contender.name: _judge(family, t.contender, t.params, folds[-1]) for t in finalists}
+        frames = together([partial(_judge, family, t.contender, t.params, folds[-1]) for t in finalists])
+        judged = {t.contender.name: frame for t, frame in zip(finalists, frames, strict=True)}
         baseline = min((t for t in tuned if t.contender.baseline), key=_value)
         rivals = _rivals(family, judged, baseline, champion, contenders, folds[-1])
         best, outcome = _winner(family, min(finalists, key=_value), baseline, judged, rivals)

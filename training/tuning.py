@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, cast
 
 import optuna
 import pandas as pd
 
+from infra.together import together
 from training.family import Contender, Family, Fold
 
 #: candidates, besides the baselines, that are tuned on after the first round and judged on the newest fold
@@ -36,16 +38,21 @@ def race(
 ) -> list[Tuned]:  # fmt: skip
     """Each contender with the parameters of the lowest mean `card.metric` over `folds`, found in `trials` trials for a
     finalist and one for the others; `known` parameters, by contender, are tried first. `say` is told each step."""
-    studies = {}
-    for contender in contenders:
+
+    def first(contender: Contender) -> optuna.Study:
         say(f"trying {contender.name}")
-        studies[contender.name] = _study(family, contender, folds, seed, known.get(contender.name))
-    candidates = sorted((c for c in contenders if not c.baseline), key=lambda c: studies[c.name].best_value)
-    finalists = [contender for contender in contenders if contender.baseline or contender in candidates[:FINALISTS]]
-    for contender in finalists:
+        return _study(family, contender, folds, seed, known.get(contender.name))
+
+    def rest(contender: Contender) -> None:
         say(f"tuning {contender.name}")
         if trials > 1 and studies[contender.name].best_trial.params:
             studies[contender.name].optimize(_objective(family, contender, folds), n_trials=trials - 1)
+
+    tried = together([partial(first, contender) for contender in contenders])
+    studies = {contender.name: study for contender, study in zip(contenders, tried, strict=True)}
+    candidates = sorted((c for c in contenders if not c.baseline), key=lambda c: studies[c.name].best_value)
+    finalists = [contender for contender in contenders if contender.baseline or contender in candidates[:FINALISTS]]
+    together([partial(rest, contender) for contender in finalists])
     return [_tuned(contender, studies[contender.name], contender in finalists) for contender in contenders]
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import date
+from functools import partial
 from typing import TYPE_CHECKING
 
 from data_ingest.facts import store_days as open_days
@@ -35,6 +37,7 @@ from infra.lake import Lake
 from infra.publish import publish
 from infra.settings import Settings
 from infra.tables import Table
+from infra.together import together
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -59,17 +62,22 @@ def facts(spark: SparkSession, settings: Settings, *, progress: Progress | None 
     with alone(settings):
         news = read_news(spark, settings)
         work = _Work(spark, settings, news)
-        steps = work.steps()
-        for done, (table, step) in enumerate(steps):
+        stages, begun = work.stages(), itertools.count()
+        total = sum(map(len, stages))
+
+        def told(table: Table, step: Callable[[], None]) -> None:
             if progress:
-                progress(done, len(steps), table.name)
+                progress(next(begun), total, table.name)
             step()
+
+        for stage in stages:
+            together([partial(told, table, step) for table, step in stage])
         if progress:
-            progress(len(steps), len(steps), "copying to the warehouse")
+            progress(total, total, "copying to the warehouse")
         publish(settings, *FACTS, STORES, PRODUCTS)
         replace(news.mark, last=work.last).save(mark_path(settings))
     if progress:
-        progress(len(steps), len(steps), "facts are up to date")
+        progress(total, total, "facts are up to date")
     return work.summary
 
 
@@ -85,17 +93,17 @@ class _Work:
         self.grown = set(span(news.mark.last, self.last)[1:]) if news.mark.last else set()
         self.summary = FactsSummary(last=self.last)
 
-    def steps(self) -> list[tuple[Table, Callable[[], None]]]:
-        """The tables to bring up to date, in order, each with its step."""
+    def stages(self) -> list[list[tuple[Table, Callable[[], None]]]]:
+        """The tables to bring up to date, each with its step: the calendar of the stores, then what needs it or nothing."""
         if not self.touched:
             return []
-        steps = [(STORE_DAYS, self._store_days), (SALES_DAILY, self._sales_daily), (BASKETS, self._baskets),
-                 (VISITS_DAILY, self._visits_daily), (PRICE_DAILY, self._price_daily), (STOCK_DAILY, self._stock_daily)]  # fmt: skip
+        steps = [(SALES_DAILY, self._sales_daily), (BASKETS, self._baskets), (VISITS_DAILY, self._visits_daily),
+                 (PRICE_DAILY, self._price_daily), (STOCK_DAILY, self._stock_daily)]  # fmt: skip
         if self.news.everything or "pos" in self.news.added:
             steps.append((PROMOTIONS, self._promotions))
         if self.news.everything or "supply" in self.news.added:
             steps.append((LEAD_TIMES, self._lead_times))
-        return steps
+        return [[(STORE_DAYS, self._store_days)], steps]
 
     def _store_days(self) -> None:
         first_new = self._first_days(self.news.added.values())
