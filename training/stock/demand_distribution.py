@@ -7,6 +7,7 @@ level gets wrong for good, plus what differs from period to period. It is read a
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -33,11 +34,14 @@ class Demand:
 
     def total(self, start: np.ndarray, stop: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Mean and variance of demand over the periods start <= h < stop (pairs,), h = 0 the first after the origin."""
-        sums = np.concatenate([np.zeros((len(self.mean), 1)), np.cumsum(self.mean, axis=1)], axis=1)
-        rows, last = np.arange(len(sums)), self.mean.shape[1]
+        rows, last = np.arange(len(self.mean)), self.mean.shape[1]
         start, stop = np.minimum(start, last), np.minimum(stop, last)
-        mean = np.maximum(sums[rows, stop] - sums[rows, start], 0.0)
+        mean = np.maximum(self._sums[rows, stop] - self._sums[rows, start], 0.0)
         return mean, mean + mean**2 * (self.common + self.single / np.maximum(stop - start, 1))
+
+    @cached_property
+    def _sums(self) -> np.ndarray:
+        return np.concatenate([np.zeros((len(self.mean), 1)), np.cumsum(self.mean, axis=1)], axis=1)
 
     def take(self, rows: np.ndarray | slice) -> Demand:
         """The demand of some pairs."""

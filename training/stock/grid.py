@@ -6,14 +6,26 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import gammainc, ndtr
 
-#: buckets a row: a slow item's whole distribution unit by unit; a fast one in steps of about 1 % of its range
+#: buckets a row, at most: a slow item's whole distribution unit by unit; a fast one in steps of about 1 % of its range
 BUCKETS = 64
+#: lengths of grid that rows are sorted into: what sells little needs few buckets
+SIZES = (12, 20, 36, BUCKETS)
+
+
+def size(mean: np.ndarray, variance: np.ndarray) -> np.ndarray:
+    """The shortest of SIZES (rows,) that holds a demand with this mean and variance unit by unit, else BUCKETS."""
+    sizes = np.array(SIZES)
+    return sizes[np.minimum(np.searchsorted(sizes, np.ceil(_reach_of(mean, variance)) + 2), len(sizes) - 1)]
+
+
+def _reach_of(mean: np.ndarray, variance: np.ndarray) -> np.ndarray:
+    return mean + 5.0 * np.sqrt(variance) + 4.0
+
 
 
 def width(mean: np.ndarray, variance: np.ndarray, buckets: int = BUCKETS) -> np.ndarray:
     """Units a bucket such that the grid holds all but about 1e-4 of a demand with this mean and variance; at least 1."""
-    reach = mean + 5.0 * np.sqrt(variance) + 4.0
-    return np.maximum(np.ceil(reach / (buckets - 2)), 1.0)
+    return np.maximum(np.ceil(_reach_of(mean, variance) / (buckets - 2)), 1.0)
 
 
 def pmf(mean: np.ndarray, variance: np.ndarray, width: np.ndarray, buckets: int = BUCKETS) -> np.ndarray:

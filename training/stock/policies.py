@@ -61,18 +61,22 @@ class Decision:
 
 
 def marginal(demand: Demand, shelf: Shelf, terms: Terms, patience: np.ndarray | float = PATIENCE) -> Decision:
-    """The decision of each pair, by slices. `patience` (pairs,) or one number."""
+    """The decision of each pair, by slices of pairs that need equally long grids. `patience` (pairs,) or one number."""
     count = len(shelf.on_hand)
     patience = np.broadcast_to(np.asarray(patience, float), (count,))
-    slices = [slice(start, start + SLICE) for start in range(0, max(count, 1), SLICE)]
+    mean, variance = demand.total(np.zeros(count, int), terms.leads.max(axis=1) + terms.review)
+    size = grid.size(mean, variance)
+    slices = [rows[start : start + SLICE] for rows in (np.flatnonzero(size == k) for k in grid.SIZES) for start in range(0, len(rows), SLICE)]
 
-    def decided(rows: slice) -> Decision:
-        return _slice(demand.take(rows), shelf.take(rows), terms.take(rows), patience[rows])
+    def decided(rows: np.ndarray) -> Decision:
+        return _slice(demand.take(rows), shelf.take(rows), terms.take(rows), patience[rows], int(size[rows[0]]))
 
     # numpy lets go of the interpreter while it computes
-    with ThreadPoolExecutor(max_workers=min(len(slices), os.cpu_count() or 1)) as pool:
+    with ThreadPoolExecutor(max_workers=max(1, min(len(slices), os.cpu_count() or 1))) as pool:
         parts = list(pool.map(decided, slices))
-    return Decision(**{field.name: np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(Decision)})
+    back = np.argsort(np.concatenate([np.empty(0, int), *slices]))
+    none = np.empty(0)
+    return Decision(**{f.name: np.concatenate([none, *(getattr(part, f.name) for part in parts)])[back] for f in fields(Decision)})
 
 
 @dataclass(frozen=True)
@@ -91,8 +95,8 @@ class _Need:
     excess: np.ndarray
 
 
-def _slice(demand: Demand, shelf: Shelf, terms: Terms, patience: np.ndarray) -> Decision:
-    need = _need(demand, shelf, terms)
+def _slice(demand: Demand, shelf: Shelf, terms: Terms, patience: np.ndarray, buckets: int) -> Decision:
+    need = _need(demand, shelf, terms, buckets)
     below = np.cumsum(need.pmf, axis=1)  # P(need <= j)
     outlived = np.cumsum(need.life, axis=1)
     review = terms.review[:, None]
@@ -115,71 +119,97 @@ def _slice(demand: Demand, shelf: Shelf, terms: Terms, patience: np.ndarray) -> 
     )  # fmt: skip
 
 
-def _need(demand: Demand, shelf: Shelf, terms: Terms) -> _Need:
+def _need(demand: Demand, shelf: Shelf, terms: Terms, buckets: int) -> _Need:
     """Mix the requirement over the lead times of this order; the next order's lead time spreads the window."""
     count, options = terms.leads.shape
     expected_lead = (terms.leads * terms.lead_share).sum(axis=1)
     whole_mean, whole_variance = demand.total(np.zeros(count, int), terms.leads.max(axis=1) + terms.review)
-    width = grid.width(whole_mean, whole_variance)
+    width = grid.width(whole_mean, whole_variance, buckets)
     # what outlives its shelf life serves no later day
     window = np.minimum(terms.review, terms.shelf_life).astype(int)
     facts = {name: np.zeros(count) for name in ("demand", "window", "lost", "on_order", "own", "square")}
-    pmf, life = np.zeros((count, 2 * grid.BUCKETS - 1)), np.zeros((count, 2 * grid.BUCKETS - 1))
-    room = (grid.BUCKETS - 1) * width
+    pmf, life = np.zeros((count, 2 * buckets - 1)), np.zeros((count, 2 * buckets - 1))
     # stock no demand can reach needs no grid: it only adds to what is held
-    excess = np.maximum(shelf.on_hand - room, 0.0)
+    excess = np.maximum(shelf.on_hand - (buckets - 1) * width, 0.0)
+    coming = Coming(grid.point(shelf.on_hand, width, buckets), np.full(count, -1), np.zeros(count))
     for option in range(options):
         share = terms.lead_share[:, option]
         if not share.any():
             continue
+        # lead times come in ascending order, so that each goes on from where the one before it stood
         lead = terms.leads[:, option]
+        coming = until(demand, shelf, coming, lead, width)
+        stock, arrived = _with_window(shelf, coming.stock, lead, window, width)
         mean, variance = demand.total(lead, lead + window)
-        stock, lost, arrived = project(demand, shelf, lead, window, width)
-        pmf += share[:, None] * grid.requirement(stock, grid.pmf(mean, variance, width))
-        life += share[:, None] * _outliving(demand, terms, lead, stock, width)
+        pmf += share[:, None] * grid.requirement(stock, grid.pmf(mean, variance, width, buckets))
+        if np.isfinite(terms.shelf_life).any():
+            life += share[:, None] * _outliving(demand, terms, lead, stock, width)
         total, own = demand.total(np.zeros(count, int), lead + window)
-        for name, value in (("demand", total), ("window", mean), ("lost", lost), ("on_order", arrived), ("own", own), ("square", total**2)):
+        told = {"demand": total, "window": mean, "lost": coming.lost, "on_order": arrived, "own": own, "square": total**2}
+        for name, value in told.items():
             facts[name] += share * value
     lead_variance = np.maximum(facts["square"] - facts["demand"] ** 2, 0.0) * (expected_lead > 0)
     return _Need(pmf, life, width, facts["demand"], facts["window"], facts["lost"], facts["own"], lead_variance, facts["on_order"], excess)
 
 
-def project(demand: Demand, shelf: Shelf, lead: np.ndarray, review: np.ndarray, width: np.ndarray) -> tuple[np.ndarray, ...]:
-    """The distribution of stock when this order arrives, before it is added (pairs, BUCKETS): the sales of periods h < lead
-    are served or lost, receipts until the end of the window are in (those after `lead` are taken as there at its start).
-    Also the units expected to be lost until then, and the units on order that count."""
+@dataclass(frozen=True)
+class Coming:
+    """The distribution of the stock on hand (pairs, buckets) before the sales of period `clock` (pairs,) and before this
+    order is added, receipts of that period included (clock -1: as counted, nothing received); units expected `lost` (pairs,)
+    until then."""
+
+    stock: np.ndarray
+    clock: np.ndarray
+    lost: np.ndarray
+
+
+def until(demand: Demand, shelf: Shelf, now: Coming, lead: np.ndarray, width: np.ndarray) -> Coming:
+    """The stock as it will be before the sales of period `lead` (pairs,), not before `now`: receipts come in at their
+    periods, the sales between are served or lost."""
     count, horizon = shelf.receipts.shape
-    counts = (shelf.receipts > 0) & (np.arange(horizon)[None, :] < (lead + review)[:, None])
-    times = np.sort(np.where(counts, np.arange(horizon)[None, :], horizon), axis=1)[:, : int(counts.sum(axis=1).max(initial=0))]
-    stock, clock, lost = grid.point(shelf.on_hand, width), np.zeros(count, int), np.zeros(count)
+    ahead = np.arange(horizon)[None, :]
+    counts = (shelf.receipts > 0) & (ahead <= lead[:, None]) & (ahead > now.clock[:, None])
+    times = np.sort(np.where(counts, ahead, horizon), axis=1)[:, : int(counts.sum(axis=1).max(initial=0))]
+    stock, clock, lost = now.stock, now.clock, now.lost
     for time in times.T:
         due = np.minimum(time, lead)
         stock, short = _serve(demand, clock, due, stock, width)
         units = np.where(time < horizon, shelf.receipts[np.arange(count), np.minimum(time, horizon - 1)], 0.0)
         stock, clock, lost = grid.receive(stock, units, width), due, lost + short
     stock, short = _serve(demand, clock, lead, stock, width)
-    return stock, lost + short, np.where(counts, shelf.receipts, 0.0).sum(axis=1)
+    return Coming(stock, lead, lost + short)
+
+
+def _with_window(shelf: Shelf, stock: np.ndarray, lead: np.ndarray, window: np.ndarray, width: np.ndarray) -> tuple[np.ndarray, ...]:
+    """The stock with the receipts that come after `lead` but within the window, as if there at its start; and all units on
+    order that come before its end (pairs,)."""
+    ahead = np.arange(shelf.receipts.shape[1])[None, :]
+    counted = np.where(ahead < (lead + window)[:, None], shelf.receipts, 0.0)
+    later = np.where(ahead > lead[:, None], counted, 0.0).sum(axis=1)
+    return (grid.receive(stock, later, width) if later.any() else stock), counted.sum(axis=1)
 
 
 def _serve(demand: Demand, start: np.ndarray, stop: np.ndarray, stock: np.ndarray, width: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Stock after the sales of start <= h < stop, and the units expected lost."""
+    start = np.maximum(start, 0)
     busy = np.flatnonzero(stop > start)
     if len(busy) == 0:
         return stock, np.zeros(len(stock))
     mean, variance = demand.total(start, stop)
     after, lost = stock.copy(), np.zeros(len(stock))
-    after[busy] = grid.sell(stock[busy], grid.pmf(mean[busy], variance[busy], width[busy]))
+    after[busy] = grid.sell(stock[busy], grid.pmf(mean[busy], variance[busy], width[busy], stock.shape[1]))
     lost[busy] = np.maximum(mean[busy] - grid.mean(stock[busy], width[busy]) + grid.mean(after[busy], width[busy]), 0.0)
     return after, lost
 
 
 def _outliving(demand: Demand, terms: Terms, lead: np.ndarray, stock: np.ndarray, width: np.ndarray) -> np.ndarray:
     """Distribution of what a shelf life needs beyond the stock; zeros (nothing outlives) for what keeps."""
-    out = np.zeros((len(stock), 2 * grid.BUCKETS - 1))
+    buckets = stock.shape[1]
+    out = np.zeros((len(stock), 2 * buckets - 1))
     rows = np.flatnonzero(np.isfinite(terms.shelf_life))
     if len(rows):
         mean, variance = demand.take(rows).total(lead[rows], lead[rows] + terms.shelf_life[rows].astype(int))
-        out[rows] = grid.requirement(stock[rows], grid.pmf(mean, variance, width[rows]))
+        out[rows] = grid.requirement(stock[rows], grid.pmf(mean, variance, width[rows], buckets))
     return out
 
 
