@@ -16,8 +16,8 @@ import pandas as pd
 from training.stock.simulate import Costs, Outcome, simulate
 
 PAIR = ["store_id", "product_id"]
-#: a rule: (place, stock on hand, promised receipts (pairs, periods), column 0 due before this period's sales) -> units of every
-#: pair; `place` is the world's column of the period that is about to begin. Pairs that are not due are not asked.
+#: a rule: (place, stock on hand, promised receipts (pairs, periods), column k due k periods from now) -> units of every pair;
+#: `place` is the world's column of the period that is about to begin, whose deliveries are in. Only the due pairs' count.
 Rule = Callable[[int, np.ndarray, np.ndarray], np.ndarray]
 
 
@@ -65,19 +65,17 @@ def replay(world: World, rule: Rule, first: int, draw: int = 0) -> Outcome:
     `draw` picks another set of lead times."""
     stop = first + world.window
     lead = np.roll(world.lead, draw, axis=0)[:, first:stop] if draw else world.lead[:, first:stop]
-    placed = np.zeros((len(world.units), world.window))
 
     def order(period: int, stock: np.ndarray, pipeline: np.ndarray) -> np.ndarray:
         due = (first + period) % world.review == 0
         if not due.any():
             return np.zeros(len(stock))
-        wanted = np.maximum(rule(first + period, stock, promised(world, placed, lead, period)), 0.0)
-        placed[:, period] = np.where(due, np.floor(wanted / world.pack + 0.5 + 1e-9) * world.pack, 0.0)
-        return placed[:, period]
+        wanted = np.maximum(rule(first + period, stock, np.pad(pipeline, ((0, 0), (1, 0)))), 0.0)
+        return np.where(due, np.floor(wanted / world.pack + 0.5 + 1e-9) * world.pack, 0.0)
 
     return simulate(
         order, world.units[:, first:stop], start(world, first), lead, Costs(world.holding, world.shortage, 0.0, world.waste),
-        warm_up=world.warm_up, shelf_life=world.life,
+        warm_up=world.warm_up, shelf_life=world.life, promise=world.promise,
     )  # fmt: skip
 
 
@@ -86,17 +84,6 @@ def start(world: World, first: int) -> np.ndarray:
     before = slice(max(first - 13 * 7 // world.days, 0), first)
     shown = world.exposure[:, before]
     return np.ceil(world.start_periods * (world.units[:, before] * shown).sum(axis=1) / np.maximum(shown.sum(axis=1), 1))
-
-
-def promised(world: World, placed: np.ndarray, lead: np.ndarray, period: int) -> np.ndarray:
-    """What is on order by the day it was promised for, column 0 this period: what is overdue comes with it."""
-    longest = int(lead.max())
-    out = np.zeros((len(placed), longest + 1))
-    rows = np.arange(len(placed))
-    for then in range(max(period - longest, 0), period):
-        open_ = np.where(then + lead[:, then] > period, placed[:, then], 0.0)
-        np.add.at(out, (rows, np.clip(then + world.promise - period, 0, longest)), open_)
-    return out
 
 
 def vn2(folder: Path) -> World:

@@ -8,12 +8,14 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 
 from training.demand.model import BoosterMean, LinearMean, TreesMean
 from training.portable import Portable
 from training.stock.cover import FixedCover
 from training.stock.lead_time_demand import LEAD_TIME_FEATURES, LeadTimeDemand
 from training.stock.model import StockModel
+from training.stock.replay import REVIEWS, WARM_UP, collected, replay, whole
 from training.tabular import FILL, TabularContender, TabularFitted
 from training.trees import TreeEnsemble
 
@@ -24,45 +26,57 @@ if TYPE_CHECKING:
 #: rows that MLlib's learners are fitted on, sampled
 MLLIB_ROWS = 15_000
 _PATIENCE = (1.0, 4.0)
+#: what the two rules without a regressor choose from, by replay of the newest weeks that they are fitted on
+COVER_DAYS = (4.0, 6.0, 8.0, 11.0, 15.0, 20.0, 27.0, 36.0, 48.0, 64.0)
+PATIENCES = (1.0, 1.8, 3.0, 5.0)
 
 
-def _with_policy(frame: DataFrame, expected: Any, patience: float, cover: float = float("nan")) -> DataFrame:
+def _with_policy(frame: DataFrame, expected: Any, patience: float, cover: Any = float("nan")) -> DataFrame:
+    from pyspark.sql import Column
     from pyspark.sql import functions as F
 
-    return frame.withColumns({"expected": expected, "patience": F.lit(patience), "cover": F.lit(cover)})
+    days = cover if isinstance(cover, Column) else F.lit(cover)
+    return frame.withColumns({"expected": expected, "patience": F.lit(patience), "cover": days})
 
 
 @dataclass(frozen=True)
 class Cover:
-    """Order up to a number of days of sales."""
+    """Order up to a number of days of sales, another one for what spoils: each the cheapest in the weeks before."""
 
     name: str = "fixed_cover"
     baseline: bool = True
 
     def space(self, trial: optuna.Trial) -> dict[str, Any]:
-        """The days."""
-        return {"days": trial.suggest_float("days", 8.0, 45.0)}
+        """Nothing: `fit` chooses the days."""
+        return {}
 
     def fit(self, train: DataFrame, params: Mapping[str, Any]) -> CoverFitted:
-        """Nothing to learn but the days."""
-        return CoverFitted(params["days"])
+        """The days that cost least over the newest weeks of `train`."""
+        rows, reviews = newest_window(train)
+        plain = rows.assign(expected=rows["base"], patience=1.0)
+        money = np.array([replay(plain.assign(cover=days), reviews, _warm_up(reviews)).money for days in COVER_DAYS])
+        fresh = np.isfinite(rows["state_shelf_life_days"].to_numpy(dtype=float)[::reviews])
+        days, fresh_days = (COVER_DAYS[int(money[:, some].sum(axis=1).argmin())] for some in (~fresh, fresh))
+        return CoverFitted(FixedCover(days, fresh_days))
 
 
 @dataclass(frozen=True)
 class CoverFitted:
-    """Fixed cover of `days`."""
+    """Fixed cover."""
 
-    days: float
+    rule: FixedCover
 
     def predict(self, frame: DataFrame) -> DataFrame:
         """`frame` with the rule's columns."""
         from pyspark.sql import functions as F
 
-        return _with_policy(frame, F.col("base"), 1.0, self.days)
+        life = F.coalesce(F.col("state_shelf_life_days"), F.lit(float("nan")))
+        days = F.when(F.isnan(life), F.lit(self.rule.days)).otherwise(F.lit(self.rule.fresh_days))
+        return _with_policy(frame, F.col("base"), 1.0, days)
 
     def portable(self) -> Portable:
         """The rule."""
-        return FixedCover(self.days)
+        return self.rule
 
 
 @dataclass(frozen=True)
@@ -73,12 +87,26 @@ class Level:
     baseline: bool = False
 
     def space(self, trial: optuna.Trial) -> dict[str, Any]:
-        """The patience of the arithmetic."""
-        return {"patience": trial.suggest_float("patience", *_PATIENCE)}
+        """Nothing: `fit` chooses the patience."""
+        return {}
 
     def fit(self, train: DataFrame, params: Mapping[str, Any]) -> LevelFitted:
-        """Nothing to learn but the patience."""
-        return LevelFitted(params["patience"])
+        """The patience that costs least over the newest weeks of `train`."""
+        rows, reviews = newest_window(train)
+        plain = rows.assign(expected=rows["base"], cover=np.nan)
+        return LevelFitted(min(PATIENCES, key=lambda value: replay(plain.assign(patience=value), reviews, _warm_up(reviews)).cost))
+
+
+def newest_window(train: DataFrame) -> tuple[pd.DataFrame, int]:
+    """The rows of `whole` of the newest reviews of `train`, and how many these are (REVIEWS at most)."""
+    from pyspark.sql import functions as F
+
+    days = sorted(row[0] for row in train.select("origin").distinct().collect())[-REVIEWS:]
+    return whole(collected(train.where(F.col("origin").isin(days)), len(days), ("base",)), len(days)), len(days)
+
+
+def _warm_up(reviews: int) -> int:
+    return min(WARM_UP, reviews // 3)
 
 
 @dataclass(frozen=True)

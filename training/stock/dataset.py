@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from data_ingest.chance import keys_of, uniform
 from feature_repo.history import history
 from feature_repo.tables import DEMAND_DAILY, DEMAND_FEATURES
 from infra.errors import NotReady
@@ -17,38 +18,21 @@ from infra.lake import Lake
 from infra.settings import Settings
 from training.demand.examples import segments
 from training.stock.lead_time_demand import LEAD_TIME_FEATURES, cover_days, lead_time_rows
+from training.stock.replay import STATE, WEEK
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
-#: weekly review days that are learned from and simulated; the days that the longest stretch may take
-REVIEWS, WEEK, LONGEST_DAYS, WARM_UP_DAYS = 20, 7, 21, 56
-#: share of a day in stock below which its sales are scaled up no further
-LEAST_IN_STOCK = 0.25
+#: weekly snapshots that are learned from and simulated; days that the longest stretch may take; days known before the first
+SNAPSHOTS, LONGEST_DAYS, KNOWN_DAYS = 34, 21, 56
 _KEYS = ("store_id", "product_id")
-#: the columns that the stock model reads, carried beside the regressors' features
-STATE = (
-    "level",
-    "dispersion",
-    "origin_day",
-    *(f"dow_{day}" for day in range(7)),
-    "learned_lead_time_days",
-    "learned_lead_time_days_sd",
-    "lead_time_days",
-    "review_period_days",
-    "shelf_price",
-    "unit_cost",
-    "pack_size",
-    "shelf_life_days",
-    "on_hand",
-    "on_order",
-)
 LABELS = ("lead_time_demand", "base", "factor", "weight")
 
 
 def examples(spark: SparkSession, settings: Settings) -> DataFrame:
     """Rows `store_id, product_id, origin, segment, week (array of 7 days' demand), *LABELS, state_*, *LEAD_TIME_FEATURES`.
-    Demand of a day is its sales over the share of it in stock; a day of which nothing is known takes the level."""
+    Demand of a day is its sales and the level's for the share of it out of stock: the sales of the hours in stock, scaled
+    up, would be too many, since it was a sale that emptied the shelf. In `week` it is whole units, up or down by chance."""
     from pyspark.sql import functions as F
 
     lake = Lake(settings.lake_url)
@@ -58,12 +42,12 @@ def examples(spark: SparkSession, settings: Settings) -> DataFrame:
     spine = snapshots.where(F.col("ds").isin(origins)).select(*_KEYS, F.col("ds").alias("origin"), "known_at")
     known = history(spark, settings, spine, "stock_v1")
     ahead = F.datediff(F.col("day"), F.col("origin"))
-    demand = F.when(
-        F.col("open") & F.col("units").isNotNull() & (F.col("in_stock") > 0), F.col("units") / F.greatest("in_stock", F.lit(LEAST_IN_STOCK))
-    )
-    days = daily.select(*_KEYS, F.col("ds").alias("day"), demand.alias("demand"))
+    seen = F.when(F.col("open"), F.coalesce(F.col("in_stock"), F.lit(1.0)))
+    days = daily.select(*_KEYS, F.col("ds").alias("day"), F.when(F.col("open"), F.col("units")).alias("units"), seen.alias("seen"))
     coming = known.select(*_KEYS, "origin").join(days, list(_KEYS)).where(ahead.between(1, LONGEST_DAYS))
-    paths = coming.groupBy(*_KEYS, "origin").agg(F.sort_array(F.collect_list(F.struct(ahead.alias("ahead"), "demand"))).alias("path"))
+    paths = coming.groupBy(*_KEYS, "origin").agg(
+        F.sort_array(F.collect_list(F.struct(ahead.alias("ahead"), "units", "seen"))).alias("path")
+    )
     return known.drop("known_at").join(paths, [*_KEYS, "origin"]).mapInPandas(_shaped, schema())
 
 
@@ -73,11 +57,6 @@ def schema() -> str:
     return f"store_id string, product_id string, origin date, segment string, week array<double>, {numbers}"
 
 
-def state_of(frame: pd.DataFrame) -> pd.DataFrame:
-    """The columns that the stock model reads, under its names."""
-    return frame[[f"state_{name}" for name in STATE]].rename(columns=lambda name: name.removeprefix("state_"))
-
-
 def _reviews(snapshots: DataFrame) -> list[date]:
     from pyspark.sql import functions as F
 
@@ -85,8 +64,8 @@ def _reviews(snapshots: DataFrame) -> list[date]:
     if first is None:
         raise NotReady("the demand features are empty: run `shelfcast features` first.")
     newest = last - timedelta(days=LONGEST_DAYS)
-    days = [newest - timedelta(days=WEEK * back) for back in range(REVIEWS)]
-    return [day for day in days if day >= first + timedelta(days=WARM_UP_DAYS)]
+    days = [newest - timedelta(days=WEEK * back) for back in range(SNAPSHOTS)]
+    return [day for day in days if day >= first + timedelta(days=KNOWN_DAYS)]
 
 
 def _shaped(frames: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
@@ -97,7 +76,7 @@ def _shaped(frames: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
         labels = pd.DataFrame(
             {
                 "segment": segments(frame["adi"].to_numpy(dtype=float), frame["cv2"].to_numpy(dtype=float)),
-                "week": list(path[:, :WEEK]),
+                "week": list(_whole_units(frame, path[:, :WEEK])),
                 "lead_time_demand": total,
                 "base": rows.base,
                 "factor": total / rows.base,
@@ -111,9 +90,18 @@ def _shaped(frames: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
 
 def _paths(frame: pd.DataFrame) -> np.ndarray:
     """(m, LONGEST_DAYS) demand of the days after the origin; what is not known takes the level."""
-    path = np.tile(np.nan_to_num(frame["level"].to_numpy(dtype=float))[:, None], (1, LONGEST_DAYS))
+    level = np.nan_to_num(frame["level"].to_numpy(dtype=float))
+    path = np.tile(level[:, None], (1, LONGEST_DAYS))
     for row, steps in enumerate(frame["path"]):
         for step in steps:
-            if step["demand"] is not None and step["demand"] == step["demand"]:
-                path[row, step["ahead"] - 1] = step["demand"]
+            units, seen = step["units"], step["seen"]
+            if units is not None and seen is not None:
+                path[row, step["ahead"] - 1] = units + (1.0 - seen) * level[row]
     return path
+
+
+def _whole_units(frame: pd.DataFrame, path: np.ndarray) -> np.ndarray:
+    """(m, days) the path in whole units: a part of one is one with its own chance, drawn by pair and day."""
+    first = pd.to_datetime(frame["origin"]).to_numpy("datetime64[D]").astype(int)
+    draw = uniform(0, "part", keys_of(frame["store_id"], frame["product_id"])[:, None], first[:, None] + np.arange(path.shape[1])[None, :])
+    return np.floor(path + draw)

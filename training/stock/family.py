@@ -22,20 +22,17 @@ from training.rolling import rolling_folds
 from training.stock.card import CARD
 from training.stock.contenders import contenders
 from training.stock.cover import FixedCover
-from training.stock.dataset import LONGEST_DAYS, WEEK, examples, state_of
-from training.stock.demand_distribution import Demand
+from training.stock.dataset import LONGEST_DAYS, examples
 from training.stock.lead_time_demand import LEAD_TIME_FEATURES, LeadTimeDemand
-from training.stock.model import StockModel, terms_of
-from training.stock.policies import Shelf, marginal
-from training.stock.simulate import Costs, Outcome, simulate
-from training.stock.terms import Terms
+from training.stock.model import StockModel
+from training.stock.replay import REVIEWS, WARM_UP, collected, replay, whole
 from training.tables import ORDERS
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
-#: windows judged, the weekly reviews of each, and the pairs simulated on the driver at most (chosen by hash)
-FOLDS, REVIEWS, SIMULATED_PAIRS = 3, 4, 1_500
+#: windows judged; the weeks that count in one do not count in another
+FOLDS = 3
 
 
 @dataclass(frozen=True)
@@ -51,16 +48,15 @@ class StockFamily:
         return examples(spark, settings)
 
     def folds(self, data: DataFrame) -> Sequence[Fold]:
-        """Windows of four reviews, the newest last; each fitted on what was complete before its first."""
+        """Windows of REVIEWS snapshots, the newest last; each fitted on what was complete before its first."""
         from pyspark.sql import functions as F
 
         days = sorted(row[0] for row in data.select("origin").distinct().collect())
-        windows = [days[len(days) - REVIEWS * (back + 1) : len(days) - REVIEWS * back] for back in reversed(range(FOLDS))]
+        stops = [len(days) - (REVIEWS - WARM_UP) * back for back in reversed(range(FOLDS))]
         folds = []
-        for window in windows:
-            if len(window) == REVIEWS:
-                for fold in rolling_folds(data, window[:1], LONGEST_DAYS):
-                    folds.append(Fold(fold.origin, fold.train, data.where(F.col("origin").isin(window))))
+        for window in (days[stop - REVIEWS : stop] for stop in stops if stop > REVIEWS):
+            for fold in rolling_folds(data, window[:1], LONGEST_DAYS):
+                folds.append(Fold(fold.origin, fold.train, data.where(F.col("origin").isin(window))))
         return folds
 
     def contenders(self) -> Sequence[Contender]:
@@ -68,14 +64,9 @@ class StockFamily:
         return contenders()
 
     def judge(self, predicted: DataFrame) -> pd.DataFrame:
-        """Money a pair and week of simulated weekly orders, and the fill rate's complement, pooled and by segment. All
-        contenders meet the same demand from the same first stock."""
-        from pyspark.sql import functions as F
-
-        columns = ["store_id", "product_id", "origin", "segment", "week", "expected", "patience", "cover", "base"]
-        state = [name for name in predicted.columns if name.startswith("state_")]
-        kept = predicted.select(*columns, *state).orderBy(F.xxhash64("store_id", "product_id"), "origin").limit(SIMULATED_PAIRS * REVIEWS)
-        return _judged(kept.toPandas())
+        """Money a pair and week of the replay, and the fill rate's complement, pooled and by segment. All contenders meet the
+        same demand and lead times from the same first stock."""
+        return _judged(collected(predicted, REVIEWS, ("expected", "patience", "cover", "base")))
 
     def finish(self, fitted: Fitted, data: DataFrame) -> Portable:
         """The rule as it was judged."""
@@ -85,7 +76,7 @@ class StockFamily:
         """Expected demand of example rows by both; the arithmetic behind it is one."""
         frame = fitted.predict(sample).toPandas()
         if isinstance(portable, FixedCover):
-            return largest_gap(np.full(len(frame), portable.days), frame["cover"])
+            return largest_gap(portable.cover(frame["state_shelf_life_days"].fillna(np.inf).to_numpy(dtype=float)), frame["cover"])
         if not (isinstance(portable, StockModel) and isinstance(portable.demand, LeadTimeDemand)):
             return 0.0
         matrix = frame[list(LEAD_TIME_FEATURES)].to_numpy(dtype=np.float32)
@@ -127,58 +118,18 @@ def _ordering(model: Portable, version: str):
 
 
 def _judged(frame: pd.DataFrame) -> pd.DataFrame:
-    """Simulate every pair with all of its reviews in `frame`, one after the other."""
-    counts = frame.groupby(["store_id", "product_id"])["origin"].transform("size")
-    whole = frame[counts == REVIEWS].sort_values(["store_id", "product_id", "origin"]).reset_index(drop=True)
-    outcome = _replay(whole)
-    pairs = whole.iloc[::REVIEWS]
-    parts = pd.DataFrame(
-        {
-            "segment": pairs["segment"].to_numpy(),
-            "money": (outcome.holding + outcome.shortage + outcome.fixed) / REVIEWS,
-            "demanded": outcome.demanded,
-            "served": outcome.served,
-        }
-    )
-    rows = []
+    """Replay every pair with all of its snapshots in `frame`."""
+    rows = whole(frame, REVIEWS)
+    outcome = replay(rows)
+    parts = pd.DataFrame({
+        "segment": rows["segment"].to_numpy()[::REVIEWS], "money": outcome.money / (REVIEWS - WARM_UP),
+        "demanded": outcome.demanded, "served": outcome.served,
+    })  # fmt: skip
+    scores = []
     for segment, part in {"all": parts, **dict(iter(parts.groupby("segment")))}.items():
-        rows.append((segment, "cost", part["money"].mean()))
-        rows.append((segment, "unfilled", 1.0 - part["served"].sum() / max(part["demanded"].sum(), 1e-9)))
-    return pd.DataFrame(rows, columns=["segment", "metric", "value"])
-
-
-def _replay(whole: pd.DataFrame) -> Outcome:
-    """The outcome of the frame's rule: `REVIEWS` rows a pair, demand from their weeks, orders on their review days."""
-    first = whole.iloc[::REVIEWS].reset_index(drop=True)
-    reviews = [state_of(whole.iloc[turn::REVIEWS].reset_index(drop=True)).assign(review_period_days=float(WEEK)) for turn in range(REVIEWS)]
-    costs = terms_of(reviews[0])
-    demand = np.stack(list(whole["week"])).reshape(len(first), REVIEWS * WEEK)
-    lead = np.round((costs.leads * costs.lead_share).sum(axis=1)).astype(int)
-    start = np.maximum(
-        np.nan_to_num(reviews[0]["on_hand"].to_numpy(dtype=float)) + np.nan_to_num(reviews[0]["on_order"].to_numpy(dtype=float)), 0
-    )
-
-    def policy(period: int, stock: np.ndarray, pipeline: np.ndarray) -> np.ndarray:
-        if period % WEEK:
-            return np.zeros(len(stock))
-        turn = period // WEEK
-        return _orders(whole.iloc[turn::REVIEWS].reset_index(drop=True), reviews[turn], costs, stock, pipeline)
-
-    outcome = simulate(
-        policy, demand, start, lead[:, None] + np.zeros((1, demand.shape[1]), int), Costs(costs.holding, costs.shortage, costs.fixed)
-    )
-    return outcome
-
-
-def _orders(rows: pd.DataFrame, state: pd.DataFrame, costs: Terms, stock: np.ndarray, pipeline: np.ndarray) -> np.ndarray:
-    cover = rows["cover"].to_numpy(dtype=float)
-    if np.isfinite(cover).all():
-        return FixedCover(float(cover[0])).orders(state["level"].to_numpy(dtype=float), stock + pipeline.sum(axis=1), costs.pack)
-    plain = StockModel().expected(state, costs)
-    scale = rows["expected"].to_numpy(dtype=float) / np.maximum(rows["base"].to_numpy(dtype=float), 1e-9)
-    demand = Demand(plain.mean * scale[:, None], plain.common, plain.single)
-    # an order placed now sees what is due from tomorrow on
-    return marginal(demand, Shelf(stock, np.pad(pipeline, ((0, 0), (1, 0)))), costs, float(rows["patience"].iloc[0])).order
+        scores.append((segment, "cost", part["money"].mean()))
+        scores.append((segment, "unfilled", 1.0 - part["served"].sum() / max(part["demanded"].sum(), 1e-9)))
+    return pd.DataFrame(scores, columns=["segment", "metric", "value"])
 
 
 FAMILY = StockFamily()

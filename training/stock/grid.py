@@ -22,7 +22,6 @@ def _reach_of(mean: np.ndarray, variance: np.ndarray) -> np.ndarray:
     return mean + 5.0 * np.sqrt(variance) + 4.0
 
 
-
 def width(mean: np.ndarray, variance: np.ndarray, buckets: int = BUCKETS) -> np.ndarray:
     """Units a bucket such that the grid holds all but about 1e-4 of a demand with this mean and variance; at least 1."""
     return np.maximum(np.ceil(_reach_of(mean, variance) / (buckets - 2)), 1.0)

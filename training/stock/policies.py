@@ -66,7 +66,9 @@ def marginal(demand: Demand, shelf: Shelf, terms: Terms, patience: np.ndarray | 
     patience = np.broadcast_to(np.asarray(patience, float), (count,))
     mean, variance = demand.total(np.zeros(count, int), terms.leads.max(axis=1) + terms.review)
     size = grid.size(mean, variance)
-    slices = [rows[start : start + SLICE] for rows in (np.flatnonzero(size == k) for k in grid.SIZES) for start in range(0, len(rows), SLICE)]
+    slices = [
+        rows[start : start + SLICE] for rows in (np.flatnonzero(size == k) for k in grid.SIZES) for start in range(0, len(rows), SLICE)
+    ]
 
     def decided(rows: np.ndarray) -> Decision:
         return _slice(demand.take(rows), shelf.take(rows), terms.take(rows), patience[rows], int(size[rows[0]]))

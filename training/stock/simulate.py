@@ -72,11 +72,13 @@ def simulate(
     backorders: bool = False,
     warm_up: int = 0,
     shelf_life: np.ndarray | None = None,
+    promise: np.ndarray | None = None,
 ) -> Outcome:
     """The outcome of `policy` on `demand` (series, periods) from stock `start` (series,) with an empty pipeline. `lead`: periods,
     one number, or (series, periods) drawn for the order of each period. The first `warm_up` periods do not count.
-    `shelf_life` (series,) in periods, infinite for what keeps; the start stock is fresh. Raises ValueError for perishables
-    with `backorders`."""
+    `shelf_life` (series,) in periods, infinite for what keeps; the start stock is fresh. With `promise` (series,), the lead
+    time that suppliers promise, the policy is shown the pipeline by promised periods, what is overdue in the next one;
+    without, as it will arrive. Raises ValueError for perishables with `backorders`."""
     series, periods = demand.shape
     longest = int(np.max(lead))
     pipeline = np.zeros((longest + 1, series))
@@ -84,6 +86,7 @@ def simulate(
     ages = _Ages(shelf_life, stock, periods) if shelf_life is not None and np.isfinite(shelf_life).any() else None
     if ages is not None and backorders:
         raise ValueError("a shelf life goes with lost sales, not with backorders")
+    told = None if promise is None else _Promises(promise, lead, series, longest)
     left, short, orders, demanded, served, wasted = (np.zeros(series) for _ in range(6))
     for period in range(periods):
         counts = period >= warm_up
@@ -95,8 +98,10 @@ def simulate(
         before = stock
         stock = stock + pipeline[slot]
         pipeline[slot] = 0.0
-        ahead = pipeline[(slot + 1 + np.arange(longest)) % (longest + 1)].T
+        ahead = pipeline[(slot + 1 + np.arange(longest)) % (longest + 1)].T if told is None else told.ahead(period)
         order = np.maximum(policy(period, stock, ahead), 0.0)
+        if told is not None:
+            told.placed(period, order)
         stock = _dispatch(order, stock, pipeline, slot, lead[:, period] if isinstance(lead, np.ndarray) else lead)
         wanted = demand[:, period]
         sold = np.minimum(np.maximum(stock, 0.0), wanted)
@@ -113,6 +118,28 @@ def simulate(
         costs.holding * left, costs.shortage * short, costs.fixed * orders, costs.waste * wasted, demanded, served,
         left / max(periods - warm_up, 1), orders,
     )  # fmt: skip
+
+
+class _Promises:
+    """What is on order by the period that it was promised for."""
+
+    def __init__(self, promise: np.ndarray, lead: int | np.ndarray, series: int, longest: int) -> None:
+        self.promise, self.lead, self.rows, self.longest = promise.astype(int), lead, np.arange(series), longest
+        self.width = max(longest, int(self.promise.max(initial=0)), 1)
+        self.orders: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+
+    def placed(self, period: int, order: np.ndarray) -> None:
+        """Remember an order until the longest lead time has passed."""
+        self.orders[period] = (order, self.lead[:, period] if isinstance(self.lead, np.ndarray) else np.full(len(order), self.lead))
+        self.orders.pop(period - self.longest, None)
+
+    def ahead(self, period: int) -> np.ndarray:
+        """(series, periods): column k is promised for k + 1 periods from `period`, or is overdue and k = 0."""
+        out = np.zeros((len(self.rows), self.width))
+        for then, (order, lead) in self.orders.items():
+            place = np.clip(then + self.promise - period - 1, 0, self.width - 1)
+            out[self.rows, place] += np.where(then + lead > period, order, 0.0)
+        return out
 
 
 class _Ages:
