@@ -8,13 +8,13 @@ from functools import lru_cache
 
 import numpy as np
 import pandas as pd
-from scipy.stats import nbinom
+from scipy.stats import nbinom, norm
 
 from benchmarks.stock_worlds import World
 from training.stock import plan
 
-#: (world, number, place, stock, receipts) -> units
-Numbered = Callable[[World, float, int, np.ndarray, np.ndarray], np.ndarray]
+#: (world, number a pair, place, stock, receipts) -> units
+Numbered = Callable[[World, np.ndarray, int, np.ndarray, np.ndarray], np.ndarray]
 
 
 def level(world: World, place: int, weeks: int = 13) -> np.ndarray:
@@ -34,18 +34,18 @@ def protection(world: World) -> np.ndarray:
     return world.promise + world.review
 
 
-def fixed_cover(world: World, cover: float, place: int, stock: np.ndarray, receipts: np.ndarray) -> np.ndarray:
+def fixed_cover(world: World, cover: np.ndarray, place: int, stock: np.ndarray, receipts: np.ndarray) -> np.ndarray:
     """Up to `cover` times the lead time and review period of the 13-week mean."""
     return cover * protection(world) * level(world, place) - stock - receipts.sum(axis=1)
 
 
-def normal_point(world: World, z: float, place: int, stock: np.ndarray, receipts: np.ndarray) -> np.ndarray:
+def normal_point(world: World, z: np.ndarray, place: int, stock: np.ndarray, receipts: np.ndarray) -> np.ndarray:
     """Up to the mean over lead time and review period plus z of its standard deviations."""
     periods = protection(world)
     return periods * level(world, place) + z * np.sqrt(periods) * spread(world, place) - stock - receipts.sum(axis=1)
 
 
-def binomial_newsvendor(world: World, ratio: float, place: int, stock: np.ndarray, receipts: np.ndarray) -> np.ndarray:
+def binomial_newsvendor(world: World, ratio: np.ndarray, place: int, stock: np.ndarray, receipts: np.ndarray) -> np.ndarray:
     """Up to the negative binomial's quantile of demand over lead time and review period."""
     periods = protection(world)
     mean, variance = np.maximum(periods * level(world, place), 0.02), periods * spread(world, place) ** 2
@@ -53,19 +53,19 @@ def binomial_newsvendor(world: World, ratio: float, place: int, stock: np.ndarra
     return nbinom.ppf(ratio, mean / (over - 1), 1 / over) - stock - receipts.sum(axis=1)
 
 
-def empirical_quantile(world: World, ratio: float, place: int, stock: np.ndarray, receipts: np.ndarray) -> np.ndarray:
+def empirical_quantile(world: World, ratio: np.ndarray, place: int, stock: np.ndarray, receipts: np.ndarray) -> np.ndarray:
     """Up to the quantile of the sums over as many consecutive periods seen in the last year."""
     recent = world.units[:, max(place - 364 // world.days, 0) : place]
     sums = np.concatenate([np.zeros((len(recent), 1)), np.cumsum(recent, axis=1)], axis=1)
     out = np.zeros(len(recent))
     periods = protection(world)
-    for length in np.unique(periods):
-        rows = periods == length
-        out[rows] = np.quantile(sums[rows, length:] - sums[rows, :-length], ratio, axis=1)
+    for length, share in {*zip(periods.tolist(), ratio.tolist(), strict=True)}:
+        rows = (periods == length) & (ratio == share)
+        out[rows] = np.quantile(sums[rows, length:] - sums[rows, :-length], share, axis=1)
     return out - stock - receipts.sum(axis=1)
 
 
-def seasonal_cover(world: World, cover: float, place: int, stock: np.ndarray, receipts: np.ndarray) -> np.ndarray:
+def seasonal_cover(world: World, cover: np.ndarray, place: int, stock: np.ndarray, receipts: np.ndarray) -> np.ndarray:
     """As VN2's organiser: a seasonal 13-week moving average (the pooled week of the year) over lead time, review and one more."""
     of_year = ((world.labels.dayofyear - 1) // 7).to_numpy()
     total = pd.Series(world.units[:, :place].sum(axis=0)).groupby(of_year[:place]).mean()
@@ -78,7 +78,7 @@ def seasonal_cover(world: World, cover: float, place: int, stock: np.ndarray, re
     return cover / 4 * plain * index[(ahead.dayofyear - 1) // 7].sum() - stock - receipts.sum(axis=1)
 
 
-def projected_mean(world: World, factor: float, place: int, stock: np.ndarray, receipts: np.ndarray) -> np.ndarray:
+def projected_mean(world: World, factor: np.ndarray, place: int, stock: np.ndarray, receipts: np.ndarray) -> np.ndarray:
     """LightGBM's mean over the review period after the lead time, times `factor`, beyond the stock that its means of the
     periods before would leave."""
     means = _Boosted.of(world).means(place)
@@ -136,12 +136,24 @@ class _Boosted:
         return np.column_stack([*(units[:, -k] for k in (1, 2, 3, 4)), *means, *same, year, *calendar])
 
 
-def stockcast_point(world: World, z: float, place: int, stock: np.ndarray, receipts: np.ndarray) -> np.ndarray:
-    """The package stockcast's order-up-to policy, service level by z, on the 13-week mean and the 26-week deviation."""
-    from stockcast.core import InventoryStateDataFrame
+def stockcast_point(world: World, z: np.ndarray, place: int, stock: np.ndarray, receipts: np.ndarray) -> np.ndarray:
+    """The package stockcast's order-up-to policy on the 13-week mean and 26-week deviation of each period, its service level
+    that of z; its number is the normal reorder point's, whose target it computes."""
     from stockcast.policies import OrderUpToPolicy
 
-    raise NotImplementedError
+    due = place % world.review == 0
+    mean, deviation, position = level(world, place), spread(world, place), stock + receipts.sum(axis=1)
+    out = np.zeros(len(stock))
+    for lead, review, number in {*zip(world.promise[due].tolist(), world.review[due].tolist(), z[due].tolist(), strict=True)}:
+        rows = np.flatnonzero(due & (world.promise == lead) & (world.review == review) & (z == number))
+        each = np.repeat(rows, lead + review)
+        table = pd.DataFrame({"unique_id": each, "fh": np.tile(np.arange(1, lead + review + 1), len(rows)),
+                              "mean": mean[each], "std": deviation[each]})  # fmt: skip
+        policy = OrderUpToPolicy(lead, review, freq=f"{world.days}D", service_level=float(norm.cdf(number)), allow_backorders=False)
+        policy.fit(table, forecast_origin=world.labels[place - 1], mean_column="mean", std_column="std")
+        decision = policy.predict(pd.DataFrame({"unique_id": rows, "inventory_position": position[rows]}), current_period=0)
+        out[rows] = decision.get_dataframe().set_index("unique_id")["order_quantity"].loc[rows].to_numpy()
+    return out
 
 
 def shelfcast(world: World, place: int, stock: np.ndarray, receipts: np.ndarray) -> np.ndarray:

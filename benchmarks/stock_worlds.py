@@ -21,7 +21,7 @@ PAIR = ["store_id", "product_id"]
 Rule = Callable[[int, np.ndarray, np.ndarray], np.ndarray]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class World:
     """`units`, `exposure` (pairs, periods) demand and share in stock; `labels` their days, `days` a period; `keys` and
     `items` (a row a pair, the columns of `shelfcast order`'s items); arrays a pair: `holding`, `shortage` money a unit (and
@@ -128,7 +128,8 @@ def priced(name: str, pairs: pd.DataFrame, demand: np.ndarray, price: np.ndarray
     shortage, holding = np.maximum(usual - cost, 0.05 * usual), HOLDING_YEAR / 365 * cost
     leads = {days: json.dumps({str(days + late): share for late, share in LATE.items()}) for days in np.unique(promise).tolist()}
     items = keys.assign(
-        price=usual, unit_cost=cost, holding_cost=holding, shortage_cost=shortage, review_period_days=pairs["review_period_days"].to_numpy(),
+        price=usual, unit_cost=cost, holding_cost=holding, shortage_cost=shortage,
+        review_period_days=pairs["review_period_days"].to_numpy(),
         lead_time_distribution=[leads[days] for days in promise.tolist()], pack_size=pairs["pack_size"].to_numpy(),
         shelf_life_days=pairs["shelf_life_days"].to_numpy(),
     )  # fmt: skip

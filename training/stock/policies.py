@@ -100,13 +100,10 @@ class _Need:
 def _slice(demand: Demand, shelf: Shelf, terms: Terms, patience: np.ndarray, buckets: int) -> Decision:
     need = _need(demand, shelf, terms, buckets)
     below = np.cumsum(need.pmf, axis=1)  # P(need <= j)
-    outlived = np.cumsum(need.life, axis=1)
     review = terms.review[:, None]
     keep = review * (terms.holding * patience)[:, None] * below
     # the need for the k-th unit beyond is P(need >= k) = 1 - P(need <= k - 1): column j prices the unit after j
-    gain = (
-        (1.0 - below) * (terms.shortage[:, None] - terms.holding[:, None] * (review - 1) / 2) - keep - terms.unit_cost[:, None] * outlived
-    )
+    gain = (1.0 - below) * (terms.shortage[:, None] - terms.holding[:, None] * (review - 1) / 2) - keep - _waste(need, below, terms)
     wanted = _wanted(gain, need.width)
     position = shelf.on_hand + need.on_order
     cycle = _cycle(terms, need.window / terms.review)
@@ -215,6 +212,20 @@ def _outliving(demand: Demand, terms: Terms, lead: np.ndarray, stock: np.ndarray
     return out
 
 
+def _waste(need: _Need, below: np.ndarray, terms: Terms) -> np.ndarray | float:
+    """Money of the window's share of each further unit's waste (pairs, 2 B - 1), zero where nothing spoils. A unit that is
+    not sold in its first window is there for the next ones: what its waste may cost is spread over the windows it stands
+    for, the mean of min(time until sold, shelf life) by the trapezoid through both ends (renewal: for the first unit this is
+    the newsvendor's condition over the shelf life)."""
+    if not np.isfinite(terms.shelf_life).any():
+        return 0.0
+    outlived = np.cumsum(need.life, axis=1)
+    life = np.where(np.isfinite(terms.shelf_life), terms.shelf_life, 0.0)[:, None]
+    window = np.minimum(terms.review, terms.shelf_life)[:, None]
+    stands = window * (1.0 + below) / 2 + np.maximum(life - window, 0.0) * (below + outlived) / 2
+    return terms.unit_cost[:, None] * outlived * np.minimum(window / np.maximum(stands, 1e-9), 1.0)
+
+
 def _wanted(gain: np.ndarray, width: np.ndarray) -> np.ndarray:
     """Units (negative: too many are there) up to which each further unit gains; whole units where a bucket is one, else
     the crossing between two bucket edges."""
@@ -249,7 +260,8 @@ def _rounded(units: np.ndarray, wanted: np.ndarray, need: _Need, terms: Terms, p
     least = np.ceil(terms.minimum / terms.pack - 1e-9) * terms.pack
     weight = terms.holding * terms.review * patience
     (left_low, short_low), (left_high, short_high) = _outcome(need, packs), _outcome(need, above)
-    better = terms.shortage * (short_low - short_high) > weight * (left_high - left_low)
+    spoiled = _spoiled(need, above, terms) - _spoiled(need, packs, terms)
+    better = terms.shortage * (short_low - short_high) > weight * (left_high - left_low) + spoiled
     order = np.where(better | (packs <= 0), above, packs)
     order = np.where(units > 1e-9, np.maximum(order, least), 0.0)
     lumpy = (order > wanted + 1e-9) & (order > 0) | (terms.fixed > 0)
@@ -259,7 +271,20 @@ def _rounded(units: np.ndarray, wanted: np.ndarray, need: _Need, terms: Terms, p
 def _worth(order: np.ndarray, need: _Need, terms: Terms, patience: np.ndarray) -> np.ndarray:
     left, short = _outcome(need, order)
     idle_left, idle_short = _outcome(need, np.zeros_like(order))
-    pace = need.window / terms.review
+    pace = need.window / np.minimum(terms.review, terms.shelf_life)
     held = np.minimum(patience * (left - idle_left), np.maximum(patience, order / 2))
-    window = terms.review * (terms.holding * held + terms.fixed * pace / np.maximum(order, 1e-9))
+    window = terms.review * (terms.holding * held + terms.fixed * pace / np.maximum(order, 1e-9)) + _spoiled(need, order, terms)
     return terms.shortage * (idle_short - short) > window
+
+
+def _spoiled(need: _Need, order: np.ndarray, terms: Terms) -> np.ndarray:
+    """Money of the window's share of what an order wastes beyond what is there (pairs,): spread over the time that it lasts."""
+    rows = np.flatnonzero(np.isfinite(terms.shelf_life) & (order > 0))
+    out = np.zeros(len(order))
+    if len(rows):
+        life, window = terms.shelf_life[rows], np.minimum(terms.review, terms.shelf_life)[rows]
+        value = (np.arange(need.life.shape[1]) - (need.life.shape[1] - 1) // 2)[None, :] * need.width[rows, None]
+        wasted = (need.life[rows] * (np.maximum(order[rows, None] - value, 0.0) - np.maximum(-value, 0.0))).sum(axis=1)
+        lasts = np.clip(order[rows] * window / np.maximum(need.window[rows], 1e-9), window, np.maximum(life, window))
+        out[rows] = terms.unit_cost[rows] * wasted * window / lasts
+    return out
