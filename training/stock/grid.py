@@ -12,10 +12,11 @@ BUCKETS = 64
 SIZES = (12, 20, 36, BUCKETS)
 
 
-def size(mean: np.ndarray, variance: np.ndarray) -> np.ndarray:
-    """The shortest of SIZES (rows,) that holds a demand with this mean and variance unit by unit, else BUCKETS."""
+def size(mean: np.ndarray, variance: np.ndarray, stock: np.ndarray) -> np.ndarray:
+    """The shortest of SIZES (rows,) that holds a demand with this mean and variance, and `stock`, unit by unit, else BUCKETS."""
     sizes = np.array(SIZES)
-    return sizes[np.minimum(np.searchsorted(sizes, np.ceil(_reach_of(mean, variance)) + 2), len(sizes) - 1)]
+    reach = np.ceil(np.maximum(_reach_of(mean, variance), stock)) + 2
+    return sizes[np.minimum(np.searchsorted(sizes, reach), len(sizes) - 1)]
 
 
 def _reach_of(mean: np.ndarray, variance: np.ndarray) -> np.ndarray:

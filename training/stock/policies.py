@@ -65,7 +65,7 @@ def marginal(demand: Demand, shelf: Shelf, terms: Terms, patience: np.ndarray | 
     count = len(shelf.on_hand)
     patience = np.broadcast_to(np.asarray(patience, float), (count,))
     mean, variance = demand.total(np.zeros(count, int), terms.leads.max(axis=1) + terms.review)
-    size = grid.size(mean, variance)
+    size = grid.size(mean, variance, shelf.on_hand + shelf.receipts.sum(axis=1))
     slices = [
         rows[start : start + SLICE] for rows in (np.flatnonzero(size == k) for k in grid.SIZES) for start in range(0, len(rows), SLICE)
     ]
