@@ -284,11 +284,12 @@ def order(
     out: Out,
     items: Annotated[Path | None, typer.Option(help="Prices, costs, lead times, packs by product_id and/or store_id.")] = None,
     as_of: Day = None,
+    rules: Annotated[Path | None, typer.Option(help="TOML: budget, capacity, rules by segment and item.")] = None,
 ) -> None:
     """Say what to order today, ranked by money at risk, each line with its arithmetic."""
     from training.stock.plan import order_file
 
-    rows = order_file(history, stock, items, _day(as_of, "--as-of"), out)
+    rows = order_file(history, stock, items, _day(as_of, "--as-of"), out, rules)
     console.print(f"{rows:,} rows in {out}")
 
 

@@ -7,6 +7,7 @@ In-transit deliveries are on the shelf before the sales of their `arrives_on`.""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -16,12 +17,15 @@ import pandas as pd
 
 from infra.errors import BadInput
 from training.stock import demand_distribution, learned_level, why
+from training.stock.allocate import Limit, within
 from training.stock.demand_distribution import Demand
+from training.stock.order_days import calendar
 from training.stock.panel import PAIR, Panel, panel
 from training.stock.patience import patience
 from training.stock.policies import Decision, Shelf, marginal
+from training.stock.rules import VELOCITY, Rules, read_rules
 from training.stock.shelf import pairs_of, shelf
-from training.stock.terms import NUMBERS, Terms, by_pair, check_items, terms
+from training.stock.terms import HIGHEST_SERVICE, NUMBERS, WORDS, Terms, by_pair, check_items, terms
 
 _HISTORY = {"store_id": "text", "product_id": "text", "ds": "date", "units": "number"}
 _STOCK = {"store_id": "text", "product_id": "text", "on_hand": "number"}
@@ -29,7 +33,10 @@ _SEEN = {"in_stock": "number", "price": "number"}
 _COMING = {"on_order": "number", "arrives_on": "date"}
 _HISTORY_RULES: dict[str, Any] = {"key": (*PAIR, "ds"), "nonnegative": ("units",), "between": {"in_stock": (0, 1)}}
 _STOCK_RULES: dict[str, Any] = {"blank": ("on_hand",), "nonnegative": ("on_order",)}
-_TEXT = {"store_id": "text", "product_id": "text", "lead_time_distribution": "text"}
+_TEXT = {"store_id": "text", "product_id": "text", **dict.fromkeys(sorted(WORDS), "text")}
+_ITEM_RULES: dict[str, Any] = {"nonnegative": NUMBERS, "between": {"service_level": (0, HIGHEST_SERVICE)}}
+#: weeks over which the velocity of a segment's filter is measured
+_VELOCITY_WEEKS = 13
 
 
 def plan(
@@ -39,6 +46,7 @@ def plan(
     as_of: date | str | pd.Timestamp | None = None,
     *,
     forecast: pd.DataFrame | None = None,
+    rules: Rules | None = None,
 ) -> pd.DataFrame:
     """One row a pair of `stock`, most money at risk first: store_id, product_id, order_units, reorder_point, order_up_to,
     expected_cost, money_at_risk, rank, why, on_hand, on_order, expected_demand, safety_stock.
@@ -47,20 +55,23 @@ def plan(
     rows with on_hand blank, on_order and arrives_on. `items`: economics by product_id and/or store_id (`terms.DEFAULTS` for
     what is missing). `forecast`: store_id, product_id, ds, units (and q0.9) replaces the mean (and the spread) where it has
     rows. `expected_cost`: holding and shortage money between this order's arrival and the next one's, and the fixed cost
-    if ordered. `money_at_risk`: shortage money expected in that time without this order, less with it.
+    if ordered. `rules`: limits over all items, and what holds for segments and single items (training.stock.rules).
+    `money_at_risk`: shortage money expected in that time without this order, less with it.
     Pairs of the history that have no stock row are not planned; pairs without history take the level of all pairs."""
-    return _planned(*_checked(history, stock, items), as_of, ("history", "stock", "items"), forecast)
+    return _planned(*_checked(history, stock, items), as_of, ("history", "stock", "items"), forecast, rules or Rules())
 
 
-def order_file(history: Path, stock: Path, items: Path | None, as_of: date | None, out: Path) -> int:
-    """Read the three files, plan, and write the orders to `out` whole or not at all. Returns the number of orders' rows."""
+def order_file(history: Path, stock: Path, items: Path | None, as_of: date | None, out: Path, rules: Path | None = None) -> int:
+    """Read the files, plan, and write the orders to `out` whole or not at all. Returns the number of orders' rows."""
     from training.files import check_output, read_frame, write_frame
 
     check_output(out)
+    said = Rules() if rules is None else read_rules(rules)
     sales = read_frame(history, required=_HISTORY, optional=_SEEN, what="history", **_HISTORY_RULES)
     shelves = read_frame(stock, required=_STOCK, optional=_COMING, what="stock", **_STOCK_RULES)
-    facts = None if items is None else read_frame(items, required={}, optional=_item_types(), what="items", nonnegative=NUMBERS)
-    orders = _planned(sales, shelves, facts, as_of, (f"history file {history}", f"stock file {stock}", f"items file {items}"), None)
+    facts = None if items is None else read_frame(items, required={}, optional=_item_types(), what="items", **_ITEM_RULES)
+    names = (f"history file {history}", f"stock file {stock}", f"items file {items}")
+    orders = _planned(sales, shelves, facts, as_of, names, None, said)
     write_frame(orders, out)
     return len(orders)
 
@@ -72,6 +83,7 @@ def _planned(
     as_of: date | str | pd.Timestamp | None,
     names: tuple[str, str, str],
     forecast: pd.DataFrame | None,
+    rules: Rules,
 ) -> pd.DataFrame:
     """The orders of frames whose columns are checked; `names` of the three in messages."""
     pairs = pairs_of(stock, names[1])
@@ -79,10 +91,46 @@ def _planned(
         check_items(items, names[2])
     known = panel(history, None if as_of is None else _day(as_of), pairs, names[0])
     here, notes = shelf(stock, pairs, known.last, known.days)
-    costs = terms(by_pair(items, known.pairs), known.price, known.days)
+    facts = by_pair(items, known.pairs, rules.columns).assign(**{VELOCITY: _velocity(known)})
+    facts = rules.applied(facts)
+    costs, opened, closed = _calendar(facts, terms(facts, known.price, known.days), known)
     demand = expected(known, int((costs.leads.max(axis=1) + costs.review).max()), costs, forecast)
-    decision = marginal(demand, here, costs, patience(known, costs))
-    return _answer(known, here, costs, decision, _noted(notes, known))
+    waits = patience(known, costs)
+
+    def decide(charge: np.ndarray) -> Decision:
+        found = marginal(demand, here, costs, waits, charge)
+        return found if opened.all() else replace(found, order=np.where(opened, found.order, 0.0))
+
+    decision, cut = within(decide, _limits(rules, costs))
+    return _answer(known, here, costs, decision, _noted(_joined(notes, closed, cut), known), opened)
+
+
+def _velocity(known: Panel) -> np.ndarray:
+    """Units a day of each pair over its periods on offer of the last _VELOCITY_WEEKS."""
+    recent = slice(max(known.units.shape[1] - _VELOCITY_WEEKS * known.season, 0), None)
+    shown = known.exposure[:, recent].sum(axis=1) * known.days
+    return known.units[:, recent].sum(axis=1) / np.maximum(shown, 1e-9)
+
+
+def _calendar(facts: pd.DataFrame, costs: Terms, known: Panel) -> tuple[Terms, np.ndarray, np.ndarray]:
+    """The terms with the review periods of the suppliers' calendars, who may order now, and a note for those who may not."""
+    everyone, nothing = np.ones(len(facts), bool), np.full(len(facts), "", dtype=object)
+    if "order_days" not in facts or facts["order_days"].isna().all():
+        return costs, everyone, nothing
+    if known.days != 1:
+        raise BadInput("column 'order_days' names weekdays, but the history is weekly; expected daily sales or no order_days")
+    opened, gap, notes = calendar(facts["order_days"], known.last + pd.Timedelta(days=1), costs.review)
+    return replace(costs, review=gap), opened, notes
+
+
+def _limits(rules: Rules, costs: Terms) -> list[Limit]:
+    money = [] if rules.budget is None else [Limit("budget", costs.unit_cost, rules.budget)]
+    return money + ([] if rules.capacity is None else [Limit("capacity", np.ones(len(costs.pack)), rules.capacity)])
+
+
+def _joined(notes: np.ndarray, closed: np.ndarray, cut: np.ndarray) -> np.ndarray:
+    told = np.where(closed != "", closed, np.where(cut != "", "cut by the " + cut, ""))
+    return notes + np.where((notes != "") & (told != ""), "; ", "") + told
 
 
 def expected(known: Panel, periods: int, costs: Terms, forecast: pd.DataFrame | None = None) -> Demand:
@@ -131,7 +179,7 @@ def _blend(plain: np.ndarray, weeks: np.ndarray, known: Panel) -> np.ndarray:
     return np.maximum(np.where(seen, mean, plain), demand_distribution.FLOOR_WEEK / season)
 
 
-def _answer(known: Panel, here: Shelf, costs: Terms, decision: Decision, notes: np.ndarray) -> pd.DataFrame:
+def _answer(known: Panel, here: Shelf, costs: Terms, decision: Decision, notes: np.ndarray, opened: np.ndarray) -> pd.DataFrame:
     parts = why.sums(decision, here)
     risk = np.maximum(decision.idle_shortage - decision.shortage, 0.0)
     out = known.pairs.assign(
@@ -141,7 +189,7 @@ def _answer(known: Panel, here: Shelf, costs: Terms, decision: Decision, notes: 
         expected_cost=decision.holding + decision.shortage + np.where(decision.order > 0, costs.fixed, 0.0),
         money_at_risk=risk,
         rank=pd.Series(-risk).rank(method="first").astype(int).to_numpy(),
-        why=why.sentences(decision, here, costs, known.days, notes),
+        why=why.sentences(decision, here, costs, known.days, notes, opened),
         on_hand=here.on_hand,
         on_order=decision.on_order,
         expected_demand=decision.demand,
@@ -165,7 +213,7 @@ def _checked(
     stock = check_frame(stock, required=_STOCK, optional=_COMING, where="stock", **_STOCK_RULES)
     if items is None or items.empty:
         return history, stock, None
-    return history, stock, check_frame(items, required={}, optional=_item_types(), where="items", nonnegative=NUMBERS)
+    return history, stock, check_frame(items, required={}, optional=_item_types(), where="items", **_ITEM_RULES)
 
 
 def _item_types() -> dict[str, str]:

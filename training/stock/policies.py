@@ -60,10 +60,13 @@ class Decision:
     idle_shortage: np.ndarray
 
 
-def marginal(demand: Demand, shelf: Shelf, terms: Terms, patience: np.ndarray | float = PATIENCE) -> Decision:
-    """The decision of each pair, by slices of pairs that need equally long grids. `patience` (pairs,) or one number."""
+def marginal(
+    demand: Demand, shelf: Shelf, terms: Terms, patience: np.ndarray | float = PATIENCE, charge: np.ndarray | float = 0.0
+) -> Decision:
+    """The decision of each pair, by slices of pairs that need equally long grids. `patience` (pairs,) or one number; `charge`
+    likewise: money that a unit must earn beyond its costs, since others want the same budget (training.stock.allocate)."""
     count = len(shelf.on_hand)
-    patience = np.broadcast_to(np.asarray(patience, float), (count,))
+    patience, charge = (np.broadcast_to(np.asarray(value, float), (count,)) for value in (patience, charge))
     mean, variance = demand.total(np.zeros(count, int), terms.leads.max(axis=1) + terms.review)
     size = grid.size(mean, variance, shelf.on_hand + shelf.receipts.sum(axis=1))
     slices = [
@@ -71,7 +74,7 @@ def marginal(demand: Demand, shelf: Shelf, terms: Terms, patience: np.ndarray | 
     ]
 
     def decided(rows: np.ndarray) -> Decision:
-        return _slice(demand.take(rows), shelf.take(rows), terms.take(rows), patience[rows], int(size[rows[0]]))
+        return _slice(demand.take(rows), shelf.take(rows), terms.take(rows), patience[rows], charge[rows], int(size[rows[0]]))
 
     # numpy lets go of the interpreter while it computes
     with ThreadPoolExecutor(max_workers=max(1, min(len(slices), os.cpu_count() or 1))) as pool:
@@ -97,17 +100,19 @@ class _Need:
     excess: np.ndarray
 
 
-def _slice(demand: Demand, shelf: Shelf, terms: Terms, patience: np.ndarray, buckets: int) -> Decision:
+def _slice(demand: Demand, shelf: Shelf, terms: Terms, patience: np.ndarray, charge: np.ndarray, buckets: int) -> Decision:
     need = _need(demand, shelf, terms, buckets)
     below = np.cumsum(need.pmf, axis=1)  # P(need <= j)
     review = terms.review[:, None]
     keep = review * (terms.holding * patience)[:, None] * below
     # the need for the k-th unit beyond is P(need >= k) = 1 - P(need <= k - 1): column j prices the unit after j
     gain = (1.0 - below) * (terms.shortage[:, None] - terms.holding[:, None] * (review - 1) / 2) - keep - _waste(need, below, terms)
-    wanted = _wanted(gain, need.width)
+    wanted = _wanted(gain - charge[:, None], need.width)
+    if terms.service.any():
+        wanted = np.where(terms.service > 0, np.maximum(wanted, _served(below, terms.service, need.width)), wanted)
     position = shelf.on_hand + need.on_order
     cycle = _cycle(terms, need.window / terms.review)
-    order = _rounded(np.maximum(wanted, 0.0) + np.where(wanted > 0, cycle, 0.0), wanted, need, terms, patience)
+    order = _rounded(np.maximum(wanted, 0.0) + np.where(wanted > 0, cycle, 0.0), wanted, need, terms, patience, charge)
     left, short = _outcome(need, order)
     idle = _outcome(need, np.zeros_like(order))[1]
     held = terms.holding * (terms.review * left + (terms.review - 1) / 2 * np.maximum(need.window - short, 0.0))
@@ -237,6 +242,12 @@ def _wanted(gain: np.ndarray, width: np.ndarray) -> np.ndarray:
     return np.where(width <= 1.0, stop - middle, (stop - middle - 0.5 + part) * width)
 
 
+def _served(below: np.ndarray, service: np.ndarray, width: np.ndarray) -> np.ndarray:
+    """Units (pairs,) with which the window's need is met with chance `service`."""
+    middle = (below.shape[1] - 1) // 2
+    return ((below < service[:, None] - 1e-12).sum(axis=1) - middle) * width
+
+
 def _cycle(terms: Terms, pace: np.ndarray) -> np.ndarray:
     """Units beyond one review's target that spread a fixed cost: the economic order quantity less one review's demand,
     at most what sells within the shelf life. `pace` units a period."""
@@ -252,7 +263,7 @@ def _outcome(need: _Need, order: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return short - (need.pmf * value).sum(axis=1) + need.excess, short
 
 
-def _rounded(units: np.ndarray, wanted: np.ndarray, need: _Need, terms: Terms, patience: np.ndarray) -> np.ndarray:
+def _rounded(units: np.ndarray, wanted: np.ndarray, need: _Need, terms: Terms, patience: np.ndarray, charge: np.ndarray) -> np.ndarray:
     """Whole packs and the minimum: the better of the packs below and above; a lump is bought once a window without it would
     lose more than the lump's cost of a window (renewal: fixed cost and half the lump held, spread over its life)."""
     packs = np.floor(units / terms.pack + 1e-9) * terms.pack
@@ -261,19 +272,22 @@ def _rounded(units: np.ndarray, wanted: np.ndarray, need: _Need, terms: Terms, p
     weight = terms.holding * terms.review * patience
     (left_low, short_low), (left_high, short_high) = _outcome(need, packs), _outcome(need, above)
     spoiled = _spoiled(need, above, terms) - _spoiled(need, packs, terms)
-    better = terms.shortage * (short_low - short_high) > weight * (left_high - left_low) + spoiled
-    order = np.where(better | (packs <= 0), above, packs)
+    better = terms.shortage * (short_low - short_high) > weight * (left_high - left_low) + spoiled + charge * (above - packs)
+    order = np.where(better | (packs <= 0) | (terms.service > 0), above, packs)
     order = np.where(units > 1e-9, np.maximum(order, least), 0.0)
-    lumpy = (order > wanted + 1e-9) & (order > 0) | (terms.fixed > 0)
-    return np.where(lumpy & ~_worth(order, need, terms, patience), 0.0, order)
+    most = np.floor(np.minimum(terms.maximum, _FOREVER) / terms.pack + 1e-9) * terms.pack
+    order = np.where(most < least, 0.0, np.minimum(order, most))
+    lumpy = ((order > wanted + 1e-9) & (order > 0) | (terms.fixed > 0)) & (terms.service <= 0)
+    return np.where(lumpy & ~_worth(order, need, terms, patience, charge), 0.0, order)
 
 
-def _worth(order: np.ndarray, need: _Need, terms: Terms, patience: np.ndarray) -> np.ndarray:
+def _worth(order: np.ndarray, need: _Need, terms: Terms, patience: np.ndarray, charge: np.ndarray) -> np.ndarray:
     left, short = _outcome(need, order)
     idle_left, idle_short = _outcome(need, np.zeros_like(order))
     pace = need.window / np.minimum(terms.review, terms.shelf_life)
     held = np.minimum(patience * (left - idle_left), np.maximum(patience, order / 2))
     window = terms.review * (terms.holding * held + terms.fixed * pace / np.maximum(order, 1e-9)) + _spoiled(need, order, terms)
+    window = window + charge * order
     return terms.shortage * (idle_short - short) > window
 
 

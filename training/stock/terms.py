@@ -4,6 +4,7 @@ there or on its way. Times are in periods (days or weeks), money is per unit and
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -24,15 +25,20 @@ DEFAULTS = {
 LEADS = 5
 NUMBERS = {
     "price", "unit_cost", "holding_cost", "shortage_cost", "fixed_order_cost", "lead_time_days", "lead_time_days_sd",
-    "review_period_days", "pack_size", "minimum_order", "shelf_life_days",
+    "review_period_days", "pack_size", "minimum_order", "maximum_order", "shelf_life_days", "service_level",
 }  # fmt: skip
+#: what items and rules say in words: JSON of days to probability, weekdays on which orders go out
+WORDS = {"lead_time_distribution", "order_days"}
+#: a service level beyond this asks for more than a grid can tell
+HIGHEST_SERVICE = 0.9999
 
 
 @dataclass(frozen=True)
 class Terms:
     """Arrays over pairs: `holding` money a unit and period, `shortage` money a unit lost, `fixed` money an order line,
-    `unit_cost` money a wasted unit, `review` periods between orders, `pack`, `minimum` units, `shelf_life` periods
-    (infinite: keeps); `leads` and `lead_share` (pairs, options): periods that pass before the order arrives, with
+    `unit_cost` money a wasted unit, `review` periods between orders, `pack`, `minimum`, `maximum` units (infinite: none),
+    `service` the least chance of no stockout between this order's arrival and the next one's (0: what pays), `shelf_life`
+    periods (infinite: keeps); `leads` and `lead_share` (pairs, options): periods that pass before the order arrives, with
     probabilities."""
 
     holding: np.ndarray
@@ -42,6 +48,8 @@ class Terms:
     review: np.ndarray
     pack: np.ndarray
     minimum: np.ndarray
+    maximum: np.ndarray
+    service: np.ndarray
     shelf_life: np.ndarray
     leads: np.ndarray
     lead_share: np.ndarray
@@ -73,6 +81,8 @@ def terms(known: pd.DataFrame, price: np.ndarray, days: int) -> Terms:
         review=np.maximum(np.round(value("review_period_days", days) / days), 1).astype(int),
         pack=np.maximum(value("pack_size", DEFAULTS["pack_size"]), 1e-9),
         minimum=value("minimum_order", 0.0),
+        maximum=value("maximum_order", np.inf),
+        service=value("service_level", 0.0),
         shelf_life=np.where(np.isfinite(shelf), np.maximum(np.floor(shelf / days), 1), np.inf),
         leads=leads,
         lead_share=share,
@@ -100,13 +110,13 @@ def check_items(items: pd.DataFrame, where: str) -> None:
                 raise BadInput(f"{where}: row {row}: {problem}") from problem
 
 
-def by_pair(items: pd.DataFrame | None, pairs: pd.DataFrame) -> pd.DataFrame:
+def by_pair(items: pd.DataFrame | None, pairs: pd.DataFrame, more: Collection[str] = ()) -> pd.DataFrame:
     """What `items`, keyed by `product_id`, `store_id` or both, says of each of `pairs`, in their order: a pair's own row wins
-    over its product's, that over its store's."""
+    over its product's, that over its store's. The columns of NUMBERS, WORDS and `more`."""
     out = pairs[PAIR].copy()
     if items is None:
         return out
-    names = [name for name in items.columns if name in NUMBERS or name == "lead_time_distribution"]
+    names = [name for name in items.columns if name in NUMBERS or name in WORDS or (name in more and name not in PAIR)]
     for key in (["store_id"], ["product_id"], PAIR):
         if not set(key) <= set(items.columns):
             continue

@@ -44,20 +44,24 @@ def sums(decision: Decision, shelf: Shelf) -> Sums:
     return Sums(spread=np.round(safety - lead, 1), lead=lead, need=need, **tenth)
 
 
-def sentences(decision: Decision, shelf: Shelf, terms: Terms, days: int, notes: np.ndarray | None = None) -> list[str]:
-    """One sentence a pair; `days` a period; `notes` (pairs,) text is put at the end where not empty."""
+def sentences(
+    decision: Decision, shelf: Shelf, terms: Terms, days: int, notes: np.ndarray | None = None, opened: np.ndarray | None = None
+) -> list[str]:
+    """One sentence a pair; `days` a period; `notes` (pairs,) text is put at the end where not empty; `opened` (pairs,): whether
+    an order may go out now, default all."""
     parts = sums(decision, shelf)
     lead = (terms.leads * terms.lead_share).sum(axis=1) * days
     review = terms.review * days
     said = [] if notes is None else list(notes)
+    may = np.ones(len(lead), bool) if opened is None else opened
     return [
-        _sentence(parts, row, float(decision.order[row]), float(lead[row]), float(review[row]), _ending(terms, row))
+        _sentence(parts, row, float(decision.order[row]), float(lead[row]), float(review[row]), _ending(terms, row), may[row])
         + (f"; {said[row]}" if said and said[row] else "")
         for row in range(len(lead))
     ]
 
 
-def _sentence(parts: Sums, row: int, order: float, lead: float, review: float, ending: str) -> str:
+def _sentence(parts: Sums, row: int, order: float, lead: float, review: float, ending: str, may: bool) -> str:
     demand, lost, spread = parts.demand[row], parts.lost[row], parts.spread[row]
     up_to = parts.target[row] + parts.cycle[row]
     text = f"expected demand {demand:.1f} over {lead + review:g} days (lead {lead:g} + review {review:g})"
@@ -65,10 +69,12 @@ def _sentence(parts: Sums, row: int, order: float, lead: float, review: float, e
     text += f" + safety {spread + parts.lead[row]:.1f} (demand spread {spread:.1f}, lead-time spread {parts.lead[row]:.1f})"
     text += f" + fixed-cost cycle {parts.cycle[row]:.1f}" if parts.cycle[row] > 0 else ""
     text += f" = order up to {up_to:.1f}; on hand {parts.on_hand[row]:.1f}, on order {parts.on_order[row]:.1f} -> {parts.need[row]:.1f}"
-    return f"{text}, {_rounding(parts.need[row], order, ending)}"
+    return f"{text}, {_rounding(parts.need[row], order, ending, may)}"
 
 
-def _rounding(need: float, order: float, ending: str) -> str:
+def _rounding(need: float, order: float, ending: str, may: bool) -> str:
+    if not may and need > 0:
+        return f"held until an order goes out = {order:g}"
     if need <= 0:
         return f"nothing to order = {order:g}"
     if order <= 0:
@@ -78,4 +84,5 @@ def _rounding(need: float, order: float, ending: str) -> str:
 
 def _ending(terms: Terms, row: int) -> str:
     minimum = f", at least {terms.minimum[row]:g}" if terms.minimum[row] > 0 else ""
-    return f"packs of {terms.pack[row]:g}{minimum}"
+    maximum = f", at most {terms.maximum[row]:g}" if np.isfinite(terms.maximum[row]) else ""
+    return f"packs of {terms.pack[row]:g}{minimum}{maximum}"

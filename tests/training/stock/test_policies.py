@@ -18,7 +18,7 @@ from training.stock.terms import LEADS, Terms
 def terms(count: int = 1, lead: int = 0, **other: float) -> Terms:
     ones = np.ones(count)
     plain = Terms(
-        holding=0.2 * ones, shortage=ones, fixed=0 * ones, unit_cost=ones, review=np.ones(count, int), pack=ones, minimum=0 * ones,
+        holding=0.2 * ones, shortage=ones, fixed=0 * ones, unit_cost=ones, review=np.ones(count, int), pack=ones, minimum=0 * ones, maximum=np.inf * ones, service=0 * ones,
         shelf_life=np.inf * ones, leads=np.full((count, LEADS), lead), lead_share=np.tile(np.eye(LEADS)[0], (count, 1)),
     )  # fmt: skip
     return replace(plain, **{name: np.full(count, value) for name, value in other.items()})

@@ -1,0 +1,76 @@
+"""One purse for many pairs: the orders that earn most within a budget of money, or of space, over all items.
+
+Every unit ordered is charged `multiplier x what it takes of the limit` (Lagrange's multiplier, Everett 1963), so that the
+units with the best return on the limit stay, and the multiplier is the smallest under which the orders fit. What is left
+by whole packs is filled with the orders that the next smaller multiplier would have added, best return first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+
+import numpy as np
+
+from training.stock.policies import Decision
+
+#: halvings of the multiplier's bracket
+STEPS = 16
+#: the decision of every pair under a charge (pairs,) or one number, money a unit
+Decide = Callable[[np.ndarray], Decision]
+
+
+@dataclass(frozen=True)
+class Limit:
+    """`each` (pairs,): what a unit takes; `total`: what there is of it; `name` in the why."""
+
+    name: str
+    each: np.ndarray
+    total: float
+
+    def taken(self, order: np.ndarray) -> float:
+        """What orders take of it."""
+        return float((self.each * order).sum())
+
+
+def within(decide: Decide, limits: Sequence[Limit]) -> tuple[Decision, np.ndarray]:
+    """The decision of each pair such that no limit is passed, and (pairs,) the name of the limit that cut it, '' where none."""
+    charge: np.ndarray = np.zeros(len(limits[0].each)) if limits else np.asarray(0.0)
+    best = free = decide(charge)
+    cut = np.full(len(free.order), "", dtype=object)
+    for number, limit in enumerate(limits):
+        if limit.taken(best.order) <= limit.total:
+            continue
+        before = best.order
+        charge, best = _fitting(decide, charge, limit, limits[: number + 1])
+        cut[(best.order < before) & (cut == "")] = limit.name
+    return best, np.where(best.order < free.order, cut, "")
+
+
+def _fitting(decide: Decide, charge: np.ndarray, limit: Limit, limits: Sequence[Limit]) -> tuple[np.ndarray, Decision]:
+    low, high = 0.0, 1.0 / max(float(np.median(limit.each)), 1e-9)
+    loose, tight = decide(charge), decide(charge + high * limit.each)
+    while limit.taken(tight.order) > limit.total and high < 1e12:
+        low, loose, high = high, tight, 4.0 * high
+        tight = decide(charge + high * limit.each)
+    for _ in range(STEPS):
+        middle = (low + high) / 2
+        found = decide(charge + middle * limit.each)
+        if limit.taken(found.order) > limit.total:
+            low, loose = middle, found
+        else:
+            high, tight = middle, found
+    return charge + high * limit.each, _filled(loose, tight, limit, limits)
+
+
+def _filled(loose: Decision, tight: Decision, limit: Limit, limits: Sequence[Limit]) -> Decision:
+    """`tight` with those of the larger orders of `loose` that fit, best saving for what they take first."""
+    more = loose.order - tight.order
+    rows = np.flatnonzero(more > 0)
+    saved = (tight.shortage - loose.shortage)[rows] / np.maximum(limit.each[rows] * more[rows], 1e-12)
+    take, room = np.zeros(len(more), bool), [each.total - each.taken(tight.order) for each in limits]
+    for row in rows[np.argsort(-saved, kind="stable")]:
+        asked = [each.each[row] * more[row] for each in limits]
+        if all(ask <= left + 1e-9 for ask, left in zip(asked, room, strict=True)):
+            room = [left - ask for ask, left in zip(asked, room, strict=True)]
+            take[row] = True
+    return Decision(**{f.name: np.where(take, getattr(loose, f.name), getattr(tight, f.name)) for f in fields(Decision)})
