@@ -77,11 +77,15 @@ def panel(history: pd.DataFrame, as_of: pd.Timestamp | None = None, pairs: pd.Da
 
 def _rows(known: pd.DataFrame, pairs: pd.DataFrame) -> np.ndarray:
     """For each row of `known` its position in `pairs`, -1 where it is not there."""
-    both = pd.concat([pairs[PAIR], known[PAIR]], ignore_index=True)
-    codes = np.asarray(pd.MultiIndex.from_frame(both[PAIR]).factorize()[0])
-    place = np.full(codes.max() + 1, -1)
-    place[codes[: len(pairs)]] = np.arange(len(pairs))
-    return place[codes[len(pairs) :]]
+    codes = np.zeros(len(pairs) + len(known), dtype=np.int64)
+    for name in PAIR:
+        part, distinct = pd.factorize(pd.concat([pairs[name], known[name]], ignore_index=True))
+        codes = codes * len(distinct) + part
+    # the pairs are distinct: a row is the pair whose code is its own
+    order = np.argsort(codes[: len(pairs)])
+    mine, theirs = codes[: len(pairs)][order], codes[len(pairs) :]
+    place = np.minimum(np.searchsorted(mine, theirs), len(pairs) - 1)
+    return np.where(mine[place] == theirs, order[place], -1)
 
 
 def _fill(

@@ -132,14 +132,13 @@ def by_pair(items: pd.DataFrame | None, pairs: pd.DataFrame, more: Collection[st
 def _leads(known: pd.DataFrame, mean: np.ndarray, sd: np.ndarray, days: int) -> tuple[np.ndarray, np.ndarray]:
     """Lead times in periods and their probabilities (pairs, LEADS): from the distribution where there is one, else five
     equally likely points of a gamma with the mean and standard deviation."""
-    from scipy.stats import gamma
+    from scipy.special import gammaincinv
 
-    middle = (np.arange(LEADS) + 0.5) / LEADS
-    shape = (mean / np.maximum(sd, 1e-9)) ** 2
-    random = sd > 1e-9
-    spread = gamma.ppf(middle[None, :], np.where(random, np.minimum(shape, 1e6), 1.0)[:, None])
-    points = np.where(random[:, None], spread / np.where(random, np.minimum(shape, 1e6), 1.0)[:, None] * mean[:, None], mean[:, None])
-    share = np.where(random[:, None], 1.0 / LEADS, (np.arange(LEADS) == 0).astype(float)[None, :])
+    points, share = np.repeat(mean[:, None], LEADS, axis=1), np.tile(np.arange(LEADS) == 0, (len(mean), 1)).astype(float)
+    random = np.flatnonzero(sd > 1e-9)
+    shape = np.minimum((mean[random] / sd[random]) ** 2, 1e6)[:, None]
+    points[random] = gammaincinv(shape, (np.arange(LEADS) + 0.5)[None, :] / LEADS) / np.maximum(shape, 1e-12) * mean[random, None]
+    share[random] = 1.0 / LEADS
     if "lead_time_distribution" in known:
         for text in known["lead_time_distribution"].dropna().unique():
             rows = (known["lead_time_distribution"] == text).to_numpy()

@@ -50,39 +50,39 @@ def sentences(
     """One sentence a pair; `days` a period; `notes` (pairs,) text is put at the end where not empty; `opened` (pairs,): whether
     an order may go out now, default all."""
     parts = sums(decision, shelf)
+    count = len(decision.order)
     lead = (terms.leads * terms.lead_share).sum(axis=1) * days
-    review = terms.review * days
-    said = [] if notes is None else list(notes)
-    may = np.ones(len(lead), bool) if opened is None else opened
-    return [
-        _sentence(parts, row, float(decision.order[row]), float(lead[row]), float(review[row]), _ending(terms, row), may[row])
-        + (f"; {said[row]}" if said and said[row] else "")
-        for row in range(len(lead))
-    ]
+    may = np.ones(count, bool) if opened is None else opened
+    notes = np.full(count, "", dtype=object) if notes is None else notes
+    columns = (
+        parts.demand, parts.lost, parts.spread, parts.lead, parts.target + parts.cycle, parts.cycle, parts.on_hand, parts.on_order,
+        parts.need, decision.order, lead, terms.review * days, terms.pack, terms.minimum, terms.maximum, may, notes,
+    )  # fmt: skip
+    # plain numbers are written three times as fast as numpy's
+    return [_sentence(*row) for row in zip(*(column.tolist() for column in columns), strict=True)]
 
 
-def _sentence(parts: Sums, row: int, order: float, lead: float, review: float, ending: str, may: bool) -> str:
-    demand, lost, spread = parts.demand[row], parts.lost[row], parts.spread[row]
-    up_to = parts.target[row] + parts.cycle[row]
-    text = f"expected demand {demand:.1f} over {lead + review:g} days (lead {lead:g} + review {review:g})"
-    text += f" - lost before arrival {lost:.1f}" if lost > 0 else ""
-    text += f" + safety {spread + parts.lead[row]:.1f} (demand spread {spread:.1f}, lead-time spread {parts.lead[row]:.1f})"
-    text += f" + fixed-cost cycle {parts.cycle[row]:.1f}" if parts.cycle[row] > 0 else ""
-    text += f" = order up to {up_to:.1f}; on hand {parts.on_hand[row]:.1f}, on order {parts.on_order[row]:.1f} -> {parts.need[row]:.1f}"
-    return f"{text}, {_rounding(parts.need[row], order, ending, may)}"
+def _sentence(
+    demand: float, lost: float, spread: float, lead_spread: float, up_to: float, cycle: float, on_hand: float, on_order: float,
+    need: float, order: float, lead: float, review: float, pack: float, minimum: float, maximum: float, may: bool, note: str,
+) -> str:  # fmt: skip
+    before = f" - lost before arrival {lost:.1f}" if lost > 0 else ""
+    after = f" + fixed-cost cycle {cycle:.1f}" if cycle > 0 else ""
+    ending = _ending(need, order, may, pack, minimum, maximum)
+    return (
+        f"expected demand {demand:.1f} over {lead + review:g} days (lead {lead:g} + review {review:g}){before}"
+        f" + safety {spread + lead_spread:.1f} (demand spread {spread:.1f}, lead-time spread {lead_spread:.1f}){after}"
+        f" = order up to {up_to:.1f}; on hand {on_hand:.1f}, on order {on_order:.1f} -> {need:.1f}, {ending}{'; ' if note else ''}{note}"
+    )
 
 
-def _rounding(need: float, order: float, ending: str, may: bool) -> str:
-    if not may and need > 0:
-        return f"held until an order goes out = {order:g}"
+def _ending(need: float, order: float, may: bool, pack: float, minimum: float, maximum: float) -> str:
     if need <= 0:
         return f"nothing to order = {order:g}"
+    if not may:
+        return f"held until an order goes out = {order:g}"
+    least = f", at least {minimum:g}" if minimum > 0 else ""
+    most = f", at most {maximum:g}" if maximum < np.inf else ""
     if order <= 0:
-        return f"too little to be worth an order ({ending}) = {order:g}"
-    return f"rounded to {ending} = {order:g}"
-
-
-def _ending(terms: Terms, row: int) -> str:
-    minimum = f", at least {terms.minimum[row]:g}" if terms.minimum[row] > 0 else ""
-    maximum = f", at most {terms.maximum[row]:g}" if np.isfinite(terms.maximum[row]) else ""
-    return f"packs of {terms.pack[row]:g}{minimum}{maximum}"
+        return f"too little to be worth an order (packs of {pack:g}{least}{most}) = {order:g}"
+    return f"rounded to packs of {pack:g}{least}{most} = {order:g}"
