@@ -102,6 +102,8 @@ class _Need:
 
 def _slice(demand: Demand, shelf: Shelf, terms: Terms, patience: np.ndarray, charge: np.ndarray, buckets: int) -> Decision:
     need = _need(demand, shelf, terms, buckets)
+    # nothing is held beyond its shelf life
+    patience = np.minimum(patience, np.maximum(terms.shelf_life / terms.review, 1.0))
     below = np.cumsum(need.pmf, axis=1)  # P(need <= j)
     review = terms.review[:, None]
     keep = review * (terms.holding * patience)[:, None] * below

@@ -94,6 +94,16 @@ def test_what_spoils_is_ordered_shorter() -> None:
     assert spoils.order[0] < 0.5 * keeps.order[0]
 
 
+@given(mean=st.floats(0.5, 9.0), shortage=st.floats(0.3, 8.0))
+@settings(max_examples=30, deadline=None)
+def test_what_lives_a_review_is_a_newsvendor_that_pays_for_waste(mean: float, shortage: float) -> None:
+    # 0.2 of holding and 1 of waste a unit left
+    got = marginal(demand(mean, 2), shelf(0), terms(shortage=shortage, shelf_life=1.0)).order[0]
+    ratio = shortage / (shortage + 1.2)
+    assert got in (poisson.ppf(ratio - 1e-6, mean), poisson.ppf(ratio + 1e-6, mean), 0.0)
+    assert got > 0 or shortage * mean < 1.3 * np.exp(-mean) + 1.2 * mean
+
+
 def test_random_lead_times_need_more() -> None:
     leads = np.array([[1, 5, 5, 5, 5]])
     mixed = replace(terms(lead=3), leads=leads, lead_share=np.array([[0.5, 0.5, 0, 0, 0]]))
