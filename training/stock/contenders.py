@@ -102,7 +102,7 @@ def newest_window(train: DataFrame) -> tuple[pd.DataFrame, int]:
     from pyspark.sql import functions as F
 
     days = sorted(row[0] for row in train.select("origin").distinct().collect())[-REVIEWS:]
-    return whole(collected(train.where(F.col("origin").isin(days)), len(days), ("base",)), len(days)), len(days)
+    return whole(collected(train.where(F.col("origin").isin(days)), ("base",)), len(days)), len(days)
 
 
 def _warm_up(reviews: int) -> int:

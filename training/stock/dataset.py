@@ -18,7 +18,7 @@ from infra.lake import Lake
 from infra.settings import Settings
 from training.demand.examples import segments
 from training.stock.lead_time_demand import LEAD_TIME_FEATURES, cover_days, lead_time_rows
-from training.stock.replay import STATE, WEEK
+from training.stock.replay import SIMULATED_PAIRS, STATE, WEEK
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -30,7 +30,8 @@ LABELS = ("lead_time_demand", "base", "factor", "weight")
 
 
 def examples(spark: SparkSession, settings: Settings) -> DataFrame:
-    """Rows `store_id, product_id, origin, segment, week (array of 7 days' demand), *LABELS, state_*, *LEAD_TIME_FEATURES`.
+    """Rows `store_id, product_id, origin, segment, week (array of 7 days' demand), *LABELS, state_*, *LEAD_TIME_FEATURES,
+    simulated (whether the pair is one of those that the replay looks at)`.
     Demand of a day is its sales and the level's for the share of it out of stock: the sales of the hours in stock, scaled
     up, would be too many, since it was a sale that emptied the shelf. In `week` it is whole units, up or down by chance."""
     from pyspark.sql import functions as F
@@ -48,7 +49,10 @@ def examples(spark: SparkSession, settings: Settings) -> DataFrame:
     paths = coming.groupBy(*_KEYS, "origin").agg(
         F.sort_array(F.collect_list(F.struct(ahead.alias("ahead"), "units", "seen"))).alias("path")
     )
-    return known.drop("known_at").join(paths, [*_KEYS, "origin"]).mapInPandas(_shaped, schema())
+    found = known.drop("known_at").join(paths, [*_KEYS, "origin"]).mapInPandas(_shaped, schema())
+    pairs = spine.select(*_KEYS).distinct().count()
+    part = F.pmod(F.xxhash64(*_KEYS), F.lit(1000)) < int(1000 * min(SIMULATED_PAIRS / max(pairs, 1), 1.0))
+    return found.withColumn("simulated", part)
 
 
 def schema() -> str:

@@ -66,7 +66,7 @@ class StockFamily:
     def judge(self, predicted: DataFrame) -> pd.DataFrame:
         """Money a pair and week of the replay, and the fill rate's complement, pooled and by segment. All contenders meet the
         same demand and lead times from the same first stock."""
-        return _judged(collected(predicted, REVIEWS, ("expected", "patience", "cover", "base")))
+        return _judged(collected(predicted, ("expected", "patience", "cover", "base")))
 
     def finish(self, fitted: Fitted, data: DataFrame) -> Portable:
         """The rule as it was judged."""

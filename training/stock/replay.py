@@ -45,7 +45,7 @@ STATE = (
     "on_hand",
     "on_order",
 )
-#: pairs simulated on the driver at most, chosen by hash
+#: pairs that are simulated on the driver, about and at most; chosen by hash
 SIMULATED_PAIRS = 1_500
 _PAIR = ["store_id", "product_id"]
 
@@ -55,12 +55,10 @@ def state_of(frame: pd.DataFrame) -> pd.DataFrame:
     return frame[[f"state_{name}" for name in STATE]].rename(columns=lambda name: name.removeprefix("state_"))
 
 
-def collected(frame: DataFrame, reviews: int, columns: Sequence[str]) -> pd.DataFrame:
-    """The rows of SIMULATED_PAIRS pairs of a frame of `reviews` snapshots, with what a replay reads and `columns`."""
-    from pyspark.sql import functions as F
-
+def collected(frame: DataFrame, columns: Sequence[str]) -> pd.DataFrame:
+    """The rows of the `simulated` pairs of a frame, with what a replay reads and `columns`."""
     names = [*_PAIR, "origin", "segment", "week", *columns, *(f"state_{name}" for name in STATE)]
-    return frame.select(*names).orderBy(F.xxhash64(*_PAIR), "origin").limit(SIMULATED_PAIRS * reviews).toPandas()
+    return frame.where("simulated").select(*names).toPandas()
 
 
 def whole(frame: pd.DataFrame, reviews: int) -> pd.DataFrame:
