@@ -38,6 +38,7 @@ def table(world: World) -> Iterator[dict[str, object]]:
         yield _row(world, name, chosen, replay(world, _numbered(world, rule, chosen), world.scored), started)
         if name == "normal reorder point":
             started = time.perf_counter()
+            chosen = np.maximum(chosen, 0.0)  # the package refuses targets below zero, which fewer deviations give
             outcome = replay(world, _numbered(world, rules.stockcast_point, chosen), world.scored)
             yield _row(world, "stockcast order-up-to", chosen, outcome, started)
     if world.days == 7:
