@@ -7,7 +7,7 @@ by whole packs is filled with the orders that the next smaller multiplier would 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
@@ -32,8 +32,9 @@ class Limit:
         return float((self.each * order).sum())
 
 
-def within(decide: Decide, limits: Sequence[Limit]) -> tuple[Decision, np.ndarray]:
-    """The decision of each pair such that no limit is passed, and (pairs,) the name of the limit that cut it, '' where none."""
+def within(decide: Decide, limits: Sequence[Limit]) -> tuple[Decision, np.ndarray, np.ndarray]:
+    """The decision of each pair such that no limit is passed (its target is the one without limits); (pairs,) the units ordered
+    without limits, and the name of the limit that cut them, '' where none."""
     charge: np.ndarray = np.zeros(len(limits[0].each)) if limits else np.asarray(0.0)
     best = free = decide(charge)
     cut = np.full(len(free.order), "", dtype=object)
@@ -43,7 +44,8 @@ def within(decide: Decide, limits: Sequence[Limit]) -> tuple[Decision, np.ndarra
         before = best.order
         charge, best = _fitting(decide, charge, limit, limits[: number + 1])
         cut[(best.order < before) & (cut == "")] = limit.name
-    return best, np.where(best.order < free.order, cut, "")
+    told = replace(free, order=best.order, holding=best.holding, shortage=best.shortage)
+    return told, free.order, np.where(best.order < free.order, cut, "")
 
 
 def _fitting(decide: Decide, charge: np.ndarray, limit: Limit, limits: Sequence[Limit]) -> tuple[np.ndarray, Decision]:

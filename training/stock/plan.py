@@ -101,8 +101,9 @@ def _planned(
         found = marginal(demand, here, costs, waits, charge)
         return found if opened.all() else replace(found, order=np.where(opened, found.order, 0.0))
 
-    decision, cut = within(decide, _limits(rules, costs))
-    return _answer(known, here, costs, decision, _noted(_joined(notes, closed, cut), known), opened)
+    decision, asked, cut = within(decide, _limits(rules, costs))
+    told = why.sentences(decision, here, costs, known.days, _noted(_joined(notes, closed), known), why.Held(opened, asked, cut))
+    return _answer(known, here, costs, decision, told)
 
 
 def _velocity(known: Panel) -> np.ndarray:
@@ -128,9 +129,8 @@ def _limits(rules: Rules, costs: Terms) -> list[Limit]:
     return money + ([] if rules.capacity is None else [Limit("capacity", np.ones(len(costs.pack)), rules.capacity)])
 
 
-def _joined(notes: np.ndarray, closed: np.ndarray, cut: np.ndarray) -> np.ndarray:
-    told = np.where(closed != "", closed, np.where(cut != "", "cut by the " + cut, ""))
-    return notes + np.where((notes != "") & (told != ""), "; ", "") + told
+def _joined(notes: np.ndarray, more: np.ndarray) -> np.ndarray:
+    return notes + np.where((notes != "") & (more != ""), "; ", "") + more
 
 
 def expected(known: Panel, periods: int, costs: Terms, forecast: pd.DataFrame | None = None) -> Demand:
@@ -179,7 +179,7 @@ def _blend(plain: np.ndarray, weeks: np.ndarray, known: Panel) -> np.ndarray:
     return np.maximum(np.where(seen, mean, plain), demand_distribution.FLOOR_WEEK / season)
 
 
-def _answer(known: Panel, here: Shelf, costs: Terms, decision: Decision, notes: np.ndarray, opened: np.ndarray) -> pd.DataFrame:
+def _answer(known: Panel, here: Shelf, costs: Terms, decision: Decision, told: list[str]) -> pd.DataFrame:
     parts = why.sums(decision, here)
     risk = np.maximum(decision.idle_shortage - decision.shortage, 0.0)
     out = known.pairs.assign(
@@ -189,7 +189,7 @@ def _answer(known: Panel, here: Shelf, costs: Terms, decision: Decision, notes: 
         expected_cost=decision.holding + decision.shortage + np.where(decision.order > 0, costs.fixed, 0.0),
         money_at_risk=risk,
         rank=pd.Series(-risk).rank(method="first").astype(int).to_numpy(),
-        why=why.sentences(decision, here, costs, known.days, notes, opened),
+        why=told,
         on_hand=here.on_hand,
         on_order=decision.on_order,
         expected_demand=decision.demand,
@@ -199,9 +199,7 @@ def _answer(known: Panel, here: Shelf, costs: Terms, decision: Decision, notes: 
 
 
 def _noted(notes: np.ndarray, known: Panel) -> np.ndarray:
-    new = known.exposure.sum(axis=1) <= 0
-    both = np.where((notes != "") & new, "; ", "")
-    return notes + both + np.where(new, "no history of this pair: the level of all pairs", "")
+    return _joined(notes, np.where(known.exposure.sum(axis=1) <= 0, "no history of this pair: the level of all pairs", ""))
 
 
 def _checked(

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from infra.errors import BadInput
+from training.stock.order_days import weekdays
 from training.stock.panel import PAIR
 
 #: what is taken where the items say nothing (docs: the order verb)
@@ -100,13 +101,12 @@ def check_items(items: pd.DataFrame, where: str) -> None:
         raise BadInput(f"{where}: row {int(nameless.argmax()) + 1} has a blank {' and '.join(keys)}; expected one of them")
     if again.any():
         raise BadInput(f"{where}: row {int(again.argmax()) + 1} repeats the {' and '.join(keys)} of an earlier row; expected one row each")
-    if "lead_time_distribution" in items:
-        texts = items["lead_time_distribution"]
-        for text in texts.dropna().unique():
+    for name, read in (("lead_time_distribution", lead_points), ("order_days", weekdays)):
+        for text in items[name].dropna().unique() if name in items else ():
             try:
-                lead_points(text)
+                read(text)
             except BadInput as problem:
-                row = int((texts == text).to_numpy().argmax()) + 1
+                row = int((items[name] == text).to_numpy().argmax()) + 1
                 raise BadInput(f"{where}: row {row}: {problem}") from problem
 
 

@@ -44,19 +44,29 @@ def sums(decision: Decision, shelf: Shelf) -> Sums:
     return Sums(spread=np.round(safety - lead, 1), lead=lead, need=need, **tenth)
 
 
+@dataclass(frozen=True)
+class Held:
+    """Arrays over pairs: whether an order may go out now (`opened`), the units `asked` for without limits over all items, and
+    the name of the limit that `cut` them, '' where none."""
+
+    opened: np.ndarray
+    asked: np.ndarray
+    cut: np.ndarray
+
+
 def sentences(
-    decision: Decision, shelf: Shelf, terms: Terms, days: int, notes: np.ndarray | None = None, opened: np.ndarray | None = None
+    decision: Decision, shelf: Shelf, terms: Terms, days: int, notes: np.ndarray | None = None, held: Held | None = None
 ) -> list[str]:
-    """One sentence a pair; `days` a period; `notes` (pairs,) text is put at the end where not empty; `opened` (pairs,): whether
-    an order may go out now, default all."""
+    """One sentence a pair; `days` a period; `notes` (pairs,) text is put at the end where not empty; `held`: what kept
+    orders back, default nothing."""
     parts = sums(decision, shelf)
     count = len(decision.order)
     lead = (terms.leads * terms.lead_share).sum(axis=1) * days
-    may = np.ones(count, bool) if opened is None else opened
+    held = held or Held(np.ones(count, bool), decision.order, np.full(count, "", dtype=object))
     notes = np.full(count, "", dtype=object) if notes is None else notes
     columns = (
         parts.demand, parts.lost, parts.spread, parts.lead, parts.target + parts.cycle, parts.cycle, parts.on_hand, parts.on_order,
-        parts.need, decision.order, lead, terms.review * days, terms.pack, terms.minimum, terms.maximum, may, notes,
+        parts.need, held.asked, lead, terms.review * days, terms.pack, terms.minimum, terms.maximum, held.opened, notes, held.cut, decision.order,
     )  # fmt: skip
     # plain numbers are written three times as fast as numpy's
     return [_sentence(*row) for row in zip(*(column.tolist() for column in columns), strict=True)]
@@ -64,11 +74,12 @@ def sentences(
 
 def _sentence(
     demand: float, lost: float, spread: float, lead_spread: float, up_to: float, cycle: float, on_hand: float, on_order: float,
-    need: float, order: float, lead: float, review: float, pack: float, minimum: float, maximum: float, may: bool, note: str,
+    need: float, asked: float, lead: float, review: float, pack: float, minimum: float, maximum: float, may: bool, note: str,
+    cut: str, order: float,
 ) -> str:  # fmt: skip
     before = f" - lost before arrival {lost:.1f}" if lost > 0 else ""
     after = f" + fixed-cost cycle {cycle:.1f}" if cycle > 0 else ""
-    ending = _ending(need, order, may, pack, minimum, maximum)
+    ending = _ending(need, asked, may, pack, minimum, maximum) + (f", cut by the {cut} = {order:g}" if cut else "")
     return (
         f"expected demand {demand:.1f} over {lead + review:g} days (lead {lead:g} + review {review:g}){before}"
         f" + safety {spread + lead_spread:.1f} (demand spread {spread:.1f}, lead-time spread {lead_spread:.1f}){after}"
