@@ -66,7 +66,8 @@ def sentences(
     notes = np.full(count, "", dtype=object) if notes is None else notes
     columns = (
         parts.demand, parts.lost, parts.spread, parts.lead, parts.target + parts.cycle, parts.cycle, parts.on_hand, parts.on_order,
-        parts.need, held.asked, lead, terms.review * days, terms.pack, terms.minimum, terms.maximum, held.opened, notes, held.cut, decision.order,
+        parts.need, held.asked, lead, terms.review * days, terms.pack, terms.minimum, terms.maximum, held.opened, notes,
+        held.cut, decision.order,
     )  # fmt: skip
     # plain numbers are written three times as fast as numpy's
     return [_sentence(*row) for row in zip(*(column.tolist() for column in columns), strict=True)]
