@@ -1,4 +1,4 @@
-.PHONY: help setup demo test check format lock serve clean-demo bench-demand bench-stock bench-anomaly bench-slow-mover bench-recommend
+.PHONY: help setup demo stack-demo test test-stack-long check format lock serve clean-demo bench-demand bench-stock bench-anomaly bench-slow-mover bench-recommend
 SHELL := /bin/bash
 BIN := .venv/bin
 DATA ?= ../shared/data
@@ -12,6 +12,14 @@ setup: ## environment, Java, jars (repeatable)
 
 demo: setup ## the whole loop on real data, on this machine
 	@$(BIN)/shelfcast pipeline
+
+stack-demo: ## the same loop on real servers on this machine: Kafka, MinIO, Redis, MLflow, a Spark cluster
+	@infra/setup.sh dev
+	@infra/stack/demo.sh
+
+test-stack-long: ## the stack tests at full size: 210,000 lines of which 10,000 are bad, 100 kills
+	@infra/setup.sh dev
+	@SHELFCAST_TEST_SCALE=50 SHELFCAST_TEST_KILLS=100 $(BIN)/python -m pytest tests/stack
 
 test: ## set up and run all tests
 	@infra/setup.sh dev

@@ -85,7 +85,7 @@ def import_csv(
     feed = _sales_feed(rows) if topic is SALES else {"stock": _stock_events(rows)}
     for name, table in feed.items():
         check(TOPICS[name], table)
-    log, lake = event_log(settings.events_url), Lake(settings.lake_url)
+    log, lake = event_log(settings), Lake(settings.lake_url)
     stores, products = _declare(spark, lake, rows)
     if topic is SALES and file.has("basket_id"):
         remember_purchases(spark, lake, _history(rows, feed["sales"]))

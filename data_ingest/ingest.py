@@ -18,6 +18,7 @@ from data_ingest.tables import INGESTED, QUARANTINE
 from infra.errors import BadInput, NotReady
 from infra.event_log import event_log
 from infra.lake import Lake
+from infra.patience import Tell, persevere
 from infra.publish import publish
 from infra.settings import Settings
 
@@ -35,12 +36,16 @@ class IngestSummary:
 
     batches: int = 0
     events: int = 0
+    #: the number of the batch that was counted last: one that is repeated is not counted again
+    last: int = field(default=-1, repr=False)
     accepted: dict[str, int] = field(default_factory=dict)
     quarantined: dict[str, int] = field(default_factory=dict)
 
-    def add(self, counts: dict[str, dict[str, int]]) -> None:
+    def add(self, number: int, counts: dict[str, dict[str, int]]) -> None:
         """Count a micro-batch in; `counts` are events by topic and rule, "" for accepted ones."""
-        self.batches += 1
+        if number <= self.last:
+            return
+        self.last, self.batches = number, self.batches + 1
         for topic, rules in counts.items():
             for rule, events in rules.items():
                 where, name = (self.quarantined, rule) if rule else (self.accepted, topic)
@@ -49,24 +54,19 @@ class IngestSummary:
 
 
 def ingest(
-    spark: SparkSession, settings: Settings, *, now: datetime | None = None, available_now: bool = True, progress: Progress | None = None
-) -> IngestSummary:
+    spark: SparkSession, settings: Settings, *, now: datetime | None = None, available_now: bool = True, progress: Progress | None = None,
+    tell: Tell | None = None,
+) -> IngestSummary:  # fmt: skip
     """Land what the event log holds beyond the checkpoint, then stop; with `available_now=False`, go on until the query
     is stopped. Events later than `now` (UTC; the present unless given) and a day are quarantined.
 
     A micro-batch is written to the lake under the checkpoint's identity and its own number, copied to the warehouse by
     the lake's version, and committed to the checkpoint last: wherever a run is killed, the next one repeats that batch
-    and changes nothing that was there. Raises NotReady while another ingest works on the same checkpoint."""
+    and changes nothing that was there. While a service is away it waits, told to `tell`, and goes on from the
+    checkpoint. Raises NotReady while another ingest works on the same checkpoint."""
     run = _Run(settings, now, progress, settings.checkpoints / "ingest")
     with alone(settings):
-        query = run.start(spark, available_now)
-        try:
-            query.awaitTermination()
-        except Exception as error:
-            # Spark tells as text what a batch raised; what was raised on purpose is handed on as it was
-            raise (run.stopped or error) from error
-        finally:
-            query.stop()
+        persevere(settings, lambda: run.follow(spark, available_now), tell or (lambda said: None))
     if progress:
         progress(run.summary.events, run.summary.events, f"ingested {run.summary.events:,} events")
     return run.summary
@@ -85,9 +85,21 @@ class _Run:
 
     def start(self, spark: SparkSession, available_now: bool) -> StreamingQuery:
         """Start the query over all topics."""
-        lines = event_log(self.settings.events_url).stream(spark, TOPICS)
+        lines = event_log(self.settings).stream(spark, TOPICS)
         writer = lines.writeStream.foreachBatch(self.land).option("checkpointLocation", self.checkpoint.as_uri()).queryName("ingest")
         return (writer.trigger(availableNow=True) if available_now else writer.trigger(processingTime="5 seconds")).start()
+
+    def follow(self, spark: SparkSession, available_now: bool) -> None:
+        """Run the query to its end."""
+        self.stopped = None
+        query = self.start(spark, available_now)
+        try:
+            query.awaitTermination()
+        except Exception as error:
+            # Spark tells as text what a batch raised; what was raised on purpose is handed on as it was
+            raise (self.stopped or error) from error
+        finally:
+            query.stop()
 
     def land(self, batch: DataFrame, number: int) -> None:
         """Land a micro-batch in the lake, then in the warehouse."""
@@ -101,7 +113,7 @@ class _Run:
         landing = Landing(
             batch.sparkSession, Lake(self.settings.lake_url), _query_id(self.checkpoint), self.settings.checkpoints / "ingest-basis"
         )
-        self.summary.add(landing.land(batch, number, _naive_utc(self.now or datetime.now(UTC))))
+        self.summary.add(number, landing.land(batch, number, _naive_utc(self.now or datetime.now(UTC))))
         publish(self.settings, QUARANTINE, INGESTED)
         if self.progress:
             aside = sum(self.summary.quarantined.values())
@@ -118,18 +130,18 @@ def _naive_utc(moment: datetime) -> datetime:
 
 
 @contextmanager
-def alone(settings: Settings) -> Iterator[None]:
-    """Hold the ingest's lock; raises NotReady naming the process that holds it. The operating system lets go of the
-    lock when its holder dies, so a file that a dead process left behind holds nobody up."""
+def alone(settings: Settings, work: str = "ingest") -> Iterator[None]:
+    """Hold the lock of a work (ingest or facts); raises NotReady naming the process that holds it. The operating system
+    lets go of the lock when its holder dies, so a file that a dead process left behind holds nobody up."""
     settings.checkpoints.mkdir(parents=True, exist_ok=True)
-    path = settings.checkpoints / "ingest.lock"
+    path = settings.checkpoints / f"{work}.lock"
     with path.open("a+") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             lock.seek(0)
             holder = lock.read().strip() or "unknown"
-            raise NotReady(f"another ingest (process {holder}) works on {settings.checkpoints}: wait for it to end, or stop it.") from error
+            raise NotReady(f"another {work} (process {holder}) works on {settings.checkpoints}: wait for it to end, or stop it.") from error
         lock.truncate(0)
         lock.write(str(os.getpid()))
         lock.flush()

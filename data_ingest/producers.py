@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from data_ingest.contracts import SCHEMA_VERSION, TOPICS, Topic, problem
 from data_ingest.encoding import encode
@@ -54,11 +55,21 @@ class Producer:
             said = problem(self.topic, event)
             if said:
                 raise BadInput(f"{self.topic.name} event {number}: {said}")
-        return log.write(self.topic.name, (json.dumps(event, separators=(",", ":")).encode() for event in checked), name)
+        lines = (json.dumps(event, separators=(",", ":")).encode() for event in checked)
+        return log.write(
+            self.topic.name, lines, name, ["|".join(str(event.get(part, "")) for part in self.topic.key).encode() for event in checked]
+        )
 
     def send_table(self, log: EventLog, table: pa.Table, name: str = "") -> int:
         """Write a table of events, one a row; nothing is written when one of them breaks the contract (BadInput)."""
-        return log.write(self.topic.name, encode(self.topic, table), name)
+        return log.write(self.topic.name, encode(self.topic, table), name, record_keys(self.topic, table))
+
+
+def record_keys(topic: Topic, table: pa.Table) -> list[bytes]:
+    """The record key of each event of a table: what shares a key keeps its order in the log."""
+    rows = table.num_rows
+    parts = [pc.fill_null(table[name].cast(pa.string()), "") if name in table.column_names else pa.repeat("", rows) for name in topic.key]
+    return pc.cast(pc.binary_join_element_wise(*parts, "|"), pa.binary()).to_pylist()
 
 
 def producer(topic: str, source: str) -> Producer:
@@ -87,8 +98,6 @@ def names_of(codes: np.ndarray, names: Any) -> pa.Array:
 
 def joined(*parts: Any) -> pa.Array:
     """Text column of the parts joined by dashes; a part is an array or one constant. For event ids."""
-    import pyarrow.compute as pc
-
     texts = [
         pa.scalar(str(p)) if np.isscalar(p) else pc.cast(p if isinstance(p, (pa.Array, pa.ChunkedArray)) else pa.array(p), pa.string())
         for p in parts

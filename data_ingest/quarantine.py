@@ -38,7 +38,7 @@ def replay_quarantine(spark: SparkSession, settings: Settings, rule: str) -> int
     topic: what a rule has set aside should fit in memory."""
     if rule not in rule_names():
         raise BadInput(f"there is no rule {rule!r}: expected one of {', '.join(rule_names())}")
-    lake, log = Lake(settings.lake_url), event_log(settings.events_url)
+    lake, log = Lake(settings.lake_url), event_log(settings)
     with alone(settings):
         if not lake.exists(QUARANTINE):
             return 0

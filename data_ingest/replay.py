@@ -17,6 +17,7 @@ import pyarrow as pa
 from data_ingest import complete_journey as cj
 from data_ingest.catalogue import declare_products, declare_stores, remember_purchases
 from data_ingest.offers import Offers, line_promotion_ids, offers_feed, promotion_ids, weekly_offers
+from data_ingest.pace import paced
 from data_ingest.producers import SIMULATED, Progress, event_table, joined, names_of, weekly_windows, write_windows
 from data_ingest.shelf import CLOSE_HOUR, COUNT_AT, OPEN_HOUR, ShelfRun, run_shelf
 from data_ingest.shelf_events import local_times, shelf_feed
@@ -66,11 +67,11 @@ class Year:
 
 def replay(
     spark: SparkSession, settings: Settings, *, start: date | None = None, end: date | None = None,
-    pairs: int | None = None, progress: Progress | None = None,
+    pairs: int | None = None, rate: float | None = None, progress: Progress | None = None,
 ) -> ReplaySummary:  # fmt: skip
     """Write the events of local days `start` to `end` (the whole year when None) of the busiest `pairs` (all when None),
     one file a topic and week, with the truth and the dimension tables. The purchase history has all lines of the set, or
-    those of the replayed stores when `pairs` limits the replay; raises BadInput for days outside 2017."""
+    those of the replayed stores when `pairs` limits the replay. With `rate`, so many events leave a second; raises BadInput for days outside 2017."""
     first, last = _window(start, end)
     say = progress or (lambda done, total, label: None)
     year = live_through(settings.seed, pairs, say)
@@ -78,7 +79,7 @@ def replay(
     _declare(spark, Lake(settings.lake_url), year, pairs is None, say)
     feed = _between(year_feed(year, settings.seed), year, settings.seed, first, last)
     windows = weekly_windows(_file_prefix(settings.seed, year.pairs), first, last)
-    written = write_windows(event_log(settings.events_url), feed, windows, cj.UTC_OFFSET_HOURS, say)
+    written = write_windows(paced(event_log(settings), rate), feed, windows, cj.UTC_OFFSET_HOURS, say)
     write_truth(settings, "demand", demand_truth(year.shelf, year.pairs, cj.FIRST))
     return ReplaySummary(
         first, last, year.pairs["store_id"].nunique(), year.pairs["product_id"].nunique(), len(year.pairs),

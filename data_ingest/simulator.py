@@ -88,7 +88,7 @@ def simulate(
         if value < 1:
             raise BadInput(f"simulate: {name} is {value}: expected at least 1")
     world, say = make_world(stores, products, days, seed, start), progress or (lambda done, total, label: None)
-    log, lake = event_log(settings.events_url), Lake(settings.lake_url)
+    log, lake = event_log(settings), Lake(settings.lake_url)
     _declare(spark, lake, world)
     events: Counter[str] = Counter()
     strange: list[pa.Table] = []

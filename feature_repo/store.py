@@ -72,6 +72,14 @@ def offline_feature_store(settings: Settings) -> FeatureStore:
     return _feature_store(settings, registry_path(settings), {"type": "spark"})
 
 
+def applied(settings: Settings) -> set[str]:
+    """Names of the entities, views and services that the registry knows; none where there is no registry."""
+    if not registry_path(settings).is_file():
+        return set()
+    store = online_feature_store(settings)
+    return {each.name for each in (*store.list_entities(), *store.list_feature_views(), *store.list_feature_services())}
+
+
 def apply(settings: Settings) -> list[str]:
     """Make the registry and the online store hold what `definitions` declares; returns the names. The registry file
     appears whole, by a rename: Feast itself writes it in place."""

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -82,6 +83,7 @@ def replay(
     start: Day = None,
     end: Day = None,
     pairs: Annotated[int | None, typer.Option(help="Only the busiest store-product pairs.")] = None,
+    rate: Annotated[float | None, typer.Option(help="Events a second; as fast as can be unless given.")] = None,
     as_json: Json = False,
 ) -> None:
     """Write the real sales of Complete Journey as events, with a simulated shelf around them."""
@@ -89,9 +91,11 @@ def replay(
 
     if pairs is not None:
         _at_least_one("pairs", pairs)
+    if rate is not None and rate <= 0:
+        raise BadInput(f"--rate is {rate:g}: expected more than 0 events a second")
     settings, first, last = load_settings(), _day(start, "--start"), _day(end, "--end")
     with _spark(settings) as spark, _progress() as say:
-        _show(story(spark, settings, start=first, end=last, pairs=pairs, progress=say), as_json)
+        _show(story(spark, settings, start=first, end=last, pairs=pairs, rate=rate, progress=say), as_json)
 
 
 @app.command("import", rich_help_panel=EVENTS)
@@ -112,16 +116,31 @@ def import_(
 
 
 @app.command(rich_help_panel=EVENTS)
-def ingest(as_json: Json = False) -> None:
+def ingest(
+    follow: Annotated[
+        bool, typer.Option("--follow", help="Go on as events come, until stopped; leaves the daily facts to `facts`.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
     """Stream what is new in the event log through the quality rules into lake and warehouse, then bring the daily facts up to date."""
     from data_ingest.facts import facts
     from data_ingest.ingest import ingest as story
 
     settings = load_settings()
     with _spark(settings) as spark, _progress() as say:
-        read = story(spark, settings, progress=say)
-        made = facts(spark, settings, progress=say)
+        read = story(spark, settings, available_now=not follow, progress=say, tell=_tell)
+        made = _persevere(settings, lambda: facts(spark, settings, progress=say))
         _show({"ingest": read, "facts": made}, as_json)
+
+
+@app.command(rich_help_panel=EVENTS)
+def facts(as_json: Json = False) -> None:
+    """Bring the daily facts up to date with what was ingested; for use beside `ingest --follow`."""
+    from data_ingest.facts import facts as story
+
+    settings = load_settings()
+    with _spark(settings) as spark, _progress() as say:
+        _show(_persevere(settings, lambda: story(spark, settings, progress=say)), as_json)
 
 
 @app.command(rich_help_panel=EVENTS)
@@ -134,7 +153,7 @@ def features(
 
     settings = load_settings()
     with _spark(settings) as spark, _progress() as say:
-        _show(build_features(spark, settings, rebuild=rebuild, progress=say), as_json)
+        _show(_persevere(settings, lambda: build_features(spark, settings, rebuild=rebuild, progress=say)), as_json)
 
 
 # Models --------------------------------------------------------------------------------------------------------------
@@ -149,7 +168,7 @@ def train(
 
     settings, names = load_settings(), _families(family)
     with _spark(settings) as spark, _progress() as say:
-        trained = [story(spark, settings, name, trials=trials, progress=say) for name in names]
+        trained = [_persevere(settings, partial(story, spark, settings, name, trials=trials, progress=say)) for name in names]
     _show(trained if family == "all" else trained[0], as_json)
 
 
@@ -196,7 +215,7 @@ def score(family: Annotated[str, typer.Argument(help="A family, or all.")] = "al
 
     settings, names = load_settings(), None if family == "all" else _families(family)
     with _spark(settings) as spark, _progress() as say:
-        _show(story(spark, settings, names, progress=say), as_json)
+        _show(_persevere(settings, lambda: story(spark, settings, names, progress=say)), as_json)
 
 
 @app.command(rich_help_panel=DECISIONS)
@@ -354,6 +373,94 @@ def doctor(fix: Annotated[bool, typer.Option("--fix", help="Mend what can be men
         raise typer.Exit(3)
 
 
+@app.command(rich_help_panel=UPKEEP)
+def bootstrap(as_json: Json = False) -> None:
+    """Make the topics, buckets, warehouse tables, feature registry and experiments that are missing, and say which; repeatable."""
+    from data_ingest.contracts import TOPICS
+    from feature_repo.store import applied, apply
+    from infra.bootstrap import experiments, made_by, topics, warehouse_tables
+    from infra.s3 import make_buckets
+    from training.family import family_names
+
+    settings = load_settings()
+    made = {
+        "topics": topics(settings, TOPICS),
+        "buckets": make_buckets(settings),
+        "warehouse tables": warehouse_tables(settings),
+        "experiments": experiments(settings, [f"shelfcast-{name}" for name in family_names()]),
+    }
+    known = applied(settings)
+    with _spark(settings):
+        made["features"] = [name for name in apply(settings) if name not in known]
+    _show([made_by(part, names) for part, names in made.items()], as_json)
+
+
+@app.command(rich_help_panel=UPKEEP)
+def maintain(
+    keep_hours: Annotated[int, typer.Option(help="Hours that files of older table versions are kept.")] = 168, as_json: Json = False
+) -> None:
+    """Compact the lake's small files, remove those that no kept version needs, and drop checkpoints' leftovers."""
+    from data_ingest.maintain import maintain as story
+
+    settings = load_settings()
+    with _spark(settings) as spark, _progress() as say:
+        _show(story(spark, settings, keep_hours=keep_hours, progress=say), as_json)
+
+
+stack = typer.Typer(help="The real services as plain processes on this machine, for development and tests.", no_args_is_help=True)
+app.add_typer(stack, name="stack", rich_help_panel=UPKEEP)
+
+
+@stack.command("up")
+def stack_up(
+    port: Annotated[list[str] | None, typer.Option("--port", help="service=number, such as kafka=19092; repeat.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Start Kafka, MinIO, Redis, MLflow and a Spark cluster, and return when all are healthy; what runs already stays."""
+    from infra.stack.stack import Stack
+
+    with _progress() as say:
+        _show(Stack.at(load_settings(), chosen=_ports(port or [])).up(say), as_json)
+
+
+@stack.command("down")
+def stack_down() -> None:
+    """End what `up` started, and nothing else; the data stays."""
+    from infra.stack.stack import Stack
+
+    _show(Stack.at(load_settings()).down(), False)
+
+
+@stack.command("status")
+def stack_status(as_json: Json = False) -> None:
+    """How each service stands, and the variables to export."""
+    from infra.stack.stack import Stack
+
+    found = Stack.at(load_settings())
+    _show(found.status(), as_json)
+    if not as_json:
+        stack_env()
+
+
+@stack.command("env")
+def stack_env() -> None:
+    """The variables that point every verb at the stack: `eval "$(shelfcast stack env)"`."""
+    from infra.stack.stack import Stack
+
+    for name, value in Stack.at(load_settings()).variables.items():
+        print(f"export {name}={value}")
+
+
+@stack.command("logs")
+def stack_logs(
+    service: Annotated[str, typer.Argument(help="kafka, minio, redis, mlflow, spark, spark-worker-1, ...")], lines: int = 40
+) -> None:
+    """The end of a service's log."""
+    from infra.stack.stack import Stack
+
+    print(Stack.at(load_settings()).process(service).tail(lines))
+
+
 # What the verbs share ------------------------------------------------------------------------------------------------
 
 
@@ -366,6 +473,17 @@ def _spark(settings: Settings) -> Iterator[Any]:
         yield spark
     finally:
         spark.stop()
+
+
+def _tell(said: str) -> None:
+    complaints.print(escape(said), highlight=False, soft_wrap=True)
+
+
+def _persevere(settings: Settings, step: Callable[[], Any]) -> Any:
+    """A repeatable step, run again when a service was away."""
+    from infra.patience import persevere
+
+    return persevere(settings, step, _tell)
 
 
 @contextmanager
@@ -458,6 +576,14 @@ def _levels(text: str) -> list[float]:
 def _at_least_one(name: str, value: int) -> None:
     if value < 1:
         raise BadInput(f"--{name} is {value}: expected at least 1")
+
+
+def _ports(pairs: list[str]) -> dict[str, int]:
+    split = [pair.partition("=") for pair in pairs]
+    for name, sign, number in split:
+        if not (name and sign and number.isdigit()):
+            raise BadInput(f"--port is {name + sign + number!r}: expected service=number, such as kafka=19092")
+    return {name: int(number) for name, _, number in split}
 
 
 def _mapping(pairs: list[str]) -> dict[str, str]:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from infra.errors import BadInput, NotReady
-from infra.jars import missing_jars, resolve_jars
+from infra.jars import missing_jars, resolve_jars, spark_sets
 from infra.java import find_java
 from infra.registry import connect
 from infra.settings import Settings
@@ -32,7 +32,7 @@ def examine(settings: Settings, fix: bool = False) -> list[Check]:
     """Every check in the order in which they depend on each other; `fix` resolves missing jars and makes folders."""
     if fix:
         settings.home.mkdir(parents=True, exist_ok=True)
-        resolve_jars(settings.jars, settings.java_home)
+        resolve_jars(settings.jars, spark_sets(settings), settings.java_home)
     return [_java(settings), _jars(settings), _home(settings), _disk(settings), _warehouse(settings), _tracking(settings)]
 
 
@@ -41,7 +41,7 @@ def _java(settings: Settings) -> Check:
 
 
 def _jars(settings: Settings) -> Check:
-    missing = missing_jars(settings.jars)
+    missing = missing_jars(settings.jars, spark_sets(settings))
     found = f"{settings.jars}: {', '.join(missing) + ' missing' if missing else 'complete'}"
     return Check("jars", not missing, found, "run `shelfcast doctor --fix`" if missing else "")
 

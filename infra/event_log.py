@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlsplit
 
 from infra.errors import BadInput
+from infra.settings import Settings
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -19,13 +20,13 @@ if TYPE_CHECKING:
 class EventLog(Protocol):
     """Where producers write and the ingest reads."""
 
-    def write(self, topic: str, lines: Iterable[bytes], name: str = "") -> int:
-        """Append one record a line; the same non-empty `name` again replaces what it wrote. Returns the count."""
+    def write(self, topic: str, lines: Iterable[bytes], name: str = "", keys: Iterable[bytes] | None = None) -> int:
+        """Append one record a line and return how many. `keys` (one a line) say which records keep their order. A
+        non-empty `name` stands for one content: writing it again leaves the log with that content once."""
         ...
 
     def has(self, topic: str, name: str) -> bool:
-        """Whether the write of that name is known to be complete; a log that cannot know says no, and gets duplicates
-        that the ingest drops by their event_id."""
+        """Whether the write of that name is complete."""
         ...
 
     def stream(self, spark: SparkSession, topics: Iterable[str]) -> DataFrame:
@@ -41,8 +42,8 @@ class LandingFolder:
     #: bytes of files a micro-batch takes, at least one file; bounds memory and makes progress visible
     bytes_per_batch: int = 128 * 2**20
 
-    def write(self, topic: str, lines: Iterable[bytes], name: str = "") -> int:
-        """One new file of the topic."""
+    def write(self, topic: str, lines: Iterable[bytes], name: str = "", keys: Iterable[bytes] | None = None) -> int:
+        """One new file of the topic, its lines in their order whatever the keys; the same `name` again replaces it."""
         folder = self.root / topic
         folder.mkdir(parents=True, exist_ok=True)
         target = folder / f"{name or uuid.uuid4().hex}.jsonl"
@@ -81,9 +82,23 @@ class LandingFolder:
         )
 
 
-def event_log(url: str) -> EventLog:
-    """The event log at `url`; raises BadInput for a scheme that has none."""
-    parts = urlsplit(url)
-    if parts.scheme == "file":
-        return LandingFolder(Path(parts.path))
-    raise BadInput(f"SHELFCAST_EVENTS_URL is {url!r}: no event log speaks {parts.scheme}://")
+def _landing(settings: Settings) -> EventLog:
+    return LandingFolder(Path(urlsplit(settings.events_url).path))
+
+
+def _kafka(settings: Settings) -> EventLog:
+    from infra.kafka_log import kafka_log
+
+    return kafka_log(settings.events_url, LandingFolder(settings.home / "dead-letters"))
+
+
+#: the log of each scheme
+_LOGS: dict[str, Callable[[Settings], EventLog]] = {"file": _landing, "kafka": _kafka}
+
+
+def event_log(settings: Settings) -> EventLog:
+    """The event log at `settings.events_url`; raises BadInput where the URL cannot be one."""
+    scheme = urlsplit(settings.events_url).scheme
+    if scheme not in _LOGS:
+        raise BadInput(f"SHELFCAST_EVENTS_URL is {settings.events_url!r}: no event log speaks {scheme}://")
+    return _LOGS[scheme](settings)

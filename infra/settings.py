@@ -9,6 +9,7 @@ from pydantic import AliasChoices, Field, ValidationError, field_validator, mode
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from infra.errors import BadInput
+from infra.s3 import point_clients_at
 
 PREFIX = "SHELFCAST_"
 
@@ -30,7 +31,7 @@ class Settings(BaseSettings):
 
     home: Path = Field(default=Path("~/.shelfcast"), description="folder of all embedded state and reports")
     jars: Path = Field(default=Path("~/.shelfcast/jars"), description="folder of the jars that Spark is started with")
-    events_url: str = Field(default="", description="file:///folder or kafka://host:port")
+    events_url: str = Field(default="", description="file:///folder or kafka://host:port/prefix")
     lake_url: str = Field(default="", description="file:///folder or s3a://bucket/prefix")
     warehouse_url: str = Field(default="", description="chdb:///folder or clickhouse://user:password@host:port/database")
     online_url: str = Field(default="", description="sqlite:///file or redis://host:port")
@@ -90,9 +91,12 @@ class Settings(BaseSettings):
 
 
 def load_settings(**overrides: Any) -> Settings:
-    """Settings from `SHELFCAST_*` variables, `overrides` winning; raises BadInput naming the variable and its value."""
+    """Settings from `SHELFCAST_*` variables, `overrides` winning; raises BadInput naming the variable and its value. S3
+    clients of the process find the endpoint from here on."""
     try:
-        return Settings(**overrides)
+        settings = Settings(**overrides)
+        point_clients_at(settings.s3_endpoint_url)
+        return settings
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])

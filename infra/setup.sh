@@ -56,7 +56,14 @@ if ! "$venv/bin/python" -c 'from infra.java import find_java; from infra.setting
   install_debian openjdk-17-jre-headless || install_debian openjdk-21-jre-headless \
     || stop "Java 17 or 21 was not found and cannot be installed here without root: install one (apt install openjdk-17-jre-headless, or brew install openjdk@17) and set JAVA_HOME."
 fi
-"$venv/bin/python" -c 'from infra.jars import resolve_jars; from infra.settings import load_settings
+"$venv/bin/python" - "$1" <<'PYTHON'
+import sys
+
+from infra.jars import ALL, resolve_jars, spark_sets
+from infra.settings import load_settings
+
 settings = load_settings()
-added = resolve_jars(settings.jars, settings.java_home)
-print(f"{len(added)} jars in {settings.jars}") if added else None'
+added = resolve_jars(settings.jars, ALL if sys.argv[1] == "dev" else spark_sets(settings), settings.java_home)
+if added:
+    print(f"{len(added)} jars in {settings.jars}")
+PYTHON

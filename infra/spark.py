@@ -5,17 +5,22 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from infra.jars import jar_paths
+from infra.jars import jar_paths, spark_sets
 from infra.java import find_java
+from infra.s3 import hadoop_options
 from infra.settings import Settings
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-LOG_SETTINGS = Path(__file__).parent / "log4j2.properties"
+ROOT = Path(__file__).parents[1]
+#: the packages whose functions run on executors
+ROOMS = ("infra", "data_ingest", "feature_repo", "training", "monitoring")
+LOG_SETTINGS = ROOT / "infra" / "log4j2.properties"
 
 
 def session(settings: Settings, app_name: str = "shelfcast") -> SparkSession:
@@ -32,14 +37,29 @@ def session(settings: Settings, app_name: str = "shelfcast") -> SparkSession:
         builder = builder.config(key, value)
     spark = builder.getOrCreate()
     spark.sparkContext.setLogLevel("ERROR")
+    if not settings.spark_url.startswith("local"):
+        _ship_code(spark, settings)
     logging.getLogger("XGBoost-PySpark").setLevel(logging.WARNING)
     return spark
+
+
+def _ship_code(spark: SparkSession, settings: Settings) -> None:
+    """Give the rooms' code to the workers of a cluster; what the locks list must be installed there."""
+    archive = settings.home / "code.zip"
+    archive.parent.mkdir(parents=True, exist_ok=True)
+    partial = archive.with_name(f".{archive.name}.{os.getpid()}.partial")
+    with zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED) as out:
+        for room in ROOMS:
+            for file in sorted((ROOT / room).rglob("*.py")):
+                out.write(file, file.relative_to(ROOT))
+    partial.replace(archive)
+    spark.sparkContext.addPyFile(str(archive))
 
 
 def _configuration(settings: Settings) -> dict[str, str]:
     warehouse = settings.home / "spark-warehouse"
     return {
-        "spark.jars": ",".join(jar_paths(settings.jars)),
+        "spark.jars": ",".join(jar_paths(settings.jars, spark_sets(settings))),
         "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
         "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
         "spark.sql.warehouse.dir": str(warehouse),
@@ -53,4 +73,5 @@ def _configuration(settings: Settings) -> dict[str, str]:
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
         "spark.sql.streaming.metricsEnabled": "false",
+        **{f"spark.hadoop.{name}": value for name, value in hadoop_options(settings.s3_endpoint_url).items()},
     }

@@ -33,10 +33,12 @@ def settings(tmp_path: Path) -> Settings:
 
 @pytest.fixture(scope="session")
 def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
-    """The one Spark session of the run: two cores, Delta."""
+    """The one Spark session of the run: two cores, Delta, and the connectors of the stack tests."""
     from infra.spark import session
 
     home = tmp_path_factory.mktemp("spark")
-    active = session(load_settings(home=home, spark_url="local[2]", spark_memory="2g"), "shelfcast-tests")
+    # the URLs only choose the jars: nothing is opened before a test does
+    urls = {"events_url": "kafka://127.0.0.1:1/none", "lake_url": "s3a://none"}
+    active = session(load_settings(home=home, spark_url="local[2]", spark_memory="2g", **urls), "shelfcast-tests")
     yield active
     active.stop()

@@ -59,7 +59,8 @@ def facts(spark: SparkSession, settings: Settings, *, progress: Progress | None 
 
     How far it came is written down last, so a run that was killed is repeated: each table's days are replaced whole, in
     one commit, and the same again changes nothing. Raises NotReady before the first ingest."""
-    with alone(settings):
+    # not the ingest's lock: bronze is read at fixed versions, while a stream may go on
+    with alone(settings, "facts"):
         news = read_news(spark, settings)
         work = _Work(spark, settings, news)
         stages, begun = work.stages(), itertools.count()

@@ -76,7 +76,7 @@ def send(settings: Settings, bodies: Iterable[Mapping[str, Any]], name: str = ""
 
 def send_lines(settings: Settings, topic: str, lines: Iterable[bytes], name: str = "") -> int:
     """Write raw lines to a topic."""
-    return event_log(settings.events_url).write(topic, lines, name)
+    return event_log(settings).write(topic, lines, name)
 
 
 def to_bronze(spark: Any, settings: Settings, bodies: Iterable[Mapping[str, Any]], batch: int, utc_offset_hours: float = 0.0) -> None:

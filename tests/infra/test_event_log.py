@@ -9,6 +9,7 @@ import pytest
 
 from infra.errors import BadInput
 from infra.event_log import LandingFolder, event_log
+from infra.settings import load_settings
 
 
 def streamed(spark, log: LandingFolder, checkpoint: Path) -> list[tuple[str, bytes]]:
@@ -71,6 +72,9 @@ def test_a_name_replaces_its_file_and_a_failure_leaves_none(tmp_path) -> None:
     assert [path.name for path in (tmp_path / "a").glob("*.jsonl")] == ["x.jsonl"]
 
 
-def test_an_unknown_scheme_is_told() -> None:
-    with pytest.raises(BadInput, match="ftp://"):
-        event_log("ftp://host")
+@pytest.mark.parametrize(
+    "url", ["kafka://nowhere", "kafka://host:9092/p?partitions=many", "kafka://host:9092/p?colour=1", "kafka://host:9092/p?x"]
+)
+def test_a_url_that_cannot_be_a_log_is_told(url: str, tmp_path) -> None:
+    with pytest.raises(BadInput, match="expected kafka://host:port/prefix"):
+        event_log(load_settings(home=tmp_path, events_url=url))

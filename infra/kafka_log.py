@@ -1,0 +1,162 @@
+"""The event log in Kafka: nothing counts as written before every replica has it, and what is written once stays once.
+
+Written by librdkafka (idempotent, acks=all, compressed batches, a bounded queue that holds the caller back), read by
+Spark's own connector. What a broker refuses for good goes to a landing folder of dead letters, the rest goes on."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, urlsplit
+
+from infra.errors import BadInput, NotReady
+from infra.kafka_topics import WRITES, Topics
+
+if TYPE_CHECKING:
+    from confluent_kafka import KafkaError, Message, Producer
+    from pyspark.sql import DataFrame, SparkSession
+
+    from infra.event_log import LandingFolder
+
+#: seconds that a record waits for a broker before the write is given up
+PATIENCE_SECONDS = 300
+#: records a micro-batch takes at most; bounds memory and makes progress visible
+RECORDS_PER_BATCH = 200_000
+#: records between two looks at what the brokers have answered
+_POLL_EVERY = 5_000
+
+_log = logging.getLogger("shelfcast.kafka")
+
+
+@dataclass(frozen=True)
+class KafkaLog:
+    """Topics `<prefix>.<topic>` of a cluster; `dead_letters` takes what the brokers refuse."""
+
+    topics: Topics
+    dead_letters: LandingFolder
+    records_per_batch: int = RECORDS_PER_BATCH
+    patience_seconds: float = PATIENCE_SECONDS
+    _refused: list[tuple[str, bytes, str]] = field(default_factory=list, repr=False, compare=False)
+
+    def write(self, topic: str, lines: Iterable[bytes], name: str = "", keys: Iterable[bytes] | None = None) -> int:
+        """Append the records, unless a write of that name is complete, and return how many every replica has. A write
+        that was killed half way is repeated whole: the ingest drops the copies by their event_id. Raises NotReady when
+        the brokers do not answer for `patience_seconds`; then nothing is known of the records that are not counted."""
+        if name and self.has(topic, name):
+            return 0
+        self.topics.declare([topic])
+        full, sent = self.topics.name(topic), 0
+        for line, key in zip(lines, keys or itertools.repeat(None), strict=keys is not None):
+            self._send(full, line.rstrip(b"\n"), key)
+            sent += 1
+            if sent % _POLL_EVERY == 0:
+                self._producer.poll(0)
+        refused = self._settle(topic, name)
+        if name:
+            self._send(self.topics.name(WRITES), b"", f"{topic}/{name}".encode())
+            self._settle(WRITES, name)
+            self.topics.notes.add(f"{topic}/{name}")
+        return sent - refused
+
+    def has(self, topic: str, name: str) -> bool:
+        """Whether a write of that name is complete: its note in the compacted topic of writes came after its records."""
+        return f"{topic}/{name}" in self.topics.notes
+
+    def stream(self, spark: SparkSession, topics: Iterable[str]) -> DataFrame:
+        """The records of all `topics`, the oldest first; a position is `topic/partition@offset`. Records that Kafka has
+        dropped before they were read stop the query: they are never passed over in silence."""
+        from pyspark.sql import functions as F
+
+        wanted = list(topics)
+        self.topics.declare(wanted)
+        reader = spark.readStream.format("kafka").option("subscribe", ",".join(self.topics.name(topic) for topic in wanted))
+        reader = reader.option("kafka.bootstrap.servers", self.topics.servers).option("startingOffsets", "earliest")
+        reader = reader.option("maxOffsetsPerTrigger", str(self.records_per_batch)).option("failOnDataLoss", "true")
+        raw = reader.load()
+        return raw.select(
+            F.element_at(F.split("topic", r"\."), -1).alias("topic"),
+            F.coalesce("value", F.lit(b"")).alias("value"),
+            F.format_string("%s/%d@%d", "topic", "partition", "offset").alias("position"),
+        )
+
+    @cached_property
+    def _producer(self) -> Producer:
+        from confluent_kafka import Producer
+
+        return Producer({
+            "bootstrap.servers": self.topics.servers, "acks": "all", "enable.idempotence": True, "compression.type": "lz4",
+            "linger.ms": 20, "batch.size": 2**20, "message.max.bytes": 16 * 2**20,
+            # the queue is what bounds memory: a full one holds the caller back
+            "queue.buffering.max.kbytes": 64 * 2**10, "queue.buffering.max.messages": 200_000,
+            "delivery.timeout.ms": int(self.patience_seconds * 1000), "delivery.report.only.error": True,
+            "on_delivery": self._told, "error_cb": self._warned, "logger": _quiet,
+        })  # fmt: skip
+
+    def _send(self, topic: str, value: bytes, key: bytes | None) -> None:
+        from confluent_kafka import KafkaException
+
+        while True:
+            try:
+                self._producer.produce(topic, value, key)
+                return
+            except BufferError:
+                self._producer.poll(0.1)
+            except KafkaException as error:  # what the client itself refuses, such as a record over message.max.bytes
+                self._refused.append((topic, value, error.args[0].str()))
+                return
+
+    def _settle(self, topic: str, name: str) -> int:
+        """Wait for every answer; returns the records refused, which are dead letters now."""
+        self._producer.flush()
+        refused, self._refused[:] = list(self._refused), []
+        unsent = [reason for _, _, reason in refused if reason in _UNREACHED]
+        if unsent:
+            raise NotReady(f"Kafka at {self.topics.servers} did not take {len(unsent):,} records of {topic} within "
+                           f"{self.patience_seconds:.0f} s: see that it runs, then repeat.")  # fmt: skip
+        if refused:
+            self.dead_letters.write(topic, (value for _, value, _ in refused), name)
+            _log.warning(
+                f"Kafka refused {len(refused):,} records of {topic} ({refused[0][2]}): they are in {self.dead_letters.root}/{topic}"
+            )
+        return len(refused)
+
+    def _told(self, error: KafkaError | None, message: Message) -> None:
+        if error is not None:
+            self._refused.append(
+                (message.topic() or "", message.value() or b"", error.name() if error.name() in _UNREACHED else error.str())
+            )
+
+    def _warned(self, error: KafkaError) -> None:
+        if error.name() in ("_ALL_BROKERS_DOWN", "_TRANSPORT", "_RESOLVE"):
+            _log.warning(f"waiting for Kafka at {self.topics.servers}: {error.str()}")
+
+
+#: librdkafka's names for records that no broker has answered for in time
+_UNREACHED = {"_MSG_TIMED_OUT", "_TRANSPORT", "_PURGE_QUEUE", "_PURGE_INFLIGHT", "REQUEST_TIMED_OUT", "_TIMED_OUT"}
+
+_quiet = logging.getLogger("shelfcast.librdkafka")
+_quiet.setLevel(logging.CRITICAL)
+
+
+def kafka_log(url: str, dead_letters: LandingFolder) -> KafkaLog:
+    """The log at `kafka://host:port[,host:port][/prefix][?partitions=4&replication=1&retention_days=30&batch=200000]`, `batch`
+    being the records of a micro-batch at most; raises BadInput where the URL cannot be read so."""
+    parts = urlsplit(url)
+    try:
+        options = {name: int(values[-1]) for name, values in parse_qs(parts.query, strict_parsing=bool(parts.query)).items()}
+        batch = options.pop("batch", RECORDS_PER_BATCH)
+        return KafkaLog(_topics(parts.netloc, parts.path.strip("/"), options), dead_letters, batch)
+    except (ValueError, TypeError) as error:
+        raise BadInput(
+            f"SHELFCAST_EVENTS_URL is {url!r}: expected kafka://host:port/prefix, and after a question mark partitions, replication, retention_days and batch as numbers"
+        ) from error
+
+
+def _topics(servers: str, prefix: str, options: Mapping[str, Any]) -> Topics:
+    if not all(server.rpartition(":")[2].isdigit() for server in servers.split(",")):
+        raise ValueError(servers)
+    return Topics(servers, prefix, **options)

@@ -1,0 +1,1 @@
+"""The real services as plain processes on one machine, for development and tests."""

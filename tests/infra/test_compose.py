@@ -1,0 +1,88 @@
+"""The compose file: sound in structure, pinned, private, and with the settings that the stack's own processes were run with."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from infra.settings import Settings
+from infra.stack.programs import MINIO
+from infra.stack.services import KAFKA_SETTINGS, WORKERS
+
+FOLDER = Path(__file__).parents[2] / "infra" / "compose"
+TEXT = (FOLDER / "compose.yaml").read_text()
+
+
+@pytest.fixture(scope="module")
+def services() -> dict[str, dict[str, Any]]:
+    return yaml.safe_load(TEXT)["services"]
+
+
+def words(service: dict[str, Any]) -> str:
+    return " ".join(service.get("entrypoint", []) + service.get("command", []))
+
+
+def test_images_are_pinned_and_ours_are_built_from_files_that_are_there(services) -> None:
+    for name, service in services.items():
+        assert re.search(r":[\w.]*\d[\w.-]*$", service["image"]) and "latest" not in service["image"], name
+        assert service["image"].startswith("shelfcast/") == ("build" in service), name
+        if "build" in service:
+            docker = FOLDER.parents[1] / service["build"]["dockerfile"]
+            copied = re.findall(r"^COPY (?!--from)(\S+)", docker.read_text(), re.M)
+            assert docker.is_file() and all((FOLDER.parents[1] / path).exists() for path in copied), name
+    assert MINIO.split("-")[1].startswith("2026") and "RELEASE.2025" in services["minio"]["image"]  # the last image before the archive
+
+
+def test_nothing_listens_beyond_the_loopback_interface(services) -> None:
+    ports = [port for service in services.values() for port in service.get("ports", [])]
+    assert len(ports) >= 7 and all(port.startswith("127.0.0.1:") for port in ports)
+
+
+def test_servers_are_watched_restarted_and_keep_their_data(services) -> None:
+    known = yaml.safe_load(TEXT)["volumes"]
+    for name, service in services.items():
+        if name not in ("jobs", "ingest"):
+            assert service["healthcheck"]["test"][0] in ("CMD", "CMD-SHELL") and service["healthcheck"]["retries"], name
+        assert name == "jobs" or service["restart"] == "unless-stopped", name
+        assert all(volume.split(":")[0] in known for volume in service.get("volumes", [])), name
+        assert all(needed in services for needed in service.get("depends_on", {})), name
+    assert {volume for service in services.values() for volume in (v.split(":")[0] for v in service.get("volumes", []))} == set(known)
+
+
+def test_every_secret_is_asked_for_and_none_is_written_down() -> None:
+    asked = set(re.findall(r"(?<!\$)\$\{?(\w+)", TEXT))
+    example = dict(re.findall(r"^(\w+)=(.*)$", (FOLDER / "env.example").read_text(), re.M))
+    assert asked == set(example) and not any(example.values())
+    assert re.findall(r"(?<!\$)\$\{\w+\}", TEXT) == []  # each with :? so that a forgotten one stops the start
+    assert ".env" in (FOLDER.parents[1] / ".gitignore").read_text().split()
+
+
+def test_settings_are_those_of_the_stack(services) -> None:
+    kafka = services["kafka"]["environment"]
+    told = {name: kafka[f"KAFKA_{name.upper().replace('.', '_')}"] for name in KAFKA_SETTINGS}
+    assert told == KAFKA_SETTINGS
+    assert "--appendonly yes" in words(services["redis"]) and "--no-serve-artifacts" in words(services["mlflow"])
+    assert "--cores 1 --memory 2g" in words(services["spark-worker"]) and services["spark-worker"]["deploy"]["replicas"] == WORKERS
+
+
+def test_the_jobs_are_pointed_at_the_services_by_settings_that_exist(services) -> None:
+    for name in ("jobs", "ingest", "serving"):
+        given = {
+            key.removeprefix("SHELFCAST_").lower(): value
+            for key, value in services[name]["environment"].items()
+            if key.startswith("SHELFCAST_")
+        }
+        assert set(given) <= set(Settings.model_fields)
+        Settings(**given)  # every URL has a scheme that is known
+        hosts = {re.sub(r"^\w+://(?:[^@]*@)?([^:/]+).*", r"\1", url) for key, url in given.items() if key.endswith("_url")}
+        assert hosts <= {*services, "shelfcast"}
+
+
+def test_the_serving_image_has_no_jvm() -> None:
+    docker = (FOLDER / "serving.Dockerfile").read_text()
+    assert "requirements/serving.txt" in docker and not re.search(r"jdk|jre|COPY monitoring", docker)
+    assert not re.search(r"^(pyspark|evidently|delta-spark)==", (FOLDER.parents[1] / "requirements" / "serving.txt").read_text(), re.M)
