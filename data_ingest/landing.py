@@ -133,8 +133,9 @@ class Landing:
             partial.write_text(json.dumps({"now": now.isoformat(), "versions": versions}))
             partial.replace(note)
         said = json.loads(note.read_text())
-        for old in self.notes.glob(f"{self.query_id}-*.json"):
-            if int(old.stem.rsplit("-", 1)[1]) < number - 1:
+        for old in self.notes.glob("*.json"):
+            query, _, count = old.stem.rpartition("-")
+            if query != self.query_id or int(count) < number - 1:  # the notes of another query are of a checkpoint that is gone
                 old.unlink()
         return Basis(datetime.fromisoformat(said["now"]), said["versions"])
 

@@ -71,7 +71,8 @@ def replay(
 ) -> ReplaySummary:  # fmt: skip
     """Write the events of local days `start` to `end` (the whole year when None) of the busiest `pairs` (all when None),
     one file a topic and week, with the truth and the dimension tables. The purchase history has all lines of the set, or
-    those of the replayed stores when `pairs` limits the replay. With `rate`, so many events leave a second; raises BadInput for days outside 2017."""
+    those of the replayed stores when `pairs` limits the replay. With `rate`, so many events leave a second. Raises
+    BadInput for days outside 2017."""
     first, last = _window(start, end)
     say = progress or (lambda done, total, label: None)
     year = live_through(settings.seed, pairs, say)

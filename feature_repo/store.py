@@ -77,7 +77,8 @@ def applied(settings: Settings) -> set[str]:
     if not registry_path(settings).is_file():
         return set()
     store = online_feature_store(settings)
-    return {each.name for each in (*store.list_entities(), *store.list_feature_views(), *store.list_feature_services())}
+    known: list[Any] = [*store.list_entities(), *store.list_feature_views(), *store.list_feature_services()]
+    return {each.name for each in known}
 
 
 def apply(settings: Settings) -> list[str]:

@@ -399,12 +399,17 @@ def bootstrap(as_json: Json = False) -> None:
 def maintain(
     keep_hours: Annotated[int, typer.Option(help="Hours that files of older table versions are kept.")] = 168, as_json: Json = False
 ) -> None:
-    """Compact the lake's small files, remove those that no kept version needs, and drop checkpoints' leftovers."""
-    from data_ingest.maintain import maintain as story
+    """Compact the lake's small files, and remove those that no version still kept needs."""
+    from data_ingest import tables as events
+    from data_ingest.ingest import alone
+    from feature_repo.tables import GOLD
+    from infra.maintain import maintain as story
+    from training.tables import DECISIONS
 
     settings = load_settings()
-    with _spark(settings) as spark, _progress() as say:
-        _show(story(spark, settings, keep_hours=keep_hours, progress=say), as_json)
+    every = (*events.BRONZE.values(), events.QUARANTINE, events.INGESTED, events.PURCHASE_HISTORY, *events.FACTS, *GOLD, *DECISIONS)
+    with _spark(settings) as spark, _progress() as say, alone(settings), alone(settings, "facts"):
+        _show(story(spark, settings, every, keep_hours=keep_hours, progress=say), as_json)
 
 
 stack = typer.Typer(help="The real services as plain processes on this machine, for development and tests.", no_args_is_help=True)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -50,7 +50,7 @@ class KafkaLog:
             return 0
         self.topics.declare([topic])
         full, sent = self.topics.name(topic), 0
-        for line, key in zip(lines, keys or itertools.repeat(None), strict=keys is not None):
+        for line, key in zip(lines, keys if keys is not None else _no_keys(), strict=keys is not None):
             self._send(full, line.rstrip(b"\n"), key)
             sent += 1
             if sent % _POLL_EVERY == 0:
@@ -142,6 +142,10 @@ _quiet = logging.getLogger("shelfcast.librdkafka")
 _quiet.setLevel(logging.CRITICAL)
 
 
+def _no_keys() -> Iterator[bytes | None]:
+    return itertools.repeat(None)
+
+
 def kafka_log(url: str, dead_letters: LandingFolder) -> KafkaLog:
     """The log at `kafka://host:port[,host:port][/prefix][?partitions=4&replication=1&retention_days=30&batch=200000]`, `batch`
     being the records of a micro-batch at most; raises BadInput where the URL cannot be read so."""
@@ -152,7 +156,8 @@ def kafka_log(url: str, dead_letters: LandingFolder) -> KafkaLog:
         return KafkaLog(_topics(parts.netloc, parts.path.strip("/"), options), dead_letters, batch)
     except (ValueError, TypeError) as error:
         raise BadInput(
-            f"SHELFCAST_EVENTS_URL is {url!r}: expected kafka://host:port/prefix, and after a question mark partitions, replication, retention_days and batch as numbers"
+            f"SHELFCAST_EVENTS_URL is {url!r}: expected kafka://host:port/prefix, and after a question mark "
+            "partitions, replication, retention_days and batch as numbers"
         ) from error
 
 

@@ -16,27 +16,23 @@ if TYPE_CHECKING:
 
 #: who reads which: boto3 and delta-rs, boto3 and Spark's staging, MLflow, Feast's registry
 ENDPOINT_VARIABLES = ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "MLFLOW_S3_ENDPOINT_URL", "FEAST_S3_ENDPOINT_URL")
-#: what S3 servers other than Amazon's answer to
-REGION = "us-east-1"
 
 
-def point_clients_at(endpoint: str) -> None:
-    """Make the S3 clients of this process and its children use `endpoint` (nothing when it is empty)."""
+def point_clients_at(endpoint: str, region: str) -> None:
+    """Make the S3 clients of this process and its children use `endpoint` in `region` (nothing when it is empty)."""
     if not endpoint:
         return
-    os.environ.update(dict.fromkeys(ENDPOINT_VARIABLES, endpoint))
-    os.environ.setdefault("AWS_REGION", REGION)
-    if endpoint.startswith("http://"):
-        os.environ["AWS_ALLOW_HTTP"] = "true"
+    plain = {"AWS_ALLOW_HTTP": "true"} if endpoint.startswith("http://") else {}
+    os.environ.update({**dict.fromkeys(ENDPOINT_VARIABLES, endpoint), "AWS_REGION": region, **plain})
 
 
-def hadoop_options(endpoint: str) -> dict[str, str]:
+def hadoop_options(endpoint: str, region: str) -> dict[str, str]:
     """Hadoop's S3A options for an endpoint; a bucket is part of the path there, since no DNS knows it."""
     if not endpoint:
         return {}
     return {
         "fs.s3a.endpoint": endpoint,
-        "fs.s3a.endpoint.region": os.environ.get("AWS_REGION", REGION),
+        "fs.s3a.endpoint.region": region,
         "fs.s3a.path.style.access": "true",
         "fs.s3a.connection.ssl.enabled": str(endpoint.startswith("https://")).lower(),
     }
@@ -52,7 +48,7 @@ def make_buckets(settings: Settings) -> list[str]:
     from urllib3.exceptions import HTTPError
 
     try:
-        store = _client(settings.s3_endpoint_url)
+        store = _client(settings)
         missing = [name for name in dict.fromkeys(names) if not store.bucket_exists(name)]
         for name in missing:
             store.make_bucket(name)
@@ -61,10 +57,10 @@ def make_buckets(settings: Settings) -> list[str]:
     return missing
 
 
-def _client(endpoint: str) -> Minio:
+def _client(settings: Settings) -> Minio:
     from minio import Minio
     from minio.credentials import ChainedProvider, EnvAWSProvider, IamAwsProvider
 
-    parts = urlsplit(endpoint or "https://s3.amazonaws.com")
+    parts = urlsplit(settings.s3_endpoint_url or "https://s3.amazonaws.com")
     keys = ChainedProvider([EnvAWSProvider(), IamAwsProvider()])
-    return Minio(parts.netloc, secure=parts.scheme == "https", credentials=keys, region=os.environ.get("AWS_REGION", REGION))
+    return Minio(parts.netloc, secure=parts.scheme == "https", credentials=keys, region=settings.s3_region)

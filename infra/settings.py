@@ -40,6 +40,7 @@ class Settings(BaseSettings):
     spark_url: str = Field(default="local[*]", description="Spark master")
     spark_memory: str = Field(default="3g", pattern=r"^\d+[gm]$", description="driver heap, such as 3g")
     s3_endpoint_url: str = Field(default="", description="endpoint of an S3 store that is not AWS")
+    s3_region: str = Field(default="us-east-1", validation_alias=AliasChoices("s3_region", f"{PREFIX}S3_REGION", "AWS_REGION"))
     serve_host: str = "127.0.0.1"
     serve_port: int = Field(default=3000, ge=1, le=65535)
     serve_tokens: str = Field(default="", description="comma separated bearer tokens; empty: loopback only, no token")
@@ -95,7 +96,7 @@ def load_settings(**overrides: Any) -> Settings:
     clients of the process find the endpoint from here on."""
     try:
         settings = Settings(**overrides)
-        point_clients_at(settings.s3_endpoint_url)
+        point_clients_at(settings.s3_endpoint_url, settings.s3_region)
         return settings
     except ValidationError as error:
         first = error.errors()[0]

@@ -73,5 +73,5 @@ def _configuration(settings: Settings) -> dict[str, str]:
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
         "spark.sql.streaming.metricsEnabled": "false",
-        **{f"spark.hadoop.{name}": value for name, value in hadoop_options(settings.s3_endpoint_url).items()},
+        **{f"spark.hadoop.{name}": value for name, value in hadoop_options(settings.s3_endpoint_url, settings.s3_region).items()},
     }

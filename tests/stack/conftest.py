@@ -72,7 +72,7 @@ def spark(spark: SparkSession, stack: Stack) -> SparkSession:
     """The run's one session, told where the stack's S3 is."""
     place = stack.place
     options = {
-        **hadoop_options(f"http://127.0.0.1:{place.ports.minio}"),
+        **hadoop_options(f"http://127.0.0.1:{place.ports.minio}", "us-east-1"),
         "fs.s3a.access.key": place.s3_key,
         "fs.s3a.secret.key": place.s3_secret,
     }
