@@ -72,7 +72,11 @@ class Registry:
                 if "already exists" not in str(error):
                     raise
         tags = {"numbers": json.dumps(dict(numbers))}
-        made = client.create_model_version(name, source=model_uri, run_id=run_id, tags=tags)
+        logged = model_uri.removeprefix("models:/")
+        # a server, unlike the sqlite store, wants a logged model named twice
+        made = client.create_model_version(
+            name, source=model_uri, run_id=run_id, tags=tags, model_id=logged if logged.startswith("m-") else None
+        )
         return str(made.version)
 
     def set_challenger(self, family: str, version: str) -> None:
