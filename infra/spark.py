@@ -65,6 +65,8 @@ def _configuration(settings: Settings) -> dict[str, str]:
         "spark.sql.warehouse.dir": str(warehouse),
         "spark.sql.session.timeZone": "UTC",
         "spark.sql.shuffle.partitions": "4",
+        # VACUUM makes so many tasks a table to list its files; 10000 unless told
+        "spark.sql.sources.parallelPartitionDiscovery.parallelism": "8",
         "spark.sql.execution.arrow.pyspark.enabled": "true",
         "spark.sql.execution.pythonUDF.arrow.enabled": "true",
         "spark.databricks.delta.snapshotPartitions": "2",
