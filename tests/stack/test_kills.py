@@ -21,7 +21,7 @@ from infra.warehouse import Warehouse
 from tests.data_ingest import events
 
 DAY = "2024-05-01T10:00"
-KILLS = int(os.environ.get("SHELFCAST_TEST_KILLS", "20"))
+KILLS = int(os.environ.get("SHELFCAST_TEST_KILLS", "6"))
 #: independent ingests that are killed at the same time: each has topics, lake, warehouse and checkpoint of its own
 VICTIMS = 2
 
