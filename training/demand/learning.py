@@ -1,5 +1,5 @@
-"""Learning demand from a panel: examples sampled over origins and series, one booster over all of them, and a held-out end
-of the history on which it is blended with the profile and calibrated."""
+"""Learning demand from a panel: examples sampled over origins and series, boosters over all of them, and a held-out end of
+the history on which they are blended with simple forecasts and calibrated."""
 
 from __future__ import annotations
 
