@@ -16,7 +16,7 @@ from feature_repo.demand_features import origin_features, periods
 from feature_repo.panel import Panel
 from training.demand.calibration import Calibration
 from training.demand.covariates import Covariates
-from training.demand.examples import AT, FLOOR, FULL, Rows, example_rows, spread
+from training.demand.examples import AT, EXAMPLE_FEATURES, FLOOR, FULL, Rows, example_rows, spread
 from training.demand.model import BoosterMean, DemandModel, MeanPredictor, MixedMean, OffsetMean, relative_error
 from training.demand.profiles import ProfileMean, StackedMean
 
@@ -44,6 +44,9 @@ _WATCHED = 60_000
 _POWERS = (1.1, 1.6)
 #: series-periods held out, and examples the error is learnt on
 _HELD_ROWS, _ERROR_ROWS = 15_000, 200_000
+#: a season seen once cannot be told from a trend: below this history, what says which month it is says nothing
+_SEASONS_DAYS = 728
+_OF_SEASON = [EXAMPLE_FEATURES.index(name) for name in ("age_days", "week_sin", "week_cos", "month", "days_to_christmas")]
 _DOW = [AT[f"dow_{d}"] for d in range(7)]
 
 
@@ -107,6 +110,8 @@ def rows_at(covariates: Covariates, panel: Panel, series: np.ndarray, position: 
     origin = origin_features(panel.rows(series), [position])[:, 0]
     rows = example_rows(np.repeat(origin, horizon.shape[1], axis=0), horizon.ravel(), panel.step)
     dow = np.nan_to_num(origin[:, _DOW], nan=1.0)
+    if covariates.panel.units.shape[1] < periods(_SEASONS_DAYS, panel.step):
+        rows.matrix[:, _OF_SEASON] = np.nan
     return rows.with_columns(covariates.columns(series, position, horizon, dow))
 
 
