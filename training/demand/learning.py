@@ -46,7 +46,8 @@ _POWERS = (1.1, 1.6)
 _HELD_ROWS, _ERROR_ROWS = 15_000, 200_000
 #: a season seen once cannot be told from a trend: below this history, what says which month it is says nothing
 _SEASONS_DAYS = 728
-_OF_SEASON = [EXAMPLE_FEATURES.index(name) for name in ("age_days", "week_sin", "week_cos", "month", "days_to_christmas")]
+_SEASONAL = {"age_days", "week_sin", "week_cos", "month", "days_to_christmas"}
+_OF_SEASON = [at for at, name in enumerate(EXAMPLE_FEATURES) if name in _SEASONAL or name.endswith("year_ago_trend")]
 _DOW = [AT[f"dow_{d}"] for d in range(7)]
 
 
