@@ -19,7 +19,10 @@ from training.demand.history_file import bring
 from training.evaluation import metrics
 
 LEVELS = (0.1, 0.5, 0.9)
-RIVALS = {"seasonal_naive": rivals.seasonal_naive, "profile": rivals.profile, "lightgbm": rivals.lightgbm_plain}
+RIVALS = {
+    "seasonal_naive": rivals.seasonal_naive, "window_mean": rivals.window_mean, "profile": rivals.profile,
+    "lightgbm": rivals.lightgbm_plain,
+}  # fmt: skip
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -39,7 +42,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
             rows.append({"origin": f"{origin:%Y-%m-%d}", "rival": name, **run(data, origin, name)})
             print(pd.DataFrame(rows[-1:]).to_string(index=False, float_format="%.4f"), flush=True)
     table = pd.DataFrame(rows).drop(columns="origin").groupby("rival", sort=False).mean()
+    series = len(data.history[["store_id", "product_id"]].drop_duplicates())
     print(f"\n{data.name}: horizon {data.horizon}, {len(data.origins)} origins\n{table.to_string(float_format='%.4f')}")
+    print(f"cpu seconds a series: {', '.join(f'{n} {v / series:.2g}' for n, v in table['cpu_s'].items())}, {series:,} series")
     print(f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6:.1f} GB")
 
 
@@ -89,6 +94,7 @@ def judged(data: DataSet, panel: Panel, ahead: pd.DataFrame, mean: np.ndarray, q
     found = {
         "wape": metrics.wape(y, f), "wape_median": metrics.wape(y, q[:, LEVELS.index(0.5)]), "bias": metrics.bias(y, f),
         "rmsse": metrics.weighted_mean(scaled, np.ones(len(scaled))), "rmsse_by_sales": metrics.weighted_mean(scaled, units),
+        "mase": metrics.weighted_mean(metrics.mase(actual, mean, metrics.absolute_scale(panel.units)), np.ones(len(mean))),
         "wql": metrics.wql(y, q, LEVELS), **{f"cover_{level:g}": metrics.coverage(y, q[:, i]) for i, level in enumerate(LEVELS)},
         "crossing": metrics.crossing(q),
     }  # fmt: skip

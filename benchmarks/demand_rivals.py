@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -10,7 +11,7 @@ import pandas as pd
 from feature_repo.panel import Panel
 from training.demand.calibration import Calibration
 from training.demand.covariates import Covariates
-from training.demand.examples import spread
+from training.demand.examples import Rows, spread
 from training.demand.learning import judging_sample, rows_at
 from training.demand.profiles import ProfileMean, SeasonalNaiveMean
 
@@ -27,7 +28,24 @@ def seasonal_naive(panel: Panel, horizon: int, levels: Sequence[float]) -> Answe
     return _baseline(SeasonalNaiveMean(), panel, horizon, levels)
 
 
-def _baseline(mean: ProfileMean | SeasonalNaiveMean, panel: Panel, horizon: int, levels: Sequence[float]) -> Answer:
+def window_mean(panel: Panel, horizon: int, levels: Sequence[float]) -> Answer:
+    """The in-stock mean of the last 14 days, or of the last 13 weeks of weekly data, with empirical quantiles."""
+    return _baseline(WindowMean("mean_14" if panel.step == 1 else "mean_91"), panel, horizon, levels)
+
+
+@dataclass(frozen=True)
+class WindowMean:
+    """The mean of one window, whatever the day; the profile where it is not known."""
+
+    window: str
+
+    def predict(self, rows: Rows) -> np.ndarray:
+        """(m,) units."""
+        mean = rows.column(self.window) * np.exp(rows.column("log_level").astype(np.float64))
+        return np.where(np.isnan(mean), rows.base, mean)
+
+
+def _baseline(mean: ProfileMean | SeasonalNaiveMean | WindowMean, panel: Panel, horizon: int, levels: Sequence[float]) -> Answer:
     covariates = Covariates.of(panel)
     last = covariates.panel.units.shape[1] - 1
     judged = judging_sample(covariates, last - max(horizon, 28 // panel.step), horizon, 0)

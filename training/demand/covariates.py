@@ -14,9 +14,14 @@ from feature_repo.panel import Panel, with_groups
 
 #: days over which the lift of a yes/no column is learnt, and the units of sale that pull it to the lift of all series
 _LIFT_DAYS, _LIFT_UNITS = 364, 20.0
+#: days over which days like the target's are sought, the most yes/no columns that tell them apart, and the weight of the
+#: profile in their mean, in days
+_ALIKE_DAYS, _ALIKE_COLUMNS, _ALIKE_WEIGHT = 364, 3, 2.0
 #: a yes/no column closes the shop when at least this share of its days sell nothing
 _CLOSED_SHARE, _CLOSED_CELLS = 0.995, 30
 _ATTRIBUTE_VALUES = 3000
+#: periods over which the runs of a planned column are told apart
+_RUN = 14
 
 
 @dataclass(frozen=True)
@@ -28,6 +33,8 @@ class Covariates:
     attributes: dict[str, np.ndarray]
     last_year: dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]]
     closed: np.ndarray | None
+    #: (n, T + H) int16 which days are alike in every planned yes/no column, None without such a column
+    kinds: np.ndarray | None = None
 
     @classmethod
     def of(cls, panel: Panel) -> Covariates:
@@ -37,17 +44,17 @@ class Covariates:
         closed = _closed(panel)
         if closed is not None:
             panel = with_groups(replace(panel, in_stock=np.where(closed[:, : panel.units.shape[1]], np.float32(0), panel.in_stock)))
-        return cls(panel, _attributes(panel), _last_year(panel), closed)
+        return cls(panel, _attributes(panel), _last_year(panel), closed, _kinds(panel))
 
     def columns(self, series: np.ndarray, position: int, horizon: np.ndarray, dow: np.ndarray) -> dict[str, np.ndarray]:
         """Features of m = len(series) x len(horizon[0]) rows, in rows of series: `series` (k,) numbers in the panel,
         `position` their origin, `horizon` (k, j) periods ahead, `dow` (k, 7) the weekday profiles at the origin."""
         target = position + horizon
         found = {name: np.repeat(codes[series], horizon.shape[1]) for name, codes in self.attributes.items()}
-        for name, values in self.panel.known.items():
-            if values.shape[1] > self.panel.units.shape[1] and np.isnan(values[:, self.panel.units.shape[1] :]).all():
-                continue  # only its past is known
+        for name, values in _planned(self.panel).items():
             found |= {key: column.ravel() for key, column in self._planned(name, values, series, position, target, dow).items()}
+        if self.kinds is not None:
+            found["alike"] = self._alike(self.kinds, series, position, target, dow).ravel()
         for name, (codes, units, seen) in self.last_year.items():
             found[f"{name}_last_year"] = _season(units, seen, codes[series], position, target, self.panel.step).ravel()
         return found
@@ -61,10 +68,43 @@ class Covariates:
         usual = ratio(np.where(known, past, 0).sum(1), known.sum(1))[:, None]
         if name == "price":
             return {"price_to_usual": ratio(at, usual), "price_to_now": ratio(at, past[:, -1:])}
-        found = {f"{name}_target": at, f"{name}_change": at - usual}
+        found = {f"{name}_target": at, f"{name}_change": at - usual, **self._neighbours(name, values, series, position, target)}
         if _yes_no(values):
             found[f"{name}_lift"] = self._lift(values, series, position, at, dow)
         return found
+
+    def _neighbours(self, name: str, values: np.ndarray, series: np.ndarray, position: int, target: np.ndarray) -> dict[str, np.ndarray]:
+        """The column the period before and after, and for how many periods it has been and will stay what it is on the
+        target day; nothing beyond the planned future as it reaches from this origin."""
+        end = min(position + values.shape[1] - self.panel.units.shape[1], values.shape[1] - 1)
+        around = np.clip(np.arange(target.min() - _RUN, target.max() + _RUN + 1), 0, end)
+        part, at = values[series][:, around], target - target.min() + _RUN
+        row = np.arange(len(series))[:, None]
+        now = part[row, at]
+        since, until = (np.full(target.shape, _RUN, dtype=np.float32) for _ in range(2))
+        for back in range(_RUN, 0, -1):
+            since[part[row, at - back] != now] = back
+            until[part[row, at + back] != now] = back
+        after = np.where(target < end, part[row, at + 1], np.nan)
+        return {f"{name}_before": part[row, at - 1], f"{name}_after": after, f"{name}_since": since, f"{name}_until": until}
+
+    def _alike(self, kinds: np.ndarray, series: np.ndarray, position: int, target: np.ndarray, dow: np.ndarray) -> np.ndarray:
+        """What days like the target's (weekday and yes/no columns) sell at the level of the last four weeks, over the
+        profile's forecast. A kind of day the series has not seen sells by the factor it has in all series."""
+        step = self.panel.step
+        past = slice(max(position + 1 - periods(_ALIKE_DAYS, step), 0), position + 1)
+        seen = self.panel.exposure[series, past]
+        units = np.where(seen > 0, np.nan_to_num(self.panel.units[series, past]), 0)
+        weekdays = weekday(self.panel.days[past]) if step == 1 else np.zeros(seen.shape[1], dtype=np.int64)
+        shaped = seen * (np.take(dow, weekdays, axis=1) if step == 1 else np.ones_like(seen))
+        level = np.nan_to_num(ratio(units.sum(1), seen.sum(1)))[:, None]
+        kind = kinds[series, past] * 7 + weekdays
+        factor = _factors(kind, units, shaped * level, _ALIKE_WEIGHT * level, int(kinds.max() + 1) * 7)
+        month = slice(-periods(28, step), None)
+        usual = ratio((np.take_along_axis(factor, kind[:, month], axis=1) * shaped[:, month]).sum(1), shaped[:, month].sum(1))
+        ahead = kinds[series[:, None], np.minimum(target, kinds.shape[1] - 1)] * 7
+        ahead = ahead + ((weekday(self.panel.days[:1])[0] + target) % 7 if step == 1 else 0)
+        return np.take_along_axis(factor, ahead, axis=1) / np.maximum(np.nan_to_num(usual, nan=1.0), 1e-3)[:, None]
 
     def _lift(self, values: np.ndarray, series: np.ndarray, position: int, at: np.ndarray, dow: np.ndarray) -> np.ndarray:
         """Sales on such days over those of the last four weeks' mix of days, by the series' own past pulled to that of all."""
@@ -86,6 +126,27 @@ class Covariates:
         mix = recent * lifts[1] + (1 - recent) * lifts[0]
         chosen = np.where(at > 0.5, lifts[1][:, None], lifts[0][:, None])
         return np.where(np.isnan(at), np.nan, chosen / np.maximum(mix, 1e-6)[:, None])
+
+
+def _factors(kind: np.ndarray, units: np.ndarray, expected: np.ndarray, weight: np.ndarray, count: int) -> np.ndarray:
+    """(k, count) units over expected units by kind of day, each pulled by `weight` (k, 1) units to that of all series."""
+    cell = (np.arange(len(kind))[:, None] * count + kind).ravel()
+    sold, usual = (np.bincount(cell, values.ravel(), len(kind) * count).reshape(-1, count) for values in (units, expected))
+    of_all = np.clip(np.nan_to_num(ratio(sold.sum(0), usual.sum(0)), nan=1.0), 0.05, 20)
+    return (sold + weight * of_all) / np.maximum(usual + weight, 1e-9)
+
+
+def _planned(panel: Panel) -> dict[str, np.ndarray]:
+    """The columns whose future is known, or asked for without one."""
+    length = panel.units.shape[1]
+    return {name: values for name, values in panel.known.items() if values.shape[1] == length or not np.isnan(values[:, length:]).all()}
+
+
+def _kinds(panel: Panel) -> np.ndarray | None:
+    flags = [np.nan_to_num(values) > 0.5 for values in _planned(panel).values() if _yes_no(values)][:_ALIKE_COLUMNS]
+    if not flags:
+        return None
+    return np.sum([flag.astype(np.int16) << bit for bit, flag in enumerate(flags)], axis=0)
 
 
 def _forward_filled(values: np.ndarray) -> np.ndarray:

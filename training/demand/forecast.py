@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from feature_repo.panel import KEYS
+from feature_repo.panel import KEYS, Panel
 from infra.errors import BadInput
 from training.demand.covariates import Covariates
 from training.demand.examples import Rows
@@ -19,6 +19,8 @@ from training.files import check_output, write_frame
 
 Progress = Callable[[int, int, str], None]
 QUANTILES = (0.1, 0.5, 0.9)
+#: a series younger than this is new, one without a row for so long has ended
+_NEW_DAYS, _ENDED_DAYS = 28, 28
 #: rows answered at a time: bounds the memory of series x horizons
 _ROWS = 300_000
 
@@ -33,7 +35,8 @@ def forecast(
     `history`: `store_id, product_id, ds, units` and optionally `in_stock` (0..1), `price`, `promotion`, further columns;
     `future`: the same keys and planned columns; `items`: attributes by product_id and/or store_id. Answers a row for
     every step of every series that is alive (a row in the last 91 days, or listed in `future`): `store_id, product_id,
-    ds, origin, units` (the mean) and a column a quantile (`q0.1`). Same seed, same answer. Raises BadInput."""
+    ds, origin, units` (the mean of a day in stock), a column a quantile (`q0.1`) and `note`: why a forecast rests on little,
+    `ok` where it does not. Same seed, same answer. Raises BadInput."""
     levels = _checked_levels(quantiles)
     brought = bring(history, horizon, future, items, origin)
     if not brought.alive.any():
@@ -82,7 +85,23 @@ def _answer_some(model: DemandModel, covariates: Covariates, series: np.ndarray,
         units[covariates.closed[series][:, last + 1 :].ravel()] = 0.0
     keys = panel.keys.iloc[np.repeat(series, horizon)].reset_index(drop=True)
     frame = keys[list(KEYS)].assign(ds=rows.ds, origin=panel.days[-1], units=units)
-    return frame.assign(**_quantiles(model, rows, units, ahead.ravel(), levels))
+    return frame.assign(**_quantiles(model, rows, units, ahead.ravel(), levels), note=np.repeat(_notes(panel, series), horizon))
+
+
+def _notes(panel: Panel, series: np.ndarray) -> np.ndarray:
+    """(k,) what a planner should know of a forecast's ground: the series is new, ended, never sold or was never in stock."""
+    units, seen = panel.units[series], panel.exposure[series] > 0
+    known = ~np.isnan(units)
+    age = (units.shape[1] - known.argmax(1)) * panel.step
+    silent = known[:, ::-1].argmax(1) * panel.step
+    told = {
+        "new: no row yet, by similar items": ~known.any(1),
+        "never in stock: by similar items": ~seen.any(1),
+        "never sold": ~(units > 0).any(1),
+        "ended: no row in the last 28 days": silent >= _ENDED_DAYS,
+        "new: fewer than 28 days": age < _NEW_DAYS,
+    }
+    return np.select(list(told.values()), list(told), "ok")
 
 
 def _quantiles(model: DemandModel, rows: Rows, units: np.ndarray, horizon: np.ndarray, levels: list[float]) -> dict[str, np.ndarray]:

@@ -1,10 +1,13 @@
-"""Learning demand from a panel: examples sampled over origins and series, one booster over all of them, and a held-out end
-of the history on which it is blended with the profile and calibrated."""
+"""Learning demand from a panel: examples sampled over origins and series, boosters over all of them, and a held-out end of
+the history on which they are blended with simple forecasts and calibrated."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import product
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -13,9 +16,12 @@ from feature_repo.demand_features import origin_features, periods
 from feature_repo.panel import Panel
 from training.demand.calibration import Calibration
 from training.demand.covariates import Covariates
-from training.demand.examples import AT, FLOOR, FULL, Rows, example_rows, spread
-from training.demand.model import BoosterMean, DemandModel, MeanPredictor, relative_error
-from training.demand.profiles import ProfileMean
+from training.demand.examples import AT, EXAMPLE_FEATURES, FLOOR, FULL, Rows, example_rows, spread
+from training.demand.model import BoosterMean, DemandModel, MeanPredictor, MixedMean, OffsetMean, relative_error
+from training.demand.profiles import ProfileMean, StackedMean
+
+if TYPE_CHECKING:
+    import xgboost
 
 Progress = Callable[[int, int, str], None]
 
@@ -25,11 +31,23 @@ EXAMPLES, JUDGED = 800_000, 400_000
 _FEWEST = 300
 #: origins between which the examples are spread, and horizons taken of each
 _ORIGINS, _HORIZONS = 120, 3
-_ROUNDS = 110
+#: boosting: the learning rate, the rounds at most and at least, those without gain after which it stops, and how many more
+#: rounds the fit on everything takes
+_RATE, _DEPTH, _ROUNDS, _LEAST_ROUNDS, _PATIENCE, _MORE = 0.1, 6, 240, 80, 20, 1.1
+#: a leaf holds at least so many rows, and tells the factor of its demand to within 1 / sqrt(this)
+_LEAF_ROWS, _LEAF_INFORMATION = 3.0, 15.0
+#: the most that the profile and the stack of simple forecasts have of a blend
+_SIMPLE = 0.4
+#: held-out examples that the boosters are watched on
+_WATCHED = 60_000
+#: the Tweedie variance powers that compete: near Poisson for counts, nearer to gamma for sales that vary by their size
+_POWERS = (1.1, 1.6)
 #: series-periods held out, and examples the error is learnt on
 _HELD_ROWS, _ERROR_ROWS = 15_000, 200_000
-_ONE_THREAD = 50_000
-_SHARES = np.arange(0, 1.01, 0.1)
+#: a season seen once cannot be told from a trend: below this history, what says which month it is says nothing
+_SEASONS_DAYS = 728
+_SEASONAL = {"age_days", "week_sin", "week_cos", "month", "days_to_christmas"}
+_OF_SEASON = [at for at, name in enumerate(EXAMPLE_FEATURES) if name in _SEASONAL or name.endswith("year_ago_trend")]
 _DOW = [AT[f"dow_{d}"] for d in range(7)]
 
 
@@ -42,12 +60,17 @@ class Sample:
     horizon: np.ndarray
     series: np.ndarray
 
+    def thinned(self, most: int) -> Sample:
+        """About `most` of the examples, evenly taken."""
+        at = np.arange(0, len(self.units), max(len(self.units) // most, 1))
+        return Sample(self.rows.take(at), self.units[at], self.horizon[at], self.series[at])
+
 
 def learn(covariates: Covariates, horizon: int, seed: int = 0, progress: Progress | None = None) -> DemandModel:
     """The model of a panel for forecasts of up to `horizon` periods from its end; same seed, same model.
 
-    Held out first: the last max(horizon, 28 days) periods, more of few series (at most a third). A booster that has not seen them
-    gives the blend with the profile and the calibration; the booster that predicts is fitted on everything."""
+    Held out first: the last periods, seen from several origins. Members that have not seen them tell how many rounds each
+    takes, how they are blended, and the calibration; the members that predict are fitted on everything."""
     say = progress or (lambda done, total, label: None)
     end = covariates.panel.units.shape[1] - 1
     held = _held_out(covariates.panel, horizon)
@@ -55,24 +78,24 @@ def learn(covariates: Covariates, horizon: int, seed: int = 0, progress: Progres
     earlier = training_sample(covariates, end - held, horizon, EXAMPLES // 2, seed)
     judged = judging_sample(covariates, end - held, horizon, seed)
     say(1, 4, "judging on the held-out end")
-    trial = fit_mean(earlier, seed)
-    profile_share = _profile_share(trial, judged)
-    mean = (1 - profile_share) * trial.predict(judged.rows) + profile_share * judged.rows.base
-    error = _fit_error(trial, profile_share, earlier, seed)
+    trial = _blended(fit_members(earlier, seed, judged=judged), judged)
+    mean = trial.predict(judged.rows)
+    error = _fit_error(trial, earlier, seed)
     wild = spread(judged.rows) if error is None else relative_error(error, judged.rows, mean)
     calibration = Calibration.fit(mean * _level_shift(mean, judged.units), judged.units, wild, judged.horizon)
     say(2, 4, "examples up to the end")
     final = trial
-    if not isinstance(trial, ProfileMean):
-        final = fit_mean(training_sample(covariates, end, horizon, EXAMPLES, seed + 1), seed)
+    if any(isinstance(part, OffsetMean) for part in trial.parts):
+        everything = training_sample(covariates, end, horizon, EXAMPLES, seed + 1)
+        final = MixedMean(tuple(fit_members(everything, seed, like=trial)), trial.shares)
     say(4, 4, "learnt")
-    return DemandModel(final, calibration, profile_share, covariates.panel.step, error=error)
+    return DemandModel(final, calibration, step=covariates.panel.step, error=error)
 
 
 def _held_out(panel: Panel, horizon: int) -> int:
     """Periods at the end that judge: enough of them to tell the quantiles of few series apart."""
     length = panel.units.shape[1]
-    wanted = max(horizon, periods(28, panel.step), _HELD_ROWS // max(len(panel.keys), 1))
+    wanted = max(horizon + periods(21, panel.step), _HELD_ROWS // max(len(panel.keys), 1))
     return min(wanted, max(length // 4, min(horizon, length // 3)))
 
 
@@ -88,6 +111,8 @@ def rows_at(covariates: Covariates, panel: Panel, series: np.ndarray, position: 
     origin = origin_features(panel.rows(series), [position])[:, 0]
     rows = example_rows(np.repeat(origin, horizon.shape[1], axis=0), horizon.ravel(), panel.step)
     dow = np.nan_to_num(origin[:, _DOW], nan=1.0)
+    if covariates.panel.units.shape[1] < periods(_SEASONS_DAYS, panel.step):
+        rows.matrix[:, _OF_SEASON] = np.nan
     return rows.with_columns(covariates.columns(series, position, horizon, dow))
 
 
@@ -112,42 +137,85 @@ def judging_sample(covariates: Covariates, end: int, horizon: int, seed: int) ->
     return _joined([part for part in parts if part is not None], covariates, end)
 
 
-def fit_mean(sample: Sample, seed: int) -> MeanPredictor:
-    """The booster of a sample (XGBoost, Tweedie deviance, the profile as offset), or the profile when there is too little
-    to learn from."""
+def fit_members(sample: Sample, seed: int, *, judged: Sample | None = None, like: MixedMean | None = None) -> list[MeanPredictor]:
+    """The plain profile, the stack of simple forecasts, and a booster over the stack for each of _POWERS (XGBoost, Tweedie
+    deviance); the profile alone when there is too little to learn from. The boosters stop where `judged` gets no better, or
+    take the rounds of `like`."""
+    if len(sample.units) < _FEWEST or not (sample.units > 0).any():
+        return [ProfileMean()]
+    stack = StackedMean.fit(sample.rows, sample.units)
+    data = _matrix(sample, stack)
+    watched = None if judged is None or not len(judged.units) else _matrix(judged.thinned(_WATCHED), stack, data)
+    earlier = like.parts[2:] if like else [None] * len(_POWERS)
+
+    def fitted(power: float, before: MeanPredictor | None) -> MeanPredictor:
+        rounds = int(before.boosted.booster.num_boosted_rounds() * _MORE) if isinstance(before, OffsetMean) else _ROUNDS
+        return OffsetMean(stack, BoosterMean(_boosted(data, power, rounds, seed, watched)))
+
+    # a thread each: threads that share one booster wait for each other at every level of every tree
+    with ThreadPoolExecutor(len(_POWERS)) as threads:
+        return [ProfileMean(), stack, *threads.map(fitted, _POWERS, earlier)]
+
+
+def _matrix(sample: Sample, stack: StackedMean, ref: xgboost.QuantileDMatrix | None = None) -> xgboost.QuantileDMatrix:
     import xgboost
 
-    if len(sample.units) < _FEWEST or not (sample.units > 0).any():
-        return ProfileMean()
-    data = xgboost.QuantileDMatrix(sample.rows.matrix, label=sample.units, base_margin=np.log(sample.rows.base), max_bin=64)
-    leaf = float(np.clip(len(sample.units) / 4000, 5, 60)) * float(sample.units.mean())
+    margin = np.log(stack.predict(sample.rows))
+    return xgboost.QuantileDMatrix(sample.rows.matrix, label=sample.units, base_margin=margin, max_bin=64, ref=ref, nthread=1)
+
+
+def _boosted(
+    data: xgboost.QuantileDMatrix, power: float, rounds: int, seed: int, watched: xgboost.QuantileDMatrix | None
+) -> xgboost.Booster:
+    import xgboost
+
+    units, before = data.get_label().astype(np.float64), np.exp(data.get_base_margin().astype(np.float64))
+    # the Hessian of a row is mean^(2 - power), its information on log demand that over the dispersion
+    hessian, dispersion = float((before ** (2 - power)).mean()), float(((units - before) ** 2).sum() / (before**power).sum())
+    leaf = max(_LEAF_INFORMATION * dispersion, _LEAF_ROWS * hessian)
     parameters = {
-        "objective": "reg:tweedie", "tweedie_variance_power": 1.1, "max_depth": 8, "eta": 0.06, "subsample": 0.5, "colsample_bynode": 0.5,
-        "min_child_weight": leaf, "reg_lambda": leaf / 5, "tree_method": "hist", "max_bin": 64, "seed": seed,
-        # threads wait for each other at every level: on little data that costs more than it gains
-        "nthread": 1 if len(sample.units) < _ONE_THREAD else 0,
+        "objective": "reg:tweedie", "tweedie_variance_power": power, "max_depth": _DEPTH, "eta": _RATE,
+        "subsample": 0.5, "colsample_bynode": 0.5,
+        "min_child_weight": leaf, "reg_lambda": leaf / 5, "tree_method": "hist", "max_bin": 64, "seed": seed, "nthread": 1,
     }  # fmt: skip
-    return BoosterMean(xgboost.train(parameters, data, _ROUNDS))
+    if watched is None:
+        return xgboost.train(parameters, data, rounds)
+    found = xgboost.train(parameters, data, _LEAST_ROUNDS)
+    more: dict = {"evals": [(watched, "held")], "early_stopping_rounds": _PATIENCE, "verbose_eval": False}
+    found = xgboost.train(parameters, data, rounds - _LEAST_ROUNDS, xgb_model=found, **more)
+    return found[: found.best_iteration + 1]
 
 
-def _fit_error(trial: MeanPredictor, profile_share: float, sample: Sample, seed: int) -> BoosterMean | None:
+def _fit_error(trial: MeanPredictor, sample: Sample, seed: int) -> BoosterMean | None:
     """The booster of |units - mean| with the mean as its offset; None where the mean is the plain profile."""
     import xgboost
 
-    if not isinstance(trial, BoosterMean):
+    if len(sample.units) < _FEWEST or not (sample.units > 0).any():
         return None
-    part = np.arange(0, len(sample.units), max(len(sample.units) // _ERROR_ROWS, 1))
-    rows, units = sample.rows.take(part), sample.units[part]
-    mean = np.maximum((1 - profile_share) * trial.predict(rows) + profile_share * rows.base, FLOOR)
-    wrong = np.abs(units - mean)
-    data = xgboost.QuantileDMatrix(rows.matrix, label=wrong, base_margin=np.log(mean), max_bin=64)
-    leaf = max(len(part) / 2000, 10) * float(wrong.mean())
+    part = sample.thinned(_ERROR_ROWS)
+    mean = np.maximum(trial.predict(part.rows), FLOOR)
+    wrong = np.abs(part.units - mean)
+    data = xgboost.QuantileDMatrix(part.rows.matrix, label=wrong, base_margin=np.log(mean), max_bin=64, nthread=1)
+    leaf = max(len(wrong) / 2000, 10) * float(wrong.mean())
     parameters = {
         "objective": "reg:tweedie", "tweedie_variance_power": 1.5, "max_depth": 6, "eta": 0.1, "subsample": 0.5, "colsample_bynode": 0.5,
-        "min_child_weight": leaf, "reg_lambda": leaf / 5, "tree_method": "hist", "max_bin": 64, "seed": seed,
-        "nthread": 1 if len(part) < _ONE_THREAD else 0,
+        "min_child_weight": leaf, "reg_lambda": leaf / 5, "tree_method": "hist", "max_bin": 64, "seed": seed, "nthread": 1,
     }  # fmt: skip
     return BoosterMean(xgboost.train(parameters, data, 40))
+
+
+def _blended(parts: Sequence[MeanPredictor], judged: Sample) -> MixedMean:
+    """The boosters in equal parts, with the share of each simple member, in tenths, that gives the least sum of
+    (y - f)^2 / base on the judged examples. One month says little about the next: simple members get at most _SIMPLE."""
+    boosters = len(parts) - 2
+    if boosters < 1:
+        return MixedMean(tuple(parts), (1.0,))
+    tenths = [c for c in product(range(11), repeat=2) if sum(c) <= round(10 * _SIMPLE)]
+    choices = np.array([[a / 10, b / 10, *[(10 - a - b) / 10 / boosters] * boosters] for a, b in tenths])
+    scale = np.sqrt(np.maximum(judged.rows.base, 0.05))
+    wrong = np.stack([(judged.units - part.predict(judged.rows)) / scale for part in parts])
+    losses = np.einsum("ci,ij,cj->c", choices, wrong @ wrong.T, choices)
+    return MixedMean(tuple(parts), tuple(choices[int(np.argmin(losses))].tolist()))
 
 
 def _part(covariates: Covariates, position: int, ahead: int, count: int, share: float, rng: np.random.Generator) -> Sample | None:
@@ -164,8 +232,8 @@ def _part(covariates: Covariates, position: int, ahead: int, count: int, share: 
     rows = rows_at(covariates, panel.upto(position), series, position, horizon)
     target, each = (position + horizon).ravel(), np.repeat(series, count)
     units, seen = panel.units[each, target], panel.in_stock[each, target]
-    # sold out before the profile's forecast was reached: not evidence of low demand
-    usable = ~np.isnan(units) & ((seen >= FULL) | ((seen > 0) & (units >= rows.base)))
+    # what sold out is no evidence of low demand, nor is what sold out late one of the usual demand
+    usable = ~np.isnan(units) & (seen >= FULL)
     return Sample(rows.take(usable), units[usable].astype(np.float64), horizon.ravel()[usable], each[usable])
 
 
@@ -179,12 +247,3 @@ def _joined(parts: list[Sample], covariates: Covariates, position: int) -> Sampl
     joined = Rows(rows[0].names, matrix, base, pd.DatetimeIndex(np.concatenate([r.ds.to_numpy() for r in rows])))
     units, horizon, series = (np.concatenate([getattr(part, name) for part in parts]) for name in ("units", "horizon", "series"))
     return Sample(joined, units, horizon, series)
-
-
-def _profile_share(trial: MeanPredictor, judged: Sample) -> float:
-    """The share of the profile whose blend has the least sum of (y - f)^2 / base on the judged examples."""
-    if isinstance(trial, ProfileMean) or not len(judged.units):
-        return 0.0
-    predicted, base = trial.predict(judged.rows), judged.rows.base
-    losses = [np.mean((judged.units - (1 - share) * predicted - share * base) ** 2 / np.maximum(base, 0.05)) for share in _SHARES]
-    return float(_SHARES[int(np.argmin(losses))])

@@ -74,6 +74,67 @@ class BoosterMean:
 
 
 @dataclass(frozen=True)
+class OffsetMean:
+    """A booster whose offset is another forecast than the profile's."""
+
+    offset: MeanPredictor
+    boosted: BoosterMean
+
+    def predict(self, rows: Rows) -> np.ndarray:
+        """(m,) units."""
+        return self.boosted.predict(replace(rows, base=np.maximum(self.offset.predict(rows), FLOOR)))
+
+    def save(self, folder: Path, name: str = "mean") -> None:
+        """Write the files of both."""
+        save_mean(self.offset, folder, f"{name}_offset")
+        self.boosted.save(folder, f"{name}_boosted")
+
+    @classmethod
+    def load(cls, folder: Path, name: str = "mean") -> OffsetMean:
+        """Read what `save` wrote."""
+        return cls(load_mean(folder, f"{name}_offset"), BoosterMean.load(folder, f"{name}_boosted"))
+
+
+@dataclass(frozen=True)
+class MixedMean:
+    """Mean predictors `parts`, each by its share; the shares sum to 1."""
+
+    parts: tuple[MeanPredictor, ...]
+    shares: tuple[float, ...]
+
+    def predict(self, rows: Rows) -> np.ndarray:
+        """(m,) units."""
+        return sum(
+            (share * part.predict(rows) for part, share in zip(self.parts, self.shares, strict=True) if share), np.zeros(len(rows.base))
+        )
+
+    def save(self, folder: Path, name: str = "mean") -> None:
+        """Write `<name>_shares.json` and the files of each part."""
+        (Path(folder) / f"{name}_shares.json").write_text(json.dumps(self.shares))
+        for at, part in enumerate(self.parts):
+            save_mean(part, folder, f"{name}_{at}")
+
+    @classmethod
+    def load(cls, folder: Path, name: str = "mean") -> MixedMean:
+        """Read what `save` wrote."""
+        shares = tuple(json.loads((Path(folder) / f"{name}_shares.json").read_text()))
+        return cls(tuple(load_mean(folder, f"{name}_{at}") for at in range(len(shares))), shares)
+
+
+def save_mean(mean: MeanPredictor, folder: Path, name: str) -> None:
+    """Write a mean predictor and, in `<name>_kind.json`, what it is."""
+    kind = type(mean)
+    (Path(folder) / f"{name}_kind.json").write_text(json.dumps(f"{kind.__module__}:{kind.__qualname__}"))
+    mean.save(Path(folder), name)
+
+
+def load_mean(folder: Path, name: str) -> MeanPredictor:
+    """Read what `save_mean` wrote."""
+    module, kind = json.loads((Path(folder) / f"{name}_kind.json").read_text()).split(":")
+    return getattr(importlib.import_module(module), kind).load(Path(folder), name)
+
+
+@dataclass(frozen=True)
 class TreesMean:
     """A pyspark.ml tree ensemble that predicts the factor units / base; `fill` (K,) stands for missing features."""
 
@@ -175,19 +236,16 @@ class DemandModel:
 
     def save(self, folder: Path) -> None:
         """Write the mean's files, `calibration.npz`, `demand.json` and the error's where it was learnt."""
-        self.mean.save(Path(folder), "mean")
+        save_mean(self.mean, folder, "mean")
         self.calibration.save(Path(folder))
         if self.error is not None:
             self.error.save(Path(folder), "error")
-        kind = type(self.mean)
         about = {"profile_share": self.profile_share, "step": self.step, "levels": dict(self.levels)}
-        (Path(folder) / "demand.json").write_text(json.dumps({"mean": f"{kind.__module__}:{kind.__qualname__}", **about}))
+        (Path(folder) / "demand.json").write_text(json.dumps(about))
 
     @classmethod
     def load(cls, folder: Path) -> DemandModel:
         """Read what `save` wrote."""
         about = json.loads((Path(folder) / "demand.json").read_text())
-        module, name = about.pop("mean").split(":")
-        mean = getattr(importlib.import_module(module), name).load(Path(folder), "mean")
         error = BoosterMean.load(folder, "error") if (Path(folder) / "error.json").exists() else None
-        return cls(mean, Calibration.load(folder), error=error, **about)
+        return cls(load_mean(folder, "mean"), Calibration.load(folder), error=error, **about)

@@ -12,7 +12,7 @@ from infra.errors import BadInput
 from training.demand.forecast import forecast, forecast_file
 from training.evaluation.metrics import bias, calibration_gap, wape
 
-COLUMNS = ["store_id", "product_id", "ds", "origin", "units", "q0.1", "q0.5", "q0.9"]
+COLUMNS = ["store_id", "product_id", "ds", "origin", "units", "q0.1", "q0.5", "q0.9", "note"]
 ORIGIN = pd.Timestamp("2024-08-01")
 
 
@@ -100,6 +100,10 @@ def test_weekly_zero_ended_and_new_series_get_an_answer() -> None:
     assert found.loc["x", "ds"].tolist() == [ds[-1] + pd.Timedelta(weeks=k) for k in (1, 2, 3)]
     assert (found.loc["zero", "units"] < 0.5).all() and (found.loc["zero", "q0.5"] == 0).all()
     assert found.loc["new", "units"].between(2, 12).all()
+    assert (found.loc["x", "note"] == "ok").all() and (found.loc["zero", "note"] == "never sold").all()
+    assert found.loc["new", "note"].str.startswith("new").all()
+    late = forecast(pd.concat([alive[0][:52], zeros]), 2).set_index("product_id")
+    assert late.loc["x", "note"].str.startswith("ended").all()
 
 
 def test_closed_days_sell_nothing() -> None:
@@ -123,7 +127,7 @@ def test_files_in_and_out(tmp_path: Path) -> None:
     )  # fmt: skip
     read = pd.read_csv(tmp_path / "out.csv", parse_dates=["ds", "origin"])
     pd.testing.assert_frame_equal(read, written, check_dtype=False)
-    assert list(read.columns) == [*COLUMNS[:5], "q0.05", "q0.95"]
+    assert list(read.columns) == [*COLUMNS[:5], "q0.05", "q0.95", "note"]
     assert steps == sorted(steps) and steps[-1] == 4
 
 

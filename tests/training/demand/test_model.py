@@ -13,8 +13,8 @@ from feature_repo.demand_features import ORIGIN_FEATURES, origin_features
 from feature_repo.panel import from_frame
 from training.demand.calibration import Calibration
 from training.demand.examples import EXAMPLE_FEATURES, example_frame, rows_of_frame
-from training.demand.model import BoosterMean, DemandModel, LinearMean, MeanPredictor, TreesMean, filled
-from training.demand.profiles import ProfileMean, SeasonalNaiveMean
+from training.demand.model import BoosterMean, DemandModel, LinearMean, MeanPredictor, MixedMean, OffsetMean, TreesMean, filled
+from training.demand.profiles import ProfileMean, SeasonalNaiveMean, StackedMean
 from training.portable import load_portable, save_portable
 from training.tables import QUANTILES
 from training.trees import TreeEnsemble
@@ -53,7 +53,10 @@ def trees() -> TreesMean:
 
 def means(features: pd.DataFrame) -> list[MeanPredictor]:
     linear = LinearMean(np.where(np.array(EXAMPLE_FEATURES) == "horizon", 0.1, 0.0), 0.5, np.zeros(K))
-    return [ProfileMean(), SeasonalNaiveMean(), booster(True, features), booster(False, features), trees(), linear]
+    stack = StackedMean(("mean_91", "last_same_weekday"), np.array([0.2, 0.5, 0.3]))
+    over = OffsetMean(stack, booster(True, features))
+    mixed = MixedMean((ProfileMean(), stack, over), (0.1, 0.2, 0.7))
+    return [ProfileMean(), SeasonalNaiveMean(), booster(True, features), booster(False, features), trees(), stack, over, mixed, linear]
 
 
 @pytest.fixture(scope="module")
@@ -81,6 +84,22 @@ def test_the_share_of_the_profile_is_a_share(features: pd.DataFrame, calibration
     alone, profile, both = (model.predict(asked)["units"] for model in models)
     np.testing.assert_allclose(both, 0.6 * alone + 0.4 * profile)
     np.testing.assert_allclose(alone / profile, np.tile([0.5, 0.5, 2, 2, 2, 2, 2], 8))
+
+
+def test_a_stack_finds_the_window_that_demand_follows(features: pd.DataFrame) -> None:
+    rows = rows_of_frame(example_frame(features, features.attrs["history"], list(range(1, 15))))
+    truth = rows.base * (0.3 * rows.column("mean_7") + 0.6 * rows.column("mean_56"))
+    stack = StackedMean.fit(rows, truth)
+    np.testing.assert_allclose(stack.predict(rows), truth, rtol=0.01)
+    assert (stack.weights >= 0).all() and stack.weights[1 + stack.names.index("mean_56")] > 0.5
+
+
+def test_a_mix_is_its_parts_by_their_shares_and_an_offset_is_another_base(features: pd.DataFrame) -> None:
+    rows = rows_of_frame(example_frame(features, features.attrs["history"], [1, 2]))
+    mixed = MixedMean((ProfileMean(), trees()), (0.25, 0.75))
+    np.testing.assert_allclose(mixed.predict(rows), 0.25 * rows.base + 0.75 * trees().predict(rows))
+    boosted, twice = booster(True, features), StackedMean((), np.array([2.0]))
+    np.testing.assert_allclose(OffsetMean(twice, boosted).predict(rows), 2 * boosted.predict(rows), rtol=1e-5)
 
 
 def test_a_linear_factor_by_hand(features: pd.DataFrame) -> None:
