@@ -33,7 +33,9 @@ def declare_products(spark: SparkSession, lake: Lake, products: pd.DataFrame, *,
 def remember_purchases(spark: SparkSession, lake: Lake, lines: pa.Table) -> int:
     """Add basket lines (columns of PURCHASE_HISTORY, `ds` as date32) to the lake; a basket and product that are known
     are left alone. Returns how many were new."""
-    frame = spark.createDataFrame(pa.table({c.name: lines[c.name].cast(_ARROW[c.type]) for c in PURCHASE_HISTORY.columns}))
+    rows = pa.table({c.name: lines[c.name].cast(_ARROW[c.type]) for c in PURCHASE_HISTORY.columns})
+    # Arrow comes in hundreds of slices, each of which would write a file a month
+    frame = spark.createDataFrame(rows).coalesce(spark.sparkContext.defaultParallelism)
     if not lake.exists(PURCHASE_HISTORY):
         lake.overwrite(frame, PURCHASE_HISTORY)
         return lines.num_rows

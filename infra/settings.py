@@ -51,7 +51,7 @@ class Settings(BaseSettings):
         default="", validation_alias=AliasChoices("mlflow_run_id", "MLFLOW_RUN_ID"), description="the run that `mlflow run` opened"
     )
     seed: int = Field(default=2017, ge=0)
-    tuning_trials: int = Field(default=6, ge=1, le=1000, description="Optuna trials a candidate")
+    tuning_trials: int = Field(default=3, ge=1, le=1000, description="Optuna trials a candidate")
 
     @field_validator("home", "jars")
     @classmethod

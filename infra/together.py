@@ -17,10 +17,13 @@ def together(steps: Sequence[Callable[[], T]]) -> list[T]:
     """The answers of `steps`, in their order, AT_ONCE of them under way. The first error is raised when those under way
     have ended; steps that had not begun by then are left out."""
     from pyspark import inheritable_thread_target
+    from pyspark.sql import SparkSession
 
+    # the threads inherit what Spark ties to a thread: the session's tags, and the job's description
+    session = SparkSession.getActiveSession()
+    inheriting = inheritable_thread_target(session) if session else lambda step: step
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        # the threads inherit what Spark ties to a thread: the active session and the job's description
-        begun = [pool.submit(inheritable_thread_target(step)) for step in steps]
+        begun = [pool.submit(inheriting(step)) for step in steps]
         try:
             return [future.result() for future in begun]
         except BaseException:

@@ -70,7 +70,7 @@ def train(spark: SparkSession, settings: Settings, name: str, *, trials: int | N
         contenders = list(family.contenders())
         steps = 2 * len(contenders) + 4
         say(0, steps, f"{name}: examples")
-        data = family.dataset(spark, settings).persist()
+        data = family.dataset(spark, settings).localCheckpoint()
         folds = family.folds(data)
         _require_folds(name, folds)
         champion = _champion_recipe(registry, name)

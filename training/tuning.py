@@ -1,7 +1,7 @@
-"""Tuning: Optuna over rolling origins, as a race. Every contender is tried once, in the middle of its space or with the
-champion's parameters; the trials that remain go to those who can still win, and to the baselines, which must not lose by
-being tuned less. A trial is fitted and judged fold by fold, oldest first, and is given up when it falls behind the median
-of the trials before it."""
+"""Tuning: Optuna over rolling origins, as a race. Every contender is tried once on the newest of the tuning folds, in the
+middle of its space or with the champion's parameters; those who can still win are tuned on all of them, and so are the
+baselines, which must not lose by being tuned less. A trial is fitted and judged fold by fold, oldest first, and is given
+up when it falls behind the median of the trials before it."""
 
 from __future__ import annotations
 
@@ -36,24 +36,24 @@ def race(
     family: Family, contenders: Sequence[Contender], folds: Sequence[Fold], trials: int, seed: int,
     known: Mapping[str, dict[str, Any]], say: Callable[[str], None],
 ) -> list[Tuned]:  # fmt: skip
-    """Each contender with the parameters of the lowest mean `card.metric` over `folds`, found in `trials` trials for a
-    finalist and one for the others; `known` parameters, by contender, are tried first. `say` is told each step."""
+    """Each contender with the parameters of the lowest mean `card.metric` over `folds` that `trials` trials found; one that
+    is out after the first round is told by its one trial. `known` parameters, by contender, are tried first; `say` is told
+    each step."""
 
     def first(contender: Contender) -> optuna.Study:
         say(f"trying {contender.name}")
-        return _study(family, contender, folds, seed, known.get(contender.name))
+        return _study(family, contender, folds[-1:], seed, 1, known.get(contender.name) or middle(contender))
 
-    def rest(contender: Contender) -> None:
+    def whole(contender: Contender) -> optuna.Study:
         say(f"tuning {contender.name}")
-        if trials > 1 and studies[contender.name].best_trial.params:
-            studies[contender.name].optimize(_objective(family, contender, folds), n_trials=trials - 1)
+        params = tried[contender.name].best_trial.params
+        return _study(family, contender, folds, seed, trials if params else 1, params)
 
-    tried = together([partial(first, contender) for contender in contenders])
-    studies = {contender.name: study for contender, study in zip(contenders, tried, strict=True)}
-    candidates = sorted((c for c in contenders if not c.baseline), key=lambda c: studies[c.name].best_value)
+    tried = dict(zip([c.name for c in contenders], together([partial(first, contender) for contender in contenders]), strict=True))
+    candidates = sorted((c for c in contenders if not c.baseline), key=lambda c: tried[c.name].best_value)
     finalists = [contender for contender in contenders if contender.baseline or contender in candidates[:FINALISTS]]
-    together([partial(rest, contender) for contender in finalists])
-    return [_tuned(contender, studies[contender.name], contender in finalists) for contender in contenders]
+    tuned = dict(zip([c.name for c in finalists], together([partial(whole, contender) for contender in finalists]), strict=True))
+    return [_tuned(contender, tuned.get(contender.name, tried[contender.name]), contender.name in tuned) for contender in contenders]
 
 
 def pooled(judged: pd.DataFrame, metric: str) -> float:
@@ -61,11 +61,13 @@ def pooled(judged: pd.DataFrame, metric: str) -> float:
     return float(judged.loc[(judged["segment"] == "all") & (judged["metric"] == metric), "value"].iloc[0])
 
 
-def _study(family: Family, contender: Contender, folds: Sequence[Fold], seed: int, known: dict[str, Any] | None) -> optuna.Study:
+def _study(
+    family: Family, contender: Contender, folds: Sequence[Fold], seed: int, trials: int, params: dict[str, Any]
+) -> optuna.Study:  # fmt: skip
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=seed), pruner=optuna.pruners.MedianPruner(n_startup_trials=2))
-    study.enqueue_trial(known or middle(contender))
-    study.optimize(_objective(family, contender, folds), n_trials=1)
+    study.enqueue_trial(params)
+    study.optimize(_objective(family, contender, folds), n_trials=trials)
     return study
 
 
