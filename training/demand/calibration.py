@@ -17,8 +17,12 @@ GRID = np.array([0.005, 0.01, 0.025, 0.05, *np.arange(0.1, 0.95, 0.05), 0.95, 0.
 #: rows that make a cell of its own; fewer cells where there are fewer rows
 _ROWS_A_CELL = 400
 _SIZES, _SPREADS, _HORIZONS = 20, 4, 3
-#: rows of the whole size class that a cell is blended with
+#: size classes that few rows are cut into all the same: what a slow item does says nothing about a fast one
+_FEWEST_SIZES = 6
+#: rows that the size class counts for in a cell of it, and that the family of distributions counts for in a size class
 _SHARED_ROWS = 100.0
+#: variance beyond the mean's own, over the squared mean, is taken within these bounds
+_LEAST_EXCESS, _MOST_EXCESS = 1e-4, 4.0
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,7 @@ class Calibration:
         cells = max(len(mean) // _ROWS_A_CELL, 1)
         count_h = min(_HORIZONS, max(cells // 8, 1), int(horizon.max()))
         count_d = min(_SPREADS, max(cells // count_h // 3, 1))
-        count_s = min(_SIZES, max(cells // count_h // count_d, 1))
+        count_s = min(_SIZES, max(cells // count_h // count_d, min(_FEWEST_SIZES, len(np.unique(mean)))))
         floor = max(1e-3, 1e-3 * float(actual.mean()))
         mean = np.maximum(mean, floor)
         log = np.log(mean)
@@ -57,8 +61,10 @@ class Calibration:
         spreads = np.stack([_cuts(spread[(at == s) & np.isfinite(spread)], count_d) for s in range(count_s)])
         horizons = _cuts(horizon.astype(float), count_h)
         cell = (at, _by_row(spread, spreads[at]), np.digitize(horizon, horizons))
-        ratios = _tables(actual / mean, cell, (count_s, count_d, count_h))
-        return cls(sizes, centres, spreads, horizons, ratios, bool(np.all(actual == np.round(actual))), floor)
+        whole = bool(np.all(actual == np.round(actual)))
+        usual = _usual(np.exp(centres), _excess(mean, actual, whole), whole)
+        ratios = _tables(actual / mean, cell, (count_s, count_d, count_h), usual)
+        return cls(sizes, centres, spreads, horizons, ratios, whole, floor)
 
     def quantiles(self, mean: np.ndarray, spread: np.ndarray, horizon: np.ndarray, levels: Sequence[float]) -> np.ndarray:
         """(m, len(levels)) units, not below 0 and not falling from a level to a higher one; `levels` within 0..1."""
@@ -110,22 +116,44 @@ def _by_row(values: np.ndarray, cuts: np.ndarray) -> np.ndarray:
     return np.where(np.isnan(values), cuts.shape[1], (values[:, None] >= cuts).sum(axis=1))
 
 
-def _tables(ratio: np.ndarray, cells: tuple[np.ndarray, np.ndarray, np.ndarray], shape: tuple[int, int, int]) -> np.ndarray:
-    """Quantiles of each cell (size, spread, horizon), blended with those of its size class by number of rows."""
+def _excess(mean: np.ndarray, actual: np.ndarray, whole: bool) -> float:
+    """By moments, pooled: the variance over the squared mean, beyond Poisson's where units are whole."""
+    beyond = np.sum((actual - mean) ** 2) - (np.sum(mean) if whole else 0.0)
+    return float(np.clip(beyond / np.sum(mean**2), _LEAST_EXCESS, _MOST_EXCESS))
+
+
+def _usual(means: np.ndarray, excess: float, whole: bool) -> np.ndarray:
+    """(S, len(GRID)) quantiles of actual / mean by the family of distributions that demand usually follows: negative
+    binomial for whole units, gamma for others, both of variance (mean +) excess x mean^2."""
+    from scipy.stats import gamma, nbinom
+
+    if whole:
+        return nbinom.ppf(GRID, 1 / excess, 1 / (1 + excess * means[:, None])) / means[:, None]
+    return np.broadcast_to(gamma.ppf(GRID, 1 / excess) * excess, (len(means), len(GRID)))
+
+
+def _tables(
+    ratio: np.ndarray, cells: tuple[np.ndarray, np.ndarray, np.ndarray], shape: tuple[int, int, int], usual: np.ndarray
+) -> np.ndarray:  # fmt: skip
+    """Quantiles of each cell (size, spread, horizon), blended with those of its size class by number of rows, and these
+    with the usual ones, (sizes, len(GRID)), by theirs."""
     size, spread, when = cells
     cell = (size * shape[1] + spread) * shape[2] + when
     order = np.lexsort((ratio, cell))
     starts = np.searchsorted(cell[order], np.arange(np.prod(shape) + 1))
     tables = np.empty((int(np.prod(shape)), len(GRID)))
-    everything = np.quantile(ratio, GRID, method="hazen")
     for of in range(shape[0]):
-        inside = ratio[size == of]
-        parent = np.quantile(inside, GRID, method="hazen") if len(inside) else everything
+        parent = _blended(ratio[size == of], usual[of])
         for at in range(of * shape[1] * shape[2], (of + 1) * shape[1] * shape[2]):
-            own = ratio[order[starts[at] : starts[at + 1]]]
-            weight = len(own) / (len(own) + _SHARED_ROWS)
-            tables[at] = weight * np.quantile(own, GRID, method="hazen") + (1 - weight) * parent if len(own) else parent
+            tables[at] = _blended(ratio[order[starts[at] : starts[at + 1]]], parent)
     return tables.reshape(*shape, len(GRID))
+
+
+def _blended(ratio: np.ndarray, prior: np.ndarray) -> np.ndarray:
+    if not len(ratio):
+        return prior
+    weight = len(ratio) / (len(ratio) + _SHARED_ROWS)
+    return weight * np.quantile(ratio, GRID, method="hazen") + (1 - weight) * prior
 
 
 def _at_levels(ratios: np.ndarray, levels: np.ndarray) -> np.ndarray:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 import pandas as pd
 
+from infra.errors import NotReady
 from training.slow_mover.card import CARD, FEATURES, HORIZON
 from training.slow_mover.closed_form import fit_beta_geometric
 from training.slow_mover.model import (
@@ -133,6 +134,8 @@ def _mllib(name: str, build: Any, dimensions: Any, export: Callable[[TabularFitt
     tabular = TabularContender(name, _COLUMNS, CARD.label, build, dimensions, export, rows=MLLIB_ROWS)
 
     def learn(train: DataFrame, params: Mapping[str, Any]) -> tuple[Scorer, TabularFitted | None]:
+        if train.select(CARD.label).distinct().count() < 2:
+            raise NotReady("slow_mover: in the history so far all pairs sold, or none did, and nothing tells them apart: ingest more days.")
         fitted = tabular.fit(train, params)
         return export(fitted), fitted
 

@@ -43,6 +43,16 @@ def test_slow_items_get_their_discrete_distribution() -> None:
     np.testing.assert_array_equal(found[0], expected)
 
 
+def test_a_month_of_three_series_is_enough_for_quantiles_of_each() -> None:
+    rng = np.random.default_rng(5)
+    mean = np.repeat([0.3, 2.0, 9.0], 28)
+    fitted = Calibration.fit(mean, rng.poisson(mean).astype(float), np.ones(84), np.tile(np.arange(1, 8), 12))
+    asked = np.array([0.3, 2.0, 9.0])
+    found = fitted.quantiles(asked, np.ones(3), np.ones(3, dtype=int), (0.1, 0.5, 0.9))
+    expected = stats.poisson.ppf([[0.1, 0.5, 0.9]], asked[:, None])
+    np.testing.assert_allclose(found, expected, atol=1.5)
+
+
 def test_a_biased_mean_is_corrected() -> None:
     mean, actual, wild, horizon = draws(0)
     fitted = Calibration.fit(mean * 3, actual, wild, horizon)
