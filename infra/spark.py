@@ -74,6 +74,12 @@ def _configuration(settings: Settings) -> dict[str, str]:
         "spark.driver.extraJavaOptions": f"-Duser.timezone=UTC -XX:+UseParallelGC -Dlog4j2.configurationFile=file://{LOG_SETTINGS}",
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
+        # without the UI nobody reads them; with their plans they fill a small heap
+        "spark.ui.retainedJobs": "20",
+        "spark.ui.retainedStages": "20",
+        "spark.ui.retainedTasks": "200",
+        "spark.sql.ui.retainedExecutions": "2",
+        "spark.sql.maxPlanStringLength": "10000",
         "spark.sql.streaming.metricsEnabled": "false",
         **{f"spark.hadoop.{name}": value for name, value in hadoop_options(settings.s3_endpoint_url, settings.s3_region).items()},
     }
