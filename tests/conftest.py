@@ -40,6 +40,14 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     home = tmp_path_factory.mktemp("spark")
     # the URLs only choose the jars: nothing is opened before a test does
     urls = {"events_url": "kafka://127.0.0.1:1/none", "lake_url": "s3a://none"}
-    active = session(load_settings(home=home, spark_url="local[2]", spark_memory="2g", **urls), "shelfcast-tests")
+    active = session(load_settings(home=home, spark_url="local[2]", spark_memory="3g", **urls), "shelfcast-tests")
     yield active
     active.stop()
+
+
+@pytest.fixture(autouse=True)
+def _nothing_stays_cached() -> Iterator[None]:
+    """Frames that a test left cached are let go with the plans that made them: a run of hundreds would fill the heap."""
+    yield
+    if "pyspark.sql" in sys.modules and (active := sys.modules["pyspark.sql"].SparkSession.getActiveSession()):
+        active.catalog.clearCache()
