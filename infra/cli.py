@@ -5,7 +5,9 @@ from __future__ import annotations
 import dataclasses
 import getpass
 import json
+import os
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import date
@@ -44,6 +46,7 @@ Day = Annotated[str | None, typer.Option(metavar="YYYY-MM-DD")]
 
 def main() -> None:
     """Run one verb and leave with an exit code that means something."""
+    _only_what_a_user_can_act_on()
     try:
         app()
     except (BadInput, NotReady) as error:
@@ -467,6 +470,13 @@ def stack_logs(
 
 
 # What the verbs share ------------------------------------------------------------------------------------------------
+
+
+def _only_what_a_user_can_act_on() -> None:
+    """Keep the libraries' own notes to developers out of what a verb prints."""
+    for library in ("mlflow", "pyspark", "sqlalchemy", "feast"):
+        warnings.filterwarnings("ignore", module=library)
+    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "ERROR")
 
 
 @contextmanager

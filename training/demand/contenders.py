@@ -263,7 +263,7 @@ def _xgboost(params: Mapping[str, Any]) -> Any:
         tree_method="hist",
         base_margin_col="margin",
         num_workers=1,
-        verbose_eval=False,
+        verbose=False,
         random_state=0,
         verbosity=0,
     )

@@ -229,7 +229,7 @@ def _xgboost(params: Mapping[str, Any]) -> Any:
         max_bin=64,
         tree_method="hist",
         num_workers=1,
-        verbose_eval=False,
+        verbose=False,
         random_state=0,
         verbosity=0,
     )
