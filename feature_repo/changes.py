@@ -32,7 +32,10 @@ SOURCES = (*COUNTS_FROM, PRODUCTS, BASKETS, PURCHASE_HISTORY)
 
 def first_changed_day(spark: SparkSession, lake: Lake, mark: Mark) -> date | None:
     """The first day that rows count from which came, went or changed since `mark`; `date.max` when there are none, None
-    when every day may have changed: a table is new or was made anew, or the catalogue differs."""
+    when every day may have changed: a table is new or was made anew, files of that time are gone, or the catalogue
+    differs."""
+    from pyspark.errors import AnalysisException
+
     now = Mark.of(lake, SOURCES)
     moved = [table for table in SOURCES if now.versions.get(table.name) != mark.versions.get(table.name)]
     days = [date.max]
@@ -40,7 +43,12 @@ def first_changed_day(spark: SparkSession, lake: Lake, mark: Mark) -> date | Non
         seen = mark.version(lake, table)
         if seen is None or not lake.files(table, seen):
             return None
-        changed = _changed_rows(spark, lake, table, seen)
+        try:
+            changed = _changed_rows(spark, lake, table, seen)
+        except AnalysisException as error:
+            if error.getCondition() == "PATH_NOT_FOUND":  # vacuumed since
+                return None
+            raise
         if table == PRODUCTS:
             if not changed.isEmpty():
                 return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -9,9 +10,11 @@ import pytest
 
 from data_ingest.tables import PROMOTIONS, SALES_DAILY
 from feature_repo.build import build_features
+from feature_repo.changes import SOURCES, first_changed_day
 from feature_repo.tables import GOLD
 from infra.errors import NotReady
 from infra.lake import Lake
+from infra.mark import Mark
 from infra.settings import Settings
 from infra.tables import Table
 from tests.feature_repo.facts import PAIRS, day, silver_rows, write_silver
@@ -55,6 +58,18 @@ def test_later_days_late_events_and_a_stopped_build_end_where_one_build_ends(
     again = build_features(spark, settings)
     assert (again.since, again.seconds) == (day(40), {})
     assert [Lake(settings.lake_url).version(table) for table in GOLD] == versions
+
+
+def test_what_was_vacuumed_since_may_have_been_anything(spark: SparkSession, settings: Settings) -> None:
+    lake = Lake(settings.lake_url)
+    facts = silver_rows(3)
+    write_silver(spark, settings, facts)
+    mark = Mark.of(lake, SOURCES)
+    old = lake.files(SALES_DAILY)
+    write_silver(spark, settings, {SALES_DAILY: facts[SALES_DAILY][facts[SALES_DAILY]["ds"] != day(1)]})
+    assert first_changed_day(spark, lake, mark) == day(1)
+    Path(next(iter(old)).removeprefix("file://")).unlink()
+    assert first_changed_day(spark, lake, mark) is None
 
 
 def _interrupt(done: int, total: int, label: str) -> None:
