@@ -138,7 +138,7 @@ def _mutants(draw, topic: Topic) -> dict[str, Any]:
     return {**body, draw(st.sampled_from(sorted(body))): draw(_VALUES)}
 
 
-@hypothesis_settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True)
+@hypothesis_settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True)
 @given(data=st.data())
 def test_the_rules_of_fields_agree_with_the_contracts_own_check(spark, data) -> None:
     topic = data.draw(st.sampled_from(sorted(TOPICS.values(), key=lambda t: t.name)))
