@@ -240,8 +240,8 @@ def test_stock_agrees_with_a_walk_over_every_minute(spark, settings) -> None:
             assert [row for row in found if row[:2] == (store, product)] == walked(told, store, product, open_days, last)
 
 
-def test_late_events_give_the_facts_they_would_have_given_in_time(spark, settings, tmp_path) -> None:
-    seed = 3
+@pytest.mark.parametrize("seed", [3, 4])
+def test_late_events_give_the_facts_they_would_have_given_in_time(spark, settings, tmp_path, seed) -> None:
     told = fortnight(seed)
     in_time, late = settings, load_settings(home=tmp_path / "late")
     for place in (in_time, late):
@@ -253,7 +253,7 @@ def test_late_events_give_the_facts_they_would_have_given_in_time(spark, setting
     order = sorted(
         told, key=lambda body: (datetime.fromisoformat(body["occurred_at"][:16]) + timedelta(days=rng.choice([0, 0, 0, 0, 3, 9]))).date()
     )
-    cuts = [0, *sorted(rng.sample(range(40, len(order)), 2)), len(order)]
+    cuts = [0, *sorted(rng.sample(range(40, len(order)), 3)), len(order)]
     for batch, (start, end) in enumerate(itertools.pairwise(cuts)):
         events.to_bronze(spark, late, order[start:end], batch, OFFSET)
         facts(spark, late)
