@@ -1,5 +1,8 @@
 """Contenders over a table of numeric features: any pyspark.ml regressor or classifier, with a measured choice of
-features, on equal terms with the baselines."""
+features, on equal terms with the baselines.
+
+An example carries its features in one column, an array of floats in its family's order: with a column for each of 70
+features Spark spends more on planning and compiling a query than on running it."""
 
 from __future__ import annotations
 
@@ -7,11 +10,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import pandas as pd
+
 if TYPE_CHECKING:
     import optuna
     from pyspark.ml import Estimator, PipelineModel
-    from pyspark.sql import DataFrame
+    from pyspark.sql import Column, DataFrame
 
+#: the column of the examples that holds the features
+FEATURES = "features"
 #: what a missing feature is filled with: Spark's trees and linear models know no missing values
 FILL = -1.0
 
@@ -21,8 +29,9 @@ Exporter = Callable[["TabularFitted"], Any]
 
 @dataclass(frozen=True)
 class TabularContender:
-    """A pyspark.ml estimator over `features`. `build(params)` gives the estimator (its columns are set here), `dimensions`
-    its search space; the share of features kept, ranked by correlation with the label, is tuned with it."""
+    """A pyspark.ml estimator over FEATURES, whose names in order are `features`. `build(params)` gives the estimator (its
+    columns are set here), `dimensions` its search space; the share of features kept, ranked by correlation with the label, is
+    tuned with it."""
 
     name: str
     features: Sequence[str]
@@ -49,19 +58,23 @@ class TabularContender:
     def fit(self, train: DataFrame, params: Mapping[str, Any]) -> TabularFitted:
         """Rank the features on `train`, keep the best, fit the estimator on them."""
         from pyspark.ml import Pipeline
-        from pyspark.ml.feature import VectorAssembler
+        from pyspark.ml.feature import VectorSlicer
 
-        kept, shown = list(self.features), sampled(train, self.rows)
+        shown, count = sampled(train, self.rows), len(self.features)
+        at: Sequence[int] = range(count)
         if params["features_kept"] < 1:
-            best = ranked(shown, self.features, self.label)[: max(1, round(len(kept) * params["features_kept"]))]
-            kept = [name for name in kept if name in best]
+            at = sorted(ranked(shown, self.label)[: max(1, round(count * params["features_kept"]))])
+        slicer = VectorSlicer(inputCol="vector", outputCol="kept", indices=list(at))
         estimator = self.build(params)
-        estimator = estimator.copy({estimator.getParam("featuresCol"): "vector", estimator.getParam(_label(estimator)): self.label})
+        estimator = estimator.copy({estimator.getParam("featuresCol"): "kept", estimator.getParam(_label(estimator)): self.label})
         if self.weight and estimator.hasParam("weightCol"):
             estimator = estimator.copy({estimator.getParam("weightCol"): self.weight})
-        assembler = VectorAssembler(inputCols=kept, outputCol="vector", handleInvalid="keep")
-        model = Pipeline(stages=[assembler, estimator]).fit(filled(shown, kept, FILL if self.fills else float("nan")))
-        return TabularFitted(model, tuple(kept), self.present, self.export, self.fills)
+        model = Pipeline(stages=[slicer, estimator]).fit(with_vector(shown, self._fill))
+        return TabularFitted(model, tuple(self.features[place] for place in at), self.present, self.export, self._fill)
+
+    @property
+    def _fill(self) -> float:
+        return FILL if self.fills else float("nan")
 
 
 def _label(estimator: Estimator) -> str:
@@ -70,22 +83,21 @@ def _label(estimator: Estimator) -> str:
 
 @dataclass(frozen=True)
 class TabularFitted:
-    """A fitted pipeline and the features it reads, in the order of its vector."""
+    """A fitted pipeline over the column `vector`, and the features that its estimator reads, in their order."""
 
     spark_model: PipelineModel
     kept: tuple[str, ...]
     present: Callable[[DataFrame], DataFrame]
     export: Exporter
-    fills: bool = True
+    fill: float
 
     def predict(self, frame: DataFrame) -> DataFrame:
         """`frame` with the family's prediction columns."""
-        ready = filled(frame, self.kept, FILL if self.fills else float("nan"))
-        return self.present(self.spark_model.transform(ready).drop("vector"))
+        return self.present(self.spark_model.transform(with_vector(frame, self.fill)).drop("vector", "kept"))
 
     @property
     def stage(self) -> Any:
-        """The fitted estimator, without the assembler before it."""
+        """The fitted estimator, without the slicer before it."""
         return self.spark_model.stages[-1]
 
     def portable(self) -> Any:
@@ -100,22 +112,30 @@ def sampled(frame: DataFrame, rows: int) -> DataFrame:
     return frame.sample(fraction=rows / count, seed=0).coalesce(1).persist() if count > rows > 0 else frame
 
 
-def filled(frame: DataFrame, features: Sequence[str], fill: float = FILL) -> DataFrame:
-    """`features` as doubles with `fill` where they are missing."""
+def matrix_of(arrays: pd.Series, columns: int) -> np.ndarray:
+    """(rows, columns) numbers of a pandas column of arrays, such as FEATURES; NaN where not known."""
+    return np.stack(arrays.tolist()) if len(arrays) else np.empty((0, columns), dtype=np.float32)
+
+
+def with_vector(frame: DataFrame, fill: float) -> DataFrame:
+    """`frame` with FEATURES as an MLlib `vector` too, `fill` where one is missing."""
+    from pyspark.ml.functions import array_to_vector
+
+    return frame.withColumn("vector", array_to_vector(_filled(fill)))
+
+
+def ranked(train: DataFrame, label: str) -> list[int]:
+    """The places of the features by their absolute correlation with `label`, strongest first; constant ones last. One pass."""
+    from pyspark.ml.functions import array_to_vector
+    from pyspark.ml.stat import Correlation
     from pyspark.sql import functions as F
 
-    known = {name: F.when(F.isnan(c) | c.isNull(), F.lit(fill)).otherwise(c) for name in features for c in [F.col(name).cast("double")]}
-    return frame.withColumns(known)
+    both = train.select(array_to_vector(F.concat(_filled(FILL), F.array(F.col(label).cast("double")))).alias("both"))
+    strength = np.abs(Correlation.corr(both, "both").collect()[0][0].toArray()[-1, :-1])
+    return [int(place) for place in np.argsort(-np.nan_to_num(strength, nan=-1.0), kind="stable")]
 
 
-def ranked(train: DataFrame, features: Sequence[str], label: str) -> list[str]:
-    """`features` by their absolute correlation with `label`, strongest first; constant ones last. One pass."""
+def _filled(fill: float) -> Column:
     from pyspark.sql import functions as F
 
-    known = filled(train, features)
-    goal = F.col(label).cast("double")
-    # what F.corr is, without its division by zero on a constant column
-    strengths = [F.abs(F.try_divide(F.covar_samp(name, goal), F.stddev(name) * F.stddev(goal))).alias(name) for name in features]
-    row = known.agg(*strengths).first()
-    strength = {name: -1.0 if row is None or row[name] is None else row[name] for name in features}
-    return sorted(features, key=lambda name: -strength[name])
+    return F.transform(FEATURES, lambda value: F.when(value.isNull() | F.isnan(value), F.lit(fill)).otherwise(value.cast("double")))

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from training.demand.calibration import Calibration
-from training.demand.examples import EXAMPLE_FEATURES, Rows, spread
+from training.demand.examples import EXAMPLE_FEATURES, FULL, rows_of
 from training.demand.model import BoosterMean, DemandModel, LinearMean, MeanPredictor, TreesMean
 from training.demand.profiles import ProfileMean, SeasonalNaiveMean
 from training.tables import QUANTILES
@@ -104,9 +104,8 @@ class CalibratedFitted:
 
         def spread_out(frames: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
             for part in frames:
-                found = calibration.quantiles(
-                    part["units_mean"].to_numpy(), spread(rows_of(part)), part["horizon"].to_numpy(), list(QUANTILES.values())
-                )
+                units, around, ahead = (part[name].to_numpy() for name in ("units_mean", "spread", "horizon"))
+                found = calibration.quantiles(units, around, ahead, list(QUANTILES.values()))
                 yield part.assign(**{name: found[:, at] for at, name in enumerate(QUANTILES)})
 
         return self.mean.predict(frame).select(*frame.columns, "units_mean").mapInPandas(spread_out, schema)
@@ -191,7 +190,6 @@ class LearnedFitted:
 
         found = self.tabular.predict(frame.withColumn("margin", F.log("base")))
         scale = F.lit(1.0) if self.offset else F.col("base")
-        # XGBoost keeps the assembled vector's features; the plain ones are taken from the frame that came in
         return found.withColumn("units_mean", F.greatest(F.col("prediction").cast("double"), F.lit(0.0)) * scale)
 
     def portable(self) -> MeanPredictor:
@@ -296,12 +294,6 @@ def _linear(fitted: TabularFitted) -> Any:
     return LinearMean(coefficients, float(model.intercept), np.full(len(EXAMPLE_FEATURES), FILL))
 
 
-def rows_of(frame: pd.DataFrame) -> Rows:
-    """The model's rows of a pandas part of the examples."""
-    matrix = frame[list(EXAMPLE_FEATURES)].to_numpy(dtype=np.float32)
-    return Rows(EXAMPLE_FEATURES, matrix, frame["base"].to_numpy(dtype=float), pd.DatetimeIndex(pd.to_datetime(frame["ds"])))
-
-
 def _newest_origins(train: DataFrame, count: int) -> list[date]:
     days = sorted(row[0] for row in train.select("origin").distinct().collect())
     return days[-count:] if len(days) > count else []
@@ -311,7 +303,6 @@ def _calibration(predicted: DataFrame) -> Calibration:
     """Learned from a bounded sample of whole days in stock."""
     from pyspark.sql import functions as F
 
-    whole = predicted.where(F.col("in_stock") > 0.999)
-    columns = list(dict.fromkeys(["units", "units_mean", "horizon", "base", "ds", *EXAMPLE_FEATURES]))
-    frame = whole.select(*columns).orderBy(F.rand(0)).limit(CALIBRATION_ROWS).toPandas()
-    return Calibration.fit(frame["units_mean"].to_numpy(), frame["units"].to_numpy(), spread(rows_of(frame)), frame["horizon"].to_numpy())
+    whole = predicted.where(F.col("in_stock") >= FULL).select("units_mean", "units", "spread", "horizon")
+    frame = whole.orderBy(F.rand(0)).limit(CALIBRATION_ROWS).toPandas()
+    return Calibration.fit(*(frame[name].to_numpy() for name in frame))

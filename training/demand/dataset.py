@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
-import numpy as np
 import pandas as pd
 
 from feature_repo.demand_features import ORIGIN_FEATURES
@@ -16,7 +15,8 @@ from feature_repo.tables import DEMAND_DAILY, DEMAND_FEATURES
 from infra.errors import NotReady
 from infra.lake import Lake
 from infra.settings import Settings
-from training.demand.examples import EXAMPLE_FEATURES, example_rows, segments
+from training.demand.examples import AT, example_rows, segments, spread
+from training.tabular import FEATURES, matrix_of
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -33,13 +33,13 @@ WARM_UP_DAYS = 56
 _KEYS = ("store_id", "product_id")
 #: what each example carries beside the features: `demand` is units sold per share of the day in stock, `weight` that
 #: share times the base, `base` the level x weekday profile's forecast in units, `factor` demand over it, `scale` the mean
-#: squared day-to-day difference of the pair's sales up to the origin (of RMSSE)
-LABELS = ("units", "in_stock", "demand", "base", "factor", "weight", "scale")
+#: squared day-to-day difference of the pair's sales up to the origin (of RMSSE), `spread` how wildly it sells
+LABELS = ("units", "in_stock", "demand", "base", "factor", "weight", "scale", "spread")
 
 
 def examples(spark: SparkSession, settings: Settings) -> DataFrame:
-    """Rows `store_id, product_id, origin, horizon, ds, segment, *LABELS, *EXAMPLE_FEATURES` of the newest weekly origins
-    whose whole horizon is known; days that were closed, unknown or mostly out of stock are no labels."""
+    """Rows `store_id, product_id, origin, horizon, ds, segment, *LABELS, features` (EXAMPLE_FEATURES) of the newest weekly
+    origins whose whole horizon is known; days that were closed, unknown or mostly out of stock are no labels."""
     from pyspark.sql import functions as F
 
     lake = Lake(settings.lake_url)
@@ -47,16 +47,14 @@ def examples(spark: SparkSession, settings: Settings) -> DataFrame:
     snapshots = lake.read(spark, DEMAND_FEATURES)
     spine = snapshots.where(F.col("ds").isin(_origins(snapshots))).select(*_KEYS, F.col("ds").alias("origin"), "known_at")
     known = history(spark, settings, spine, "demand_v1")
-    ahead = known.withColumn("horizon", F.explode(F.array(*map(F.lit, range(1, HORIZON + 1)))))
+    features = F.array(*[F.col(name).cast("float") for name in ORIGIN_FEATURES]).alias("known")
+    ahead = known.select(*_KEYS, "origin", features).withColumn("horizon", F.explode(F.array(*map(F.lit, range(1, HORIZON + 1)))))
     ahead = ahead.withColumn("ds", F.date_add("origin", F.col("horizon")))
     label = daily.where(F.col("open") & F.col("units").isNotNull() & (F.col("in_stock") >= LEAST_IN_STOCK)).select(
         *_KEYS, "ds", "units", "in_stock"
     )
     rows = ahead.join(label, [*_KEYS, "ds"]).join(_scales(daily), [*_KEYS, "origin"], "left")
-    plain = rows.select(
-        *_KEYS, "origin", "ds", "horizon", "units", "in_stock", "scale", *[F.col(name).cast("float") for name in ORIGIN_FEATURES]
-    )
-    return plain.mapInPandas(_shaped, schema())
+    return rows.mapInPandas(_shaped, schema())
 
 
 def _scales(daily: DataFrame) -> DataFrame:
@@ -72,8 +70,7 @@ def _scales(daily: DataFrame) -> DataFrame:
 def schema() -> str:
     """The examples' columns as Spark DDL."""
     keys = "store_id string, product_id string, origin date, ds date, horizon int, segment string"
-    numbers = ", ".join(f"`{name}` double" for name in (*LABELS, *EXAMPLE_FEATURES) if name not in ("horizon",))
-    return f"{keys}, {numbers}"
+    return f"{keys}, {', '.join(f'{name} double' for name in LABELS)}, {FEATURES} array<float>"
 
 
 def _origins(snapshots: DataFrame) -> Sequence[date]:
@@ -88,15 +85,18 @@ def _origins(snapshots: DataFrame) -> Sequence[date]:
 
 
 def _shaped(frames: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
-    for frame in frames:
-        origin = frame[list(ORIGIN_FEATURES)].to_numpy(dtype=np.float32)
-        rows = example_rows(origin, frame["horizon"].to_numpy())
-        values = pd.DataFrame(rows.matrix.astype(np.float64), columns=list(rows.names)).drop(columns="horizon")
-        demand = frame["units"].to_numpy(dtype=float) / frame["in_stock"].to_numpy(dtype=float)
-        labels = {
-            "segment": segments(frame["adi"].to_numpy(), frame["cv2"].to_numpy()), "units": frame["units"].to_numpy(dtype=float),
-            "in_stock": frame["in_stock"].to_numpy(dtype=float), "demand": demand, "base": rows.base, "factor": demand / rows.base,
-            "weight": frame["in_stock"].to_numpy(dtype=float) * rows.base, "scale": frame["scale"].to_numpy(dtype=float),
-        }  # fmt: skip
-        keys = frame[[*_KEYS, "origin", "ds", "horizon"]].reset_index(drop=True)
-        yield pd.concat([keys, pd.DataFrame(labels), values], axis=1)
+    return (shaped(frame) for frame in frames)
+
+
+def shaped(frame: pd.DataFrame) -> pd.DataFrame:
+    """Examples of rows `store_id, product_id, origin, ds, horizon, units, in_stock, scale, known` (ORIGIN_FEATURES)."""
+    origin = matrix_of(frame["known"], len(ORIGIN_FEATURES))
+    rows = example_rows(origin, frame["horizon"].to_numpy())
+    units, in_stock = frame["units"].to_numpy(dtype=float), frame["in_stock"].to_numpy(dtype=float)
+    demand = units / in_stock
+    labels = {
+        "units": units, "in_stock": in_stock, "demand": demand, "base": rows.base, "factor": demand / rows.base,
+        "weight": in_stock * rows.base, "scale": frame["scale"].to_numpy(dtype=float), "spread": spread(rows),
+    }  # fmt: skip
+    keys = frame[[*_KEYS, "origin", "ds", "horizon"]].assign(segment=segments(origin[:, AT["adi"]], origin[:, AT["cv2"]]))
+    return keys.assign(**labels, **{FEATURES: list(rows.matrix)})

@@ -6,7 +6,7 @@ it (or, as an offset, adds to its logarithm)."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +14,7 @@ import pandas as pd
 
 from feature_repo.calendar import CALENDAR_FEATURES, calendar_features
 from feature_repo.demand_features import ORIGIN_FEATURES, UNIT_FEATURES
+from training.tabular import FEATURES, matrix_of
 
 AT = {name: index for index, name in enumerate(ORIGIN_FEATURES)}
 #: weekday columns give way to their value on the target's weekday
@@ -99,36 +100,7 @@ def segments(adi: np.ndarray, cv2: np.ndarray) -> np.ndarray:
     return np.where(np.isnan(adi), "new", named)
 
 
-def example_frame(
-    features: pd.DataFrame, demand: pd.DataFrame, horizons: Sequence[int], step: int = 1, known_only: bool = True
-) -> pd.DataFrame:
-    """Training examples of a group of whole series, for `mapInPandas` or a single process.
-
-    `features`: a row for each `store_id, product_id, ds` (the origin) with ORIGIN_FEATURES; `demand`: `store_id,
-    product_id, ds, units` and, where known, `in_stock`. A row for each origin and each of `horizons` (periods) with
-    `store_id, product_id, origin, ds, horizon, segment`, EXAMPLE_FEATURES, `base` (units of the profile), `units` (the
-    label), `ratio` = units / base (what a scale-free model fits) and `weight` = base (its weight, as Poisson's).
-    Censored labels (sold out before the profile's forecast was reached) and, with `known_only`, unknown ones are left out."""
-    count = len(horizons)
-    origin = np.repeat(features[list(ORIGIN_FEATURES)].to_numpy(dtype=np.float64), count, axis=0)
-    horizon = np.tile(np.asarray(horizons, dtype=np.int64), len(features))
-    rows = example_rows(origin, horizon, step)
-    keys = features[["store_id", "product_id", "ds"]].loc[features.index.repeat(count)].reset_index(drop=True)
-    frame = keys.rename(columns={"ds": "origin"}).assign(
-        ds=rows.ds.to_numpy(), horizon=horizon, segment=segments(origin[:, AT["adi"]], origin[:, AT["cv2"]]), base=rows.base
-    )
-    labels = demand[[name for name in ("store_id", "product_id", "ds", "units", "in_stock") if name in demand]]
-    labels = labels.assign(ds=pd.to_datetime(labels["ds"]))
-    frame = frame.merge(labels, on=["store_id", "product_id", "ds"], how="left", validate="many_to_one")
-    usable = frame["units"].notna().to_numpy() if known_only else np.ones(len(frame), dtype=bool)
-    if "in_stock" in frame:
-        usable &= ~((frame["in_stock"] < FULL) & (frame["units"] < frame["base"])).to_numpy()
-    matrix = pd.DataFrame(rows.matrix.astype(np.float64), columns=list(rows.names)).drop(columns="horizon")
-    frame = pd.concat([frame, matrix], axis=1).assign(ratio=frame["units"] / frame["base"], weight=frame["base"])
-    return frame[usable].reset_index(drop=True)
-
-
-def rows_of_frame(frame: pd.DataFrame) -> Rows:
-    """The Rows of a frame that `example_frame` made."""
-    matrix = frame[list(EXAMPLE_FEATURES)].to_numpy(dtype=np.float32)
-    return Rows(EXAMPLE_FEATURES, matrix, frame["base"].to_numpy(dtype=np.float64), pd.DatetimeIndex(frame["ds"]))
+def rows_of(examples: pd.DataFrame) -> Rows:
+    """The rows of examples in pandas: their `features`, `base` and `ds`."""
+    days = pd.DatetimeIndex(pd.to_datetime(examples["ds"]))
+    return Rows(EXAMPLE_FEATURES, matrix_of(examples[FEATURES], len(EXAMPLE_FEATURES)), examples["base"].to_numpy(dtype=float), days)

@@ -16,8 +16,9 @@ from infra.lake import Lake
 from infra.settings import Settings
 from infra.tables import Table
 from training.demand.card import CARD
-from training.demand.contenders import CalibratedFitted, contenders, rows_of
+from training.demand.contenders import CalibratedFitted, contenders
 from training.demand.dataset import DAYS_APART, HORIZON, examples
+from training.demand.examples import FULL, rows_of
 from training.demand.model import DemandModel
 from training.evaluation import metrics
 from training.family import Card, Contender, Fitted, Fold
@@ -63,7 +64,7 @@ class DemandFamily:
         from pyspark.sql import functions as F
 
         columns = ["store_id", "product_id", "segment", "units", "scale", "units_mean", *QUANTILES]
-        whole = predicted.where(F.col("in_stock") > 0.999).select(*columns)
+        whole = predicted.where(F.col("in_stock") >= FULL).select(*columns)
         frame = whole.orderBy(F.xxhash64("store_id", "product_id")).limit(JUDGED_ROWS).toPandas()
         return metrics.by_segment(frame, "segment", _METRICS)
 

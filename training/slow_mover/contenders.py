@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -24,7 +24,8 @@ from training.slow_mover.model import (
     calibrated,
     recency_frequency,
 )
-from training.tabular import TabularContender, TabularFitted
+from training.tabular import FEATURES as TABULAR
+from training.tabular import TabularContender, TabularFitted, matrix_of
 from training.trees import TreeEnsemble
 
 if TYPE_CHECKING:
@@ -91,13 +92,11 @@ class SilenceFitted:
         schema = StructType([*frame.schema.fields, StructField("chance", DoubleType())])
         names, model, rows = frame.columns, self.model, frame
         if self.tabular:
-            spoken = self.tabular.predict(frame.withColumns({f"own_{name}": frame[name] for name in names}))
-            kept = [spoken[f"own_{name}"].alias(name) for name in names]
-            rows = spoken.select(*kept, vector_to_array(F.col("probability"))[1].alias("spoken"))
+            rows = self.tabular.predict(frame).select(*names, vector_to_array(F.col("probability"))[1].alias("spoken"))
 
         def chances(frames: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
             for part in frames:
-                raw = part["spoken"].to_numpy() if "spoken" in part else model.scorer.probability(part)
+                raw = part["spoken"].to_numpy() if "spoken" in part else model.scorer.probability(named(part))
                 yield part[names].assign(chance=calibrated(raw, model.slope, model.offset))
 
         return rows.mapInPandas(chances, schema)
@@ -143,12 +142,12 @@ def _mllib(name: str, build: Any, dimensions: Any, export: Callable[[TabularFitt
 
 
 def _linear(fitted: TabularFitted) -> LinearScorer:
-    model = cast(Any, fitted.spark_model.stages[-1])
+    model = fitted.stage
     return LinearScorer(tuple(float(v) for v in model.coefficients.toArray()), float(model.intercept), fitted.kept)
 
 
 def _trees(fitted: TabularFitted) -> TreesScorer:
-    return TreesScorer(TreeEnsemble.from_spark(fitted.spark_model.stages[-1]), fitted.kept)
+    return TreesScorer(TreeEnsemble.from_spark(fitted.stage), fitted.kept)
 
 
 def _recency(train: DataFrame, params: Mapping[str, Any]) -> tuple[Scorer, None]:
@@ -166,10 +165,16 @@ def _closed_form(train: DataFrame, params: Mapping[str, Any]) -> tuple[Scorer, N
     return ClosedFormScorer(fit_beta_geometric(recency_frequency(sample), sample[CARD.label].to_numpy(dtype=float), float(HORIZON))), None
 
 
+def named(examples: pd.DataFrame) -> pd.DataFrame:
+    """The features of examples in pandas, a column each."""
+    return pd.DataFrame(matrix_of(examples[TABULAR], len(_COLUMNS)), columns=list(_COLUMNS))
+
+
 def _sample(rows: DataFrame) -> pd.DataFrame:
     from pyspark.sql import functions as F
 
-    return rows.select(*_COLUMNS, CARD.label).orderBy(F.xxhash64("store_id", "product_id", "origin")).limit(DRIVER_ROWS).toPandas()
+    some = rows.orderBy(F.xxhash64("store_id", "product_id", "origin")).select(TABULAR, CARD.label).limit(DRIVER_ROWS).toPandas()
+    return named(some).assign(**{CARD.label: some[CARD.label]})
 
 
 def _platt(probability: np.ndarray, label: np.ndarray) -> tuple[float, float]:

@@ -21,9 +21,10 @@ from training.parity import largest_gap
 from training.portable import Portable
 from training.rolling import rolling_folds
 from training.slow_mover.card import CARD, FEATURES, HORIZON
-from training.slow_mover.contenders import contenders
-from training.slow_mover.model import SlowMoverModel
+from training.slow_mover.contenders import contenders, named
+from training.slow_mover.model import DERIVED, SlowMoverModel
 from training.tables import SLOW_MOVERS
+from training.tabular import FEATURES as TABULAR
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -81,7 +82,7 @@ class SlowMoverFamily:
         """Probabilities by Spark, and by the portable model from the card's features alone."""
         assert isinstance(portable, SlowMoverModel)
         frame = fitted.predict(sample).toPandas()
-        mine = portable.probability(frame[list(FEATURES)])
+        mine = portable.probability(named(frame)[list(FEATURES)])
         return largest_gap(mine, frame["chance"])
 
     def score(self, spark: SparkSession, settings: Settings, model: Portable, version: str) -> DataFrame:
@@ -96,7 +97,7 @@ class SlowMoverFamily:
 
 
 def examples(activity: DataFrame) -> DataFrame:
-    """Rows `store_id, product_id, origin, segment, silent`, the card's features and DERIVED: silent when the pair's last
+    """Rows `store_id, product_id, origin, segment, silent, features` (the card's and DERIVED): silent when the pair's last
     sale, seen HORIZON days later, was not after the origin."""
     from pyspark.sql import functions as F
 
@@ -122,7 +123,8 @@ def _shaped(rows: DataFrame) -> DataFrame:
 
     pace = F.when(F.col("sale_days_91") >= 26, "often").when(F.col("sale_days_91") >= 6, "sometimes").otherwise("rarely")
     keys = ("store_id", "product_id", F.col("ds").alias("origin"), pace.alias("segment"), F.col(CARD.label))
-    return rows.select(*keys, *FEATURES, *(F.expr(sql).alias(name) for name, sql in DERIVED_SQL.items()))
+    known = [F.col(name) for name in FEATURES] + [F.expr(DERIVED_SQL[name]) for name in DERIVED]
+    return rows.select(*keys, F.array(*(value.cast("double") for value in known)).alias(TABULAR))
 
 
 def newest(spark: SparkSession, lake: Lake) -> DataFrame:

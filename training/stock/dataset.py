@@ -17,8 +17,9 @@ from infra.errors import NotReady
 from infra.lake import Lake
 from infra.settings import Settings
 from training.demand.examples import segments
-from training.stock.lead_time_demand import LEAD_TIME_FEATURES, cover_days, lead_time_rows
+from training.stock.lead_time_demand import cover_days, lead_time_rows
 from training.stock.replay import SIMULATED_PAIRS, STATE, WEEK
+from training.tabular import FEATURES
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -30,8 +31,8 @@ LABELS = ("lead_time_demand", "base", "factor", "weight")
 
 
 def examples(spark: SparkSession, settings: Settings) -> DataFrame:
-    """Rows `store_id, product_id, origin, segment, week (array of 7 days' demand), *LABELS, state_*, *LEAD_TIME_FEATURES,
-    simulated (whether the pair is one of those that the replay looks at)`.
+    """Rows `store_id, product_id, origin, segment, week (array of 7 days' demand), *LABELS, state_*, features
+    (LEAD_TIME_FEATURES), simulated (whether the pair is one of those that the replay looks at)`.
     Demand of a day is its sales and the level's for the share of it out of stock: the sales of the hours in stock, scaled
     up, would be too many, since it was a sale that emptied the shelf. In `week` it is whole units, up or down by chance."""
     from pyspark.sql import functions as F
@@ -57,8 +58,8 @@ def examples(spark: SparkSession, settings: Settings) -> DataFrame:
 
 def schema() -> str:
     """The examples' columns as Spark DDL."""
-    numbers = ", ".join(f"`{name}` double" for name in (*LABELS, *(f"state_{n}" for n in STATE), *LEAD_TIME_FEATURES))
-    return f"store_id string, product_id string, origin date, segment string, week array<double>, {numbers}"
+    numbers = ", ".join(f"`{name}` double" for name in (*LABELS, *(f"state_{n}" for n in STATE)))
+    return f"store_id string, product_id string, origin date, segment string, week array<double>, {numbers}, {FEATURES} array<float>"
 
 
 def _reviews(snapshots: DataFrame) -> list[date]:
@@ -88,8 +89,8 @@ def _shaped(frames: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
             }
         )
         state = frame[list(STATE)].astype(float).add_prefix("state_").reset_index(drop=True)
-        matrix = pd.DataFrame(rows.matrix.astype(np.float64), columns=list(rows.names))
-        yield pd.concat([frame[[*_KEYS, "origin"]].reset_index(drop=True), labels, state, matrix], axis=1)
+        keys = frame[[*_KEYS, "origin"]].reset_index(drop=True)
+        yield pd.concat([keys, labels, state, pd.Series(list(rows.matrix), name=FEATURES)], axis=1)
 
 
 def _paths(frame: pd.DataFrame) -> np.ndarray:

@@ -27,6 +27,7 @@ from training.stock.lead_time_demand import LEAD_TIME_FEATURES, LeadTimeDemand
 from training.stock.model import StockModel
 from training.stock.replay import REVIEWS, WARM_UP, collected, replay, whole
 from training.tables import ORDERS
+from training.tabular import FEATURES, matrix_of
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -79,8 +80,8 @@ class StockFamily:
             return largest_gap(portable.cover(frame["state_shelf_life_days"].fillna(np.inf).to_numpy(dtype=float)), frame["cover"])
         if not (isinstance(portable, StockModel) and isinstance(portable.demand, LeadTimeDemand)):
             return 0.0
-        matrix = frame[list(LEAD_TIME_FEATURES)].to_numpy(dtype=np.float32)
-        rows = Rows(LEAD_TIME_FEATURES, matrix, frame["base"].to_numpy(dtype=float), pd.DatetimeIndex([pd.NaT] * len(frame)))
+        matrix, unused = matrix_of(frame[FEATURES], len(LEAD_TIME_FEATURES)), pd.DatetimeIndex([pd.NaT] * len(frame))
+        rows = Rows(LEAD_TIME_FEATURES, matrix, frame["base"].to_numpy(dtype=float), unused)
         mine, theirs = portable.demand.mean.predict(rows), frame["expected"].to_numpy(dtype=float)
         return largest_gap(mine, theirs)
 

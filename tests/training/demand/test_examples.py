@@ -7,7 +7,8 @@ import pandas as pd
 
 from feature_repo.demand_features import ORIGIN_FEATURES, origin_features
 from feature_repo.panel import from_frame
-from training.demand.examples import AT, EXAMPLE_FEATURES, example_frame, example_rows, rows_of_frame, segments
+from training.demand.dataset import schema, shaped
+from training.demand.examples import AT, EXAMPLE_FEATURES, example_rows, rows_of, segments
 
 
 def history(scale: float = 1.0) -> pd.DataFrame:
@@ -53,31 +54,31 @@ def test_scale_is_in_the_base_and_nowhere_else() -> None:
     np.testing.assert_allclose(tenfold.matrix[:, free], rows.matrix[:, free], rtol=1e-4)
 
 
-def test_an_example_frame_labels_each_target_day_and_leaves_out_censored_ones() -> None:
-    frame = history().assign(in_stock=1.0)
-    day = pd.Timestamp("2024-04-12")
-    sold_out, beyond = (frame["product_id"] == p for p in ("0", "1"))
-    frame.loc[sold_out & (frame["ds"] == day), ["units", "in_stock"]] = [0.0, 0.4]
-    frame.loc[beyond & (frame["ds"] == day), ["units", "in_stock"]] = [500.0, 0.4]
-    features = features_at(frame, 100)
-    examples = example_frame(features, frame, [1, 2, 7])
-    assert set(EXAMPLE_FEATURES) <= set(examples.columns)
-    labelled = examples.set_index(["product_id", "ds"])["units"]
-    assert ("0", day) not in labelled.index
-    assert labelled["1", day] == 500
-    merged = examples.merge(frame, on=["store_id", "product_id", "ds"], suffixes=("", "_sold"))
-    assert len(merged) == 8 and (merged["units"] == merged["units_sold"]).all()
-    assert ((merged["ds"] - merged["origin"]).dt.days == merged["horizon"]).all()
-    np.testing.assert_allclose(examples["ratio"] * examples["base"], examples["units"])
+def asked(features: pd.DataFrame, horizons: list[int]) -> pd.DataFrame:
+    """What `shaped` takes, for each row of features and each horizon, half of the day in stock."""
+    known = features[["store_id", "product_id"]].assign(
+        origin=features["ds"], known=list(features[list(ORIGIN_FEATURES)].to_numpy(dtype=np.float32))
+    )
+    every = known.merge(pd.DataFrame({"horizon": horizons}), how="cross")
+    return every.assign(ds=every["origin"] + pd.to_timedelta(every["horizon"], unit="D"), units=3.0, in_stock=0.5, scale=2.0)
+
+
+def test_half_a_day_in_stock_is_half_the_weight_and_twice_the_demand() -> None:
+    examples = shaped(asked(features_at(history(), 100), [1, 2, 7]))
+    assert (examples["demand"] == 6.0).all() and len(examples) == 9
+    np.testing.assert_allclose(examples["factor"] * examples["base"], 6.0)
+    np.testing.assert_allclose(examples["weight"], 0.5 * examples["base"])
+    assert set(examples["segment"]) == {"smooth"} and list(examples.columns) == [c.split()[0] for c in schema().split(", ")]
 
 
 def test_rows_survive_the_way_through_a_frame() -> None:
     features = features_at(history(), 100)
-    examples = example_frame(features, history(), [1, 2])
-    again = rows_of_frame(examples)
-    direct = example_rows(np.repeat(features[list(ORIGIN_FEATURES)].to_numpy(), 2, axis=0), np.tile([1, 2], 3))
+    again = rows_of(shaped(asked(features, [1, 2])))
+    direct = example_rows(np.repeat(features[list(ORIGIN_FEATURES)].to_numpy(dtype=np.float32), 2, axis=0), np.tile([1, 2], 3))
     np.testing.assert_array_equal(again.matrix, direct.matrix)
     np.testing.assert_array_equal(again.base, direct.base)
+    assert list(again.ds) == list(direct.ds)
+    assert rows_of(shaped(asked(features.iloc[:0], [1]))).matrix.shape == (0, len(EXAMPLE_FEATURES))
 
 
 def test_the_four_classes_and_the_new() -> None:

@@ -12,7 +12,7 @@ import xgboost
 from feature_repo.demand_features import ORIGIN_FEATURES, origin_features
 from feature_repo.panel import from_frame
 from training.demand.calibration import Calibration
-from training.demand.examples import EXAMPLE_FEATURES, example_frame, rows_of_frame
+from training.demand.examples import EXAMPLE_FEATURES, Rows, example_rows
 from training.demand.model import BoosterMean, DemandModel, LinearMean, MeanPredictor, MixedMean, OffsetMean, TreesMean, filled
 from training.demand.profiles import ProfileMean, SeasonalNaiveMean, StackedMean
 from training.portable import load_portable, save_portable
@@ -28,15 +28,19 @@ def features() -> pd.DataFrame:
     parts = [pd.DataFrame({"store_id": "a", "product_id": str(p), "ds": ds, "units": rng.poisson(1 + p, 90)}) for p in range(8)]
     panel = from_frame(pd.concat(parts))
     found = origin_features(panel, [75])[:, 0].astype(float)
-    frame = pd.concat([panel.keys.assign(ds=panel.days[75]), pd.DataFrame(found, columns=list(ORIGIN_FEATURES))], axis=1)
-    frame.attrs["history"] = pd.concat(parts)
-    return frame
+    return pd.concat([panel.keys.assign(ds=panel.days[75]), pd.DataFrame(found, columns=list(ORIGIN_FEATURES))], axis=1)
+
+
+def rows_ahead(features: pd.DataFrame, horizons: list[int]) -> Rows:
+    """The model's rows of each of `features` and each of `horizons`."""
+    count = len(horizons)
+    return example_rows(np.repeat(features[list(ORIGIN_FEATURES)].to_numpy(), count, axis=0), np.tile(horizons, len(features)))
 
 
 def booster(offset: bool, features: pd.DataFrame) -> BoosterMean:
-    examples = example_frame(features, features.attrs["history"], [1, 2, 3])
-    rows = rows_of_frame(examples)
-    label = examples["units"] if offset else examples["ratio"]
+    rows = rows_ahead(features, [1, 2, 3])
+    units = np.random.default_rng(1).poisson(rows.base).astype(float)
+    label = units if offset else units / rows.base
     data = xgboost.DMatrix(rows.matrix, label=label, base_margin=np.log(rows.base) if offset else None)
     objective = "reg:tweedie" if offset else "reg:squarederror"
     return BoosterMean(xgboost.train({"objective": objective, "max_depth": 3, "nthread": 1}, data, 5), offset)
@@ -87,7 +91,7 @@ def test_the_share_of_the_profile_is_a_share(features: pd.DataFrame, calibration
 
 
 def test_a_stack_finds_the_window_that_demand_follows(features: pd.DataFrame) -> None:
-    rows = rows_of_frame(example_frame(features, features.attrs["history"], list(range(1, 15))))
+    rows = rows_ahead(features, list(range(1, 15)))
     truth = rows.base * (0.3 * rows.column("mean_7") + 0.6 * rows.column("mean_56"))
     stack = StackedMean.fit(rows, truth)
     np.testing.assert_allclose(stack.predict(rows), truth, rtol=0.01)
@@ -95,7 +99,7 @@ def test_a_stack_finds_the_window_that_demand_follows(features: pd.DataFrame) ->
 
 
 def test_a_mix_is_its_parts_by_their_shares_and_an_offset_is_another_base(features: pd.DataFrame) -> None:
-    rows = rows_of_frame(example_frame(features, features.attrs["history"], [1, 2]))
+    rows = rows_ahead(features, [1, 2])
     mixed = MixedMean((ProfileMean(), trees()), (0.25, 0.75))
     np.testing.assert_allclose(mixed.predict(rows), 0.25 * rows.base + 0.75 * trees().predict(rows))
     boosted, twice = booster(True, features), StackedMean((), np.array([2.0]))
@@ -103,7 +107,7 @@ def test_a_mix_is_its_parts_by_their_shares_and_an_offset_is_another_base(featur
 
 
 def test_a_linear_factor_by_hand(features: pd.DataFrame) -> None:
-    rows = rows_of_frame(example_frame(features, features.attrs["history"], [1, 2]))
+    rows = rows_ahead(features, [1, 2])
     linear = means(features)[-1]
     np.testing.assert_allclose(linear.predict(rows), rows.base * (0.5 + 0.1 * np.tile([1, 2], 8)), rtol=1e-6)
     assert filled(np.array([[np.nan, 2.0]], dtype=np.float32), np.array([7.0, 7.0])).tolist() == [[7.0, 2.0]]

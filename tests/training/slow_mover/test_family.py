@@ -14,7 +14,7 @@ from infra.settings import Settings, load_settings
 from tests.training.slow_mover.sales import world
 from training.portable import load_portable, save_portable
 from training.slow_mover.card import FEATURES, HORIZON
-from training.slow_mover.contenders import contenders
+from training.slow_mover.contenders import contenders, named
 from training.slow_mover.family import FAMILY
 from training.slow_mover.model import DERIVED, derived
 from training.tables import SLOW_MOVERS
@@ -64,7 +64,7 @@ def test_folds_are_fitted_on_labels_complete_by_their_origin(data) -> None:
 
 
 def test_derived_features_are_the_same_in_spark_and_pandas(data) -> None:
-    rows = data.limit(200).toPandas()
+    rows = named(data.limit(200).toPandas())
     again = derived(rows[list(FEATURES)])
     for name in DERIVED:
         np.testing.assert_allclose(again[name].astype(float), rows[name].astype(float), rtol=1e-12, equal_nan=True)

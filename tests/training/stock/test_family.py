@@ -13,6 +13,7 @@ from training.stock.dataset import schema
 from training.stock.family import FAMILY
 from training.stock.lead_time_demand import LEAD_TIME_FEATURES
 from training.stock.replay import REVIEWS, STATE, replay, whole
+from training.tabular import FEATURES
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -41,7 +42,7 @@ def examples() -> pd.DataFrame:
             state["origin_day"] = float((origin - pd.Timestamp("1970-01-01")).days)
             row = {"store_id": "s", "product_id": f"p{pair}", "origin": origin.date(), "segment": "lumpy"}
             row |= {"week": draw.poisson(0.2, 7).astype(float), "lead_time_demand": 1.4, "base": 1.4, "factor": 1.0, "weight": 1.0}
-            rows.append({**row, **{f"state_{name}": value for name, value in state.items()}, **dict.fromkeys(LEAD_TIME_FEATURES, 1.0)})
+            rows.append({**row, **{f"state_{name}": value for name, value in state.items()}, FEATURES: [1.0] * len(LEAD_TIME_FEATURES)})
     return pd.DataFrame(rows)
 
 
