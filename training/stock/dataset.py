@@ -19,7 +19,7 @@ from infra.settings import Settings
 from training.demand.examples import segments
 from training.stock.lead_time_demand import cover_days, lead_time_rows
 from training.stock.replay import SIMULATED_PAIRS, STATE, WEEK
-from training.tabular import FEATURES
+from training.tabular import FEATURES, matrix_of
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -35,6 +35,7 @@ def examples(spark: SparkSession, settings: Settings) -> DataFrame:
     (LEAD_TIME_FEATURES), simulated (whether the pair is one of those that the replay looks at)`.
     Demand of a day is its sales and the level's for the share of it out of stock: the sales of the hours in stock, scaled
     up, would be too many, since it was a sale that emptied the shelf. In `week` it is whole units, up or down by chance."""
+    from pyspark.sql import Window
     from pyspark.sql import functions as F
 
     lake = Lake(settings.lake_url)
@@ -43,14 +44,17 @@ def examples(spark: SparkSession, settings: Settings) -> DataFrame:
     origins = _reviews(snapshots)
     spine = snapshots.where(F.col("ds").isin(origins)).select(*_KEYS, F.col("ds").alias("origin"), "known_at")
     known = history(spark, settings, spine, "stock_v1")
-    ahead = F.datediff(F.col("day"), F.col("origin"))
-    seen = F.when(F.col("open"), F.coalesce(F.col("in_stock"), F.lit(1.0)))
-    days = daily.select(*_KEYS, F.col("ds").alias("day"), F.when(F.col("open"), F.col("units")).alias("units"), seen.alias("seen"))
-    coming = known.select(*_KEYS, "origin").join(days, list(_KEYS)).where(ahead.between(1, LONGEST_DAYS))
-    paths = coming.groupBy(*_KEYS, "origin").agg(
-        F.sort_array(F.collect_list(F.struct(ahead.alias("ahead"), "units", "seen"))).alias("path")
+    # the panel has a row for every day, so that the rows that follow are the days that follow
+    following = Window.partitionBy(*_KEYS).orderBy("ds").rowsBetween(1, LONGEST_DAYS)
+    units, seen = (F.when(F.col("open"), value) for value in (F.col("units"), F.coalesce(F.col("in_stock"), F.lit(1.0))))
+    days = {name: F.coalesce(value, F.lit(float("nan"))) for name, value in {"units": units, "seen": seen}.items()}
+    paths = daily.select(
+        *_KEYS,
+        F.col("ds").alias("origin"),
+        *(F.collect_list(value).over(following).alias(f"coming_{name}") for name, value in days.items()),
     )
-    found = known.drop("known_at").join(paths, [*_KEYS, "origin"]).mapInPandas(_shaped, schema())
+    coming = paths.where(F.col("origin").isin(origins))
+    found = known.drop("known_at").join(coming, [*_KEYS, "origin"]).mapInPandas(_shaped, schema())
     pairs = spine.select(*_KEYS).distinct().count()
     part = F.pmod(F.xxhash64(*_KEYS), F.lit(1000)) < int(1000 * min(SIMULATED_PAIRS / max(pairs, 1), 1.0))
     return found.withColumn("simulated", part)
@@ -95,14 +99,10 @@ def _shaped(frames: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
 
 def _paths(frame: pd.DataFrame) -> np.ndarray:
     """(m, LONGEST_DAYS) demand of the days after the origin; what is not known takes the level."""
-    level = np.nan_to_num(frame["level"].to_numpy(dtype=float))
-    path = np.tile(level[:, None], (1, LONGEST_DAYS))
-    for row, steps in enumerate(frame["path"]):
-        for step in steps:
-            units, seen = step["units"], step["seen"]
-            if units is not None and seen is not None:
-                path[row, step["ahead"] - 1] = units + (1.0 - seen) * level[row]
-    return path
+    level = np.nan_to_num(frame["level"].to_numpy(dtype=float))[:, None]
+    units, seen = (matrix_of(frame[f"coming_{name}"], LONGEST_DAYS) for name in ("units", "seen"))
+    path = units + (1.0 - seen) * level
+    return np.where(np.isnan(path), level, path)
 
 
 def _whole_units(frame: pd.DataFrame, path: np.ndarray) -> np.ndarray:
