@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 import getpass
-import json
-import os
 import sys
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import date
@@ -16,13 +12,13 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
-from rich.table import Table as Grid
 
+from infra.console import complaints, console, only_what_a_user_can_act_on, progress, show, tell
 from infra.errors import BadInput, NotReady
+from infra.options import Day, FamilyName, History, Json, Out, Who, Why, at_least_one, day_of, levels_of, mapping_of
 from infra.settings import Settings, load_settings
+from infra.stack.commands import stack
 
 app = typer.Typer(
     help="Shelfcast turns a retailer's events into decisions. The verbs are in the order of the story; "
@@ -31,22 +27,13 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-console, complaints = Console(), Console(stderr=True)
 
 EVENTS, MODELS, DECISIONS, FILES, UPKEEP = "Events", "Models", "Decisions", "Your own files, no event bus", "Upkeep"
-
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document, for scripts.")]
-Who = Annotated[str, typer.Option(help="Who decides.", show_default="you")]
-Why = Annotated[str, typer.Option(help="Why; the registry remembers it.")]
-FamilyName = Annotated[str, typer.Argument(help="demand, stock, anomaly, slow_mover or recommend.")]
-Out = Annotated[Path, typer.Option("--out", help="File to write: .parquet or .csv.")]
-History = Annotated[Path, typer.Option("--history", help="store_id, product_id, ds, units and more: .parquet or .csv.")]
-Day = Annotated[str | None, typer.Option(metavar="YYYY-MM-DD")]
 
 
 def main() -> None:
     """Run one verb and leave with an exit code that means something."""
-    _only_what_a_user_can_act_on()
+    only_what_a_user_can_act_on()
     try:
         app()
     except (BadInput, NotReady) as error:
@@ -71,11 +58,11 @@ def simulate(
     from data_ingest.simulator import simulate as story
 
     for name, value in (("stores", stores), ("products", products), ("days", days)):
-        _at_least_one(name, value)
-    first = _day(start, "--start") or date(2024, 1, 1)
+        at_least_one(name, value)
+    first = day_of(start, "--start") or date(2024, 1, 1)
     settings = load_settings()
-    with _spark(settings) as spark, _progress() as say:
-        _show(
+    with _spark(settings) as spark, progress() as say:
+        show(
             story(spark, settings, stores=stores, products=products, days=days, seed=seed, start=first, progress=say),
             as_json,
         )
@@ -93,12 +80,12 @@ def replay(
     from data_ingest.replay import replay as story
 
     if pairs is not None:
-        _at_least_one("pairs", pairs)
+        at_least_one("pairs", pairs)
     if rate is not None and rate <= 0:
         raise BadInput(f"--rate is {rate:g}: expected more than 0 events a second")
-    settings, first, last = load_settings(), _day(start, "--start"), _day(end, "--end")
-    with _spark(settings) as spark, _progress() as say:
-        _show(story(spark, settings, start=first, end=last, pairs=pairs, rate=rate, progress=say), as_json)
+    settings, first, last = load_settings(), day_of(start, "--start"), day_of(end, "--end")
+    with _spark(settings) as spark, progress() as say:
+        show(story(spark, settings, start=first, end=last, pairs=pairs, rate=rate, progress=say), as_json)
 
 
 @app.command("import", rich_help_panel=EVENTS)
@@ -113,9 +100,9 @@ def import_(
     """Write your own file's rows as events."""
     from data_ingest.csv_import import import_csv
 
-    settings, mapping = load_settings(), _mapping(column or [])
+    settings, mapping = load_settings(), mapping_of(column or [])
     with _spark(settings) as spark:
-        _show(import_csv(spark, settings, path, kind=kind, mapping=mapping, utc_offset_hours=utc_offset_hours, source=source), as_json)
+        show(import_csv(spark, settings, path, kind=kind, mapping=mapping, utc_offset_hours=utc_offset_hours, source=source), as_json)
 
 
 @app.command(rich_help_panel=EVENTS)
@@ -130,10 +117,10 @@ def ingest(
     from data_ingest.ingest import ingest as story
 
     settings = load_settings()
-    with _spark(settings) as spark, _progress() as say:
-        read = story(spark, settings, available_now=not follow, progress=say, tell=_tell)
+    with _spark(settings) as spark, progress() as say:
+        read = story(spark, settings, available_now=not follow, progress=say, tell=tell)
         made = _persevere(settings, lambda: facts(spark, settings, progress=say))
-        _show({"ingest": read, "facts": made}, as_json)
+        show({"ingest": read, "facts": made}, as_json)
 
 
 @app.command(rich_help_panel=EVENTS)
@@ -142,8 +129,8 @@ def facts(as_json: Json = False) -> None:
     from data_ingest.facts import facts as story
 
     settings = load_settings()
-    with _spark(settings) as spark, _progress() as say:
-        _show(_persevere(settings, lambda: story(spark, settings, progress=say)), as_json)
+    with _spark(settings) as spark, progress() as say:
+        show(_persevere(settings, lambda: story(spark, settings, progress=say)), as_json)
 
 
 @app.command(rich_help_panel=EVENTS)
@@ -155,8 +142,8 @@ def features(
     from feature_repo.build import build_features
 
     settings = load_settings()
-    with _spark(settings) as spark, _progress() as say:
-        _show(_persevere(settings, lambda: build_features(spark, settings, rebuild=rebuild, progress=say)), as_json)
+    with _spark(settings) as spark, progress() as say:
+        show(_persevere(settings, lambda: build_features(spark, settings, rebuild=rebuild, progress=say)), as_json)
 
 
 # Models --------------------------------------------------------------------------------------------------------------
@@ -170,9 +157,9 @@ def train(
     from training.runner import train as story
 
     settings, names = load_settings(), _families(family)
-    with _spark(settings) as spark, _progress() as say:
+    with _spark(settings) as spark, progress() as say:
         trained = [_persevere(settings, partial(story, spark, settings, name, trials=trials, progress=say)) for name in names]
-    _show(trained if family == "all" else trained[0], as_json)
+    show(trained if family == "all" else trained[0], as_json)
 
 
 @app.command(rich_help_panel=MODELS)
@@ -187,7 +174,7 @@ def promote(
     from infra.registry import Registry
 
     _families(family)
-    _show(Registry(load_settings()).promote(family, version, who or getpass.getuser(), why), as_json)
+    show(Registry(load_settings()).promote(family, version, who or getpass.getuser(), why), as_json)
 
 
 @app.command(rich_help_panel=MODELS)
@@ -196,7 +183,7 @@ def rollback(family: FamilyName, why: Why, who: Who = "", as_json: Json = False)
     from infra.registry import Registry
 
     _families(family)
-    _show(Registry(load_settings()).rollback(family, who or getpass.getuser(), why), as_json)
+    show(Registry(load_settings()).rollback(family, who or getpass.getuser(), why), as_json)
 
 
 @app.command(rich_help_panel=MODELS)
@@ -205,7 +192,7 @@ def history(family: FamilyName, as_json: Json = False) -> None:
     from infra.registry import Registry
 
     registry = Registry(load_settings())
-    _show([move for name in _families(family) for move in registry.history(name)], as_json)
+    show([move for name in _families(family) for move in registry.history(name)], as_json)
 
 
 # Decisions -----------------------------------------------------------------------------------------------------------
@@ -217,8 +204,8 @@ def score(family: Annotated[str, typer.Argument(help="A family, or all.")] = "al
     from training.score import score as story
 
     settings, names = load_settings(), None if family == "all" else _families(family)
-    with _spark(settings) as spark, _progress() as say:
-        _show(_persevere(settings, lambda: story(spark, settings, names, progress=say)), as_json)
+    with _spark(settings) as spark, progress() as say:
+        show(_persevere(settings, lambda: story(spark, settings, names, progress=say)), as_json)
 
 
 @app.command(rich_help_panel=DECISIONS)
@@ -235,8 +222,8 @@ def report(as_json: Json = False) -> None:
     from monitoring.report import report as story
 
     settings = load_settings()
-    with _spark(settings) as spark, _progress() as say:
-        _show(story(settings, spark, progress=say), as_json)
+    with _spark(settings) as spark, progress() as say:
+        show(story(settings, spark, progress=say), as_json)
 
 
 @app.command(rich_help_panel=DECISIONS)
@@ -253,7 +240,7 @@ def pipeline(as_json: Json = False) -> None:
     from training.score import ORDER, score
 
     settings = load_settings()
-    with _spark(settings) as spark, _progress() as say:
+    with _spark(settings) as spark, progress() as say:
         replay(spark, settings, progress=say)
         ingest(spark, settings, progress=say)
         facts(spark, settings, progress=say)
@@ -266,11 +253,11 @@ def pipeline(as_json: Json = False) -> None:
         written = report(settings, spark, progress=say)
     sections = summary(settings)
     if as_json:
-        _show({"sections": sections, "report": written}, True)
+        show({"sections": sections, "report": written}, True)
         return
     for section in sections:
         console.print(f"\n[bold]{section.title}[/]")
-        _show(section.rows, False)
+        show(section.rows, False)
     console.print(f"\n[bold]Report[/] {written.page}\n{escape(written.headline)}\n\n[bold]Next[/]", highlight=False, soft_wrap=True)
     for line in NEXT:
         console.print(f"  {line}", highlight=False, markup=False, soft_wrap=True)
@@ -292,9 +279,9 @@ def forecast(
     """Forecast each series: mean and quantiles for every step ahead."""
     from training.demand.forecast import forecast_file
 
-    with _progress() as say:
+    with progress() as say:
         written = forecast_file(
-            history, horizon, out, future=future, items=items, origin=origin, quantiles=_levels(quantiles), progress=say
+            history, horizon, out, future=future, items=items, origin=origin, quantiles=levels_of(quantiles), progress=say
         )
     console.print(f"{len(written):,} rows in {out}")
 
@@ -311,7 +298,7 @@ def order(
     """Say what to order today, ranked by money at risk, each line with its arithmetic."""
     from training.stock.plan import order_file
 
-    rows = order_file(history, stock, items, _day(as_of, "--as-of"), out, rules)
+    rows = order_file(history, stock, items, day_of(as_of, "--as-of"), out, rules)
     console.print(f"{rows:,} rows in {out}")
 
 
@@ -362,7 +349,7 @@ def status(as_json: Json = False) -> None:
     """What there is: tables and their versions, models and their aliases, the last report."""
     from monitoring.status import status as story
 
-    _show(story(load_settings()), as_json)
+    show(story(load_settings()), as_json)
 
 
 @app.command(rich_help_panel=UPKEEP)
@@ -371,7 +358,7 @@ def doctor(fix: Annotated[bool, typer.Option("--fix", help="Mend what can be men
     from infra.doctor import examine
 
     checks = examine(load_settings(), fix=fix)
-    _show(checks, as_json)
+    show(checks, as_json)
     if not all(check.ok for check in checks):
         raise typer.Exit(3)
 
@@ -395,7 +382,7 @@ def bootstrap(as_json: Json = False) -> None:
     known = applied(settings)
     with _spark(settings):
         made["features"] = [name for name in apply(settings) if name not in known]
-    _show([made_by(part, names) for part, names in made.items()], as_json)
+    show([made_by(part, names) for part, names in made.items()], as_json)
 
 
 @app.command(rich_help_panel=UPKEEP)
@@ -411,72 +398,14 @@ def maintain(
 
     settings = load_settings()
     every = (*events.BRONZE.values(), events.QUARANTINE, events.INGESTED, events.PURCHASE_HISTORY, *events.FACTS, *GOLD, *DECISIONS)
-    with _spark(settings) as spark, _progress() as say, alone(settings), alone(settings, "facts"):
-        _show(story(spark, settings, every, keep_hours=keep_hours, progress=say), as_json)
+    with _spark(settings) as spark, progress() as say, alone(settings), alone(settings, "facts"):
+        show(story(spark, settings, every, keep_hours=keep_hours, progress=say), as_json)
 
 
-stack = typer.Typer(help="The real services as plain processes on this machine, for development and tests.", no_args_is_help=True)
 app.add_typer(stack, name="stack", rich_help_panel=UPKEEP)
 
 
-@stack.command("up")
-def stack_up(
-    port: Annotated[list[str] | None, typer.Option("--port", help="service=number, such as kafka=19092; repeat.")] = None,
-    as_json: Json = False,
-) -> None:
-    """Start Kafka, MinIO, Redis, MLflow and a Spark cluster, and return when all are healthy; what runs already stays."""
-    from infra.stack.stack import Stack
-
-    with _progress() as say:
-        _show(Stack.at(load_settings(), chosen=_ports(port or [])).up(say), as_json)
-
-
-@stack.command("down")
-def stack_down() -> None:
-    """End what `up` started, and nothing else; the data stays."""
-    from infra.stack.stack import Stack
-
-    _show(Stack.at(load_settings()).down(), False)
-
-
-@stack.command("status")
-def stack_status(as_json: Json = False) -> None:
-    """How each service stands, and the variables to export."""
-    from infra.stack.stack import Stack
-
-    found = Stack.at(load_settings())
-    _show(found.status(), as_json)
-    if not as_json:
-        stack_env()
-
-
-@stack.command("env")
-def stack_env() -> None:
-    """The variables that point every verb at the stack: `eval "$(shelfcast stack env)"`."""
-    from infra.stack.stack import Stack
-
-    for name, value in Stack.at(load_settings()).variables.items():
-        print(f"export {name}={value}")
-
-
-@stack.command("logs")
-def stack_logs(
-    service: Annotated[str, typer.Argument(help="kafka, minio, redis, mlflow, spark, spark-worker-1, ...")], lines: int = 40
-) -> None:
-    """The end of a service's log."""
-    from infra.stack.stack import Stack
-
-    print(Stack.at(load_settings()).process(service).tail(lines))
-
-
 # What the verbs share ------------------------------------------------------------------------------------------------
-
-
-def _only_what_a_user_can_act_on() -> None:
-    """Keep the libraries' own notes to developers out of what a verb prints."""
-    for library in ("mlflow", "pyspark", "sqlalchemy", "feast"):
-        warnings.filterwarnings("ignore", module=library)
-    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "ERROR")
 
 
 @contextmanager
@@ -490,123 +419,17 @@ def _spark(settings: Settings) -> Iterator[Any]:
         spark.stop()
 
 
-def _tell(said: str) -> None:
-    complaints.print(escape(said), highlight=False, soft_wrap=True)
-
-
 def _persevere(settings: Settings, step: Callable[[], Any]) -> Any:
     """A repeatable step, run again when a service was away."""
     from infra.patience import persevere
 
-    return persevere(settings, step, _tell)
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[int, int, str], None]]:
-    """A callback `(done, total, label)` that draws one bar a label, or a line a label where there is no terminal."""
-    bar = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=30),
-        TaskProgressColumn(),
-        TimeElapsedColumn(),
-        console=complaints,
-        transient=False,
-    )
-    tasks: dict[str, Any] = {}
-
-    def say(done: int, total: int, label: str) -> None:
-        story = label.split(":", 1)[0]
-        if not complaints.is_terminal:
-            complaints.print(f"{label} ({done}/{total})", highlight=False)
-            return
-        if story not in tasks:
-            tasks[story] = bar.add_task(label, total=total)
-        bar.update(tasks[story], completed=done, total=total, description=label)
-
-    with bar:
-        yield say
-
-
-def _show(value: Any, as_json: bool) -> None:
-    plain = _plain(value)
-    if as_json:
-        print(json.dumps(plain, default=str, indent=2))
-    elif isinstance(plain, list) and plain and isinstance(plain[0], dict):
-        _grid(plain)
-    elif isinstance(plain, dict):
-        for key, part in plain.items():
-            console.print(f"[bold]{key}[/]: {escape(_words(part))}", highlight=False, soft_wrap=True)
-    else:
-        console.print("nothing" if plain in ([], None) else escape(str(plain)), highlight=False)
-
-
-def _grid(rows: list[dict[str, Any]]) -> None:
-    grid = Grid(*rows[0].keys(), show_lines=False)
-    for row in rows:
-        grid.add_row(*(escape(_words(value)) for value in row.values()))
-    console.print(grid)
-
-
-def _words(value: Any) -> str:
-    if isinstance(value, dict):
-        return ", ".join(f"{key} {_words(part)}" for key, part in value.items())
-    if isinstance(value, (list, tuple)):
-        return "; ".join(_words(part) for part in value)
-    if isinstance(value, float):
-        return f"{value:.4g}"
-    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
-
-
-def _plain(value: Any) -> Any:
-    """Dataclasses as dictionaries, without the fields that are not for reading (repr=False)."""
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {f.name: _plain(getattr(value, f.name)) for f in dataclasses.fields(value) if f.repr}
-    if isinstance(value, dict):
-        return {key: _plain(part) for key, part in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(part) for part in value]
-    return value
+    return persevere(settings, step, tell)
 
 
 def _families(name: str) -> list[str]:
     from training.family import family_names, load_card
 
     return family_names() if name == "all" else [load_card(name).name]
-
-
-def _day(text: str | None, option: str) -> date | None:
-    try:
-        return date.fromisoformat(text) if text else None
-    except ValueError as error:
-        raise BadInput(f"{option} is {text!r}: expected a day as YYYY-MM-DD") from error
-
-
-def _levels(text: str) -> list[float]:
-    try:
-        return [float(part) for part in text.split(",")]
-    except ValueError as error:
-        raise BadInput(f"--quantiles is {text!r}: expected numbers between 0 and 1 such as 0.1,0.5,0.9") from error
-
-
-def _at_least_one(name: str, value: int) -> None:
-    if value < 1:
-        raise BadInput(f"--{name} is {value}: expected at least 1")
-
-
-def _ports(pairs: list[str]) -> dict[str, int]:
-    split = [pair.partition("=") for pair in pairs]
-    for name, sign, number in split:
-        if not (name and sign and number.isdigit()):
-            raise BadInput(f"--port is {name + sign + number!r}: expected service=number, such as kafka=19092")
-    return {name: int(number) for name, _, number in split}
-
-
-def _mapping(pairs: list[str]) -> dict[str, str]:
-    split = [pair.partition("=") for pair in pairs]
-    for field, sign, column in split:
-        if not (field and sign and column):
-            raise BadInput(f"--column is {field + sign + column!r}: expected field=column, such as units=Qty")
-    return {field: column for field, _, column in split}
 
 
 if __name__ == "__main__":

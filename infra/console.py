@@ -1,0 +1,98 @@
+"""What a verb prints: results on stdout, as JSON or to be read; progress and complaints on stderr."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table as Grid
+
+console, complaints = Console(), Console(stderr=True)
+
+
+def only_what_a_user_can_act_on() -> None:
+    """Keep the libraries' own notes to developers out of what a verb prints."""
+    for library in ("mlflow", "pyspark", "sqlalchemy", "feast"):
+        warnings.filterwarnings("ignore", module=library)
+    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "ERROR")
+
+
+def tell(said: str) -> None:
+    """Say one sentence beside the results."""
+    complaints.print(escape(said), highlight=False, soft_wrap=True)
+
+
+@contextmanager
+def progress() -> Iterator[Callable[[int, int, str], None]]:
+    """A callback `(done, total, label)` that draws one bar a label, or a line a label where there is no terminal."""
+    bar = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=30),
+        TaskProgressColumn(),
+        TimeElapsedColumn(),
+        console=complaints,
+        transient=False,
+    )
+    tasks: dict[str, Any] = {}
+
+    def say(done: int, total: int, label: str) -> None:
+        story = label.split(":", 1)[0]
+        if not complaints.is_terminal:
+            complaints.print(f"{label} ({done}/{total})", highlight=False)
+            return
+        if story not in tasks:
+            tasks[story] = bar.add_task(label, total=total)
+        bar.update(tasks[story], completed=done, total=total, description=label)
+
+    with bar:
+        yield say
+
+
+def show(value: Any, as_json: bool) -> None:
+    """Print a result: as one JSON document, or as a table or named lines to read."""
+    plain = _plain(value)
+    if as_json:
+        print(json.dumps(plain, default=str, indent=2))
+    elif isinstance(plain, list) and plain and isinstance(plain[0], dict):
+        _grid(plain)
+    elif isinstance(plain, dict):
+        for key, part in plain.items():
+            console.print(f"[bold]{key}[/]: {escape(_words(part))}", highlight=False, soft_wrap=True)
+    else:
+        console.print("nothing" if plain in ([], None) else escape(str(plain)), highlight=False)
+
+
+def _grid(rows: list[dict[str, Any]]) -> None:
+    grid = Grid(*rows[0].keys(), show_lines=False)
+    for row in rows:
+        grid.add_row(*(escape(_words(value)) for value in row.values()))
+    console.print(grid)
+
+
+def _words(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_words(part)}" for key, part in value.items())
+    if isinstance(value, (list, tuple)):
+        return "; ".join(_words(part) for part in value)
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+
+
+def _plain(value: Any) -> Any:
+    """Dataclasses as dictionaries, without the fields that are not for reading (repr=False)."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: _plain(getattr(value, f.name)) for f in dataclasses.fields(value) if f.repr}
+    if isinstance(value, dict):
+        return {key: _plain(part) for key, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(part) for part in value]
+    return value

@@ -1,0 +1,59 @@
+"""The options that verbs share, and the reading of their texts; each raises BadInput with the option's name."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from infra.errors import BadInput
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document, for scripts.")]
+Who = Annotated[str, typer.Option(help="Who decides.", show_default="you")]
+Why = Annotated[str, typer.Option(help="Why; the registry remembers it.")]
+FamilyName = Annotated[str, typer.Argument(help="demand, stock, anomaly, slow_mover or recommend.")]
+Out = Annotated[Path, typer.Option("--out", help="File to write: .parquet or .csv.")]
+History = Annotated[Path, typer.Option("--history", help="store_id, product_id, ds, units and more: .parquet or .csv.")]
+Day = Annotated[str | None, typer.Option(metavar="YYYY-MM-DD")]
+
+
+def day_of(text: str | None, option: str) -> date | None:
+    """A day that was written as YYYY-MM-DD; none of an option left out."""
+    try:
+        return date.fromisoformat(text) if text else None
+    except ValueError as error:
+        raise BadInput(f"{option} is {text!r}: expected a day as YYYY-MM-DD") from error
+
+
+def levels_of(text: str) -> list[float]:
+    """The quantile levels of a list such as 0.1,0.5,0.9."""
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError as error:
+        raise BadInput(f"--quantiles is {text!r}: expected numbers between 0 and 1 such as 0.1,0.5,0.9") from error
+
+
+def at_least_one(name: str, value: int) -> None:
+    """Raise BadInput for a number of things below 1."""
+    if value < 1:
+        raise BadInput(f"--{name} is {value}: expected at least 1")
+
+
+def ports_of(pairs: list[str]) -> dict[str, int]:
+    """Port by service, of texts such as kafka=19092."""
+    split = [pair.partition("=") for pair in pairs]
+    for name, sign, number in split:
+        if not (name and sign and number.isdigit()):
+            raise BadInput(f"--port is {name + sign + number!r}: expected service=number, such as kafka=19092")
+    return {name: int(number) for name, _, number in split}
+
+
+def mapping_of(pairs: list[str]) -> dict[str, str]:
+    """Column of a file by our field, of texts such as units=Qty."""
+    split = [pair.partition("=") for pair in pairs]
+    for field, sign, column in split:
+        if not (field and sign and column):
+            raise BadInput(f"--column is {field + sign + column!r}: expected field=column, such as units=Qty")
+    return {field: column for field, _, column in split}
