@@ -1,7 +1,7 @@
 """What an endpoint takes and gives, derived from the family's card: checks of one item in words, JSON Schemas, examples.
 
 A card's type is a JSON type or `date`; `integer 1..28` and `number 0..` bound it, inclusive; a `?` behind it says that the field
-may be left out or null."""
+may be left out or null; `or stored`, that the online feature of its name then stands for it and must be there."""
 
 from __future__ import annotations
 
@@ -23,22 +23,24 @@ _TYPES: dict[str, tuple[str, dict[str, Any], Any]] = {
     "object": ("an object", {"type": "object"}, {}),
 }
 _LONGEST_TEXT = 256
+_OR_STORED = " or stored"
 #: examples that read better than their type's
 _EXAMPLES: dict[str, Any] = {
     "store_id": "S001", "product_id": "P0001", "customer_id": "C0001", "basket_id": "B0001", "supplier_id": "V01",
     "k": 10, "horizon": 7, "rank": 1, "units": 3.4, "probability": 0.12, "score": 2.7, "alert": False,
-    "why": "one sentence that shows the arithmetic", "action": "keep",
+    "on_hand": 12, "on_order": 24, "why": "one sentence that shows the arithmetic", "action": "keep",
 }  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Kind:
-    """A card's type, read: its base, bounds and whether the field may be missing."""
+    """A card's type, read: its base, bounds, whether the field may be missing, and whether what is stored then stands for it."""
 
     base: str
     low: float | None = None
     high: float | None = None
     optional: bool = False
+    stored: bool = False
 
     @property
     def called(self) -> str:
@@ -54,9 +56,10 @@ class Kind:
 @cache
 def kind_of(text: str) -> Kind:
     """The type that a card wrote."""
-    base, _, bounds = text.rstrip("?").strip().partition(" ")
+    told = text.removesuffix(_OR_STORED).removesuffix("?")
+    base, _, bounds = told.partition(" ")
     low, _, high = bounds.partition("..")
-    return Kind(base, float(low) if low else None, float(high) if high else None, text.endswith("?"))
+    return Kind(base, float(low) if low else None, float(high) if high else None, told != text, text.endswith(_OR_STORED))
 
 
 def problem(request: Mapping[str, str], item: Any) -> str | None:
@@ -141,6 +144,8 @@ def _schema_of(text: str) -> dict[str, Any]:
     found = dict(_TYPES.get(kind.base, ("", {}, None))[1]) | {name: bound for name, bound in bounds.items() if bound is not None}
     if kind.optional and "type" in found:
         found["type"] = [found["type"], "null"]
+    if kind.stored:
+        found["description"] = "left out or null: the value that is stored online"
     return found
 
 

@@ -37,7 +37,7 @@ def answer(card: Card, model: Portable, read_online: ReadOnline, items: Sequence
 
 def model_frame(card: Card, read_online: ReadOnline, items: dict[int, dict[str, Any]]) -> tuple[pd.DataFrame, dict[int, str]]:
     """The items as rows (indexed by their position) with every request field and the card's online features; items whose
-    keys have no features are left out and named with a sentence."""
+    keys have no features, or which lack a field that is not stored either, are left out and named with a sentence."""
     rows = [[item.get(name) for name in card.request] for item in items.values()]
     frame = pd.DataFrame(rows, columns=list(card.request), index=pd.Index(list(items), dtype="int64"))
     for name, text in card.request.items():
@@ -65,7 +65,18 @@ def _with_features(card: Card, read_online: ReadOnline, frame: pd.DataFrame) -> 
         joined[name] = joined[name].where(joined[name].notna(), joined.pop(name + _STORED))
     missing = frame.index.difference(joined.index)
     said = {int(i): f"{_key(frame, i, entity)} is not known: no features of it are online." for i in missing}
-    return joined, said
+    lacking = _lacking(card, joined)
+    return joined.drop(index=list(lacking)), said | lacking
+
+
+def _lacking(card: Card, frame: pd.DataFrame) -> dict[int, str]:
+    """A sentence for each row that lacks a field which was neither given nor stored."""
+    said: dict[int, str] = {}
+    for name, kind in ((name, kind_of(text)) for name, text in card.request.items()):
+        for i in frame.index[frame[name].isna()] if kind.stored else ():
+            told = f"{name} is neither given nor stored for {_key(frame, i, list(card.entity))}: expected {kind.called}."
+            said.setdefault(int(i), told)
+    return said
 
 
 def _key(frame: pd.DataFrame, position: int, entity: list[str]) -> str:

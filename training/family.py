@@ -36,7 +36,9 @@ class Gate:
 
 @dataclass(frozen=True)
 class Card:
-    """A family in one glance. `request` and `response` map field names to JSON types of one item of the endpoint."""
+    """A family in one glance. `request` and `response` map field names to JSON types of one item of the endpoint, written
+    as `serving.contract` reads them: `integer 1..28`, `number 0..?` (may be left out), `number or stored` (left out, the online
+    feature of that name stands for it)."""
 
     name: str
     doc: str

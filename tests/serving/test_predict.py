@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from serving.contract import example, plain, problem, schema
+from serving.contract import example, kind_of, plain, problem, schema
 from serving.predict import answer, response_rows
 from tests.serving.tiny import CARDS, LOOKUP, SUM, Steps, Times, read_levels
 
@@ -59,7 +59,7 @@ def test_an_answer_without_its_field_or_out_of_range_is_an_error() -> None:
 def test_every_example_fulfils_its_contract() -> None:
     for card in CARDS.values():
         assert problem(card.request, example(card.request)) is None
-        assert schema(card.request)["required"] == [name for name, kind in card.request.items() if not kind.endswith("?")]
+        assert schema(card.request)["required"] == [name for name, kind in card.request.items() if not kind_of(kind).optional]
 
 
 def test_bounds_of_the_contract_are_told() -> None:
@@ -70,6 +70,11 @@ def test_bounds_of_the_contract_are_told() -> None:
     assert schema(LOOKUP.request)["properties"]["steps"] == {"type": "integer", "minimum": 1.0, "maximum": 28.0}
     assert problem({"price": "number 0..?"}, {"price": -0.1}) == "price is -0.1: expected a finite number of at least 0."
     assert problem({"price": "number 0..?"}, {}) is None
+    assert (kind_of("number 0..?").optional, kind_of("number 0.. or stored").optional, kind_of("number 0..").optional) == (
+        True,
+        True,
+        False,
+    )
     assert problem({"price": "number 0..?"}, {"price": float("nan")}) is not None
 
 

@@ -25,6 +25,7 @@ from infra.registry import Registry
 from infra.settings import Settings, load_settings
 from serving.service import child_environment
 from tests.serving.tiny import Steps, Times, register
+from training.stock.model import StockModel
 
 ROOT = Path(__file__).parents[2]
 TOKEN = "a-token-for-tests"
@@ -71,7 +72,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         home=home / "home", serve_port=port, serve_poll_seconds=0.2, serve_shadow_share=1.0, serve_tokens=f"other, {TOKEN}"
     )
     registry = Registry(settings)
-    for family, model in (("sum", Times(2.0)), ("lookup", Steps())):
+    for family, model in (("sum", Times(2.0)), ("lookup", Steps()), ("stock", StockModel())):
         registry.promote(family, register(settings, family, model, home / family), **ME)
     command = [sys.executable, "-m", "bentoml", "serve", "tests.serving.tiny:SERVICE", "--host", "127.0.0.1", "--port", str(port)]
     environment = child_environment(settings, dict(os.environ))
@@ -113,6 +114,28 @@ def test_features_are_looked_up_by_key_and_an_unknown_key_is_its_own_error(runni
     assert answers[0]["results"] == [{"horizon": 1, "total": 20.0}, {"horizon": 2, "total": 40.0}]
     assert "P9" in answers[1]["error"]
     assert [a["results"][0]["total"] for a in answers[2:]] == [10.0, 20.0]
+
+
+def test_the_stock_that_is_stored_stands_for_the_stock_that_is_not_given(running: Running) -> None:
+    pair, uncounted = {"store_id": "S1", "product_id": "P1"}, {"store_id": "S1", "product_id": "P2"}
+    items = [
+        pair, {**pair, "on_hand": 40, "on_order": 5}, {**pair, "on_hand": None, "on_order": 5}, {**pair, "on_hand": 500}, {**pair, "on_order": 500},
+        uncounted, {**uncounted, "on_hand": 3}, {**pair, "on_order": -1}, {**pair, "on_hand": "many"},
+    ]  # fmt: skip
+    answers = running.ask("/v1/stock/reorder", items)["items"]
+    assert answers[0] == answers[1] == answers[2]
+    assert [answer["results"][0]["order_units"] > 0 for answer in answers[:5]] == [True, True, True, False, False]
+    assert answers[5]["error"] == "on_hand is neither given nor stored for store_id 'S1', product_id 'P2': expected a finite number."
+    assert answers[6]["ok"]
+    assert answers[7]["error"] == "on_order is -1: expected a finite number of at least 0."
+    assert answers[8]["error"] == "on_hand is 'many': expected a finite number."
+
+
+def test_the_contract_says_what_may_be_left_out(running: Running) -> None:
+    told = running.client.get("/openapi.json").json()["paths"]["/v1/stock/reorder"]["post"]["requestBody"]["content"]
+    item = told["application/json"]["schema"]["properties"]["items"]["items"]
+    assert item["required"] == ["store_id", "product_id"]
+    assert item["properties"]["on_hand"]["type"] == ["number", "null"] and "stored" in item["properties"]["on_order"]["description"]
 
 
 @pytest.mark.parametrize(

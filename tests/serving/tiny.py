@@ -1,4 +1,4 @@
-"""A service of two tiny families over a real registry, for the tests: `tests.serving.tiny:SERVICE`."""
+"""A service of two tiny families, and of the stock family by its own card, over a real registry, for the tests: `tests.serving.tiny:SERVICE`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pandas as pd
 from infra.settings import Settings, load_settings
 from serving.desk import make_desk
 from serving.service import build
-from training.family import Card
+from training.family import Card, load_card
 
 SUM = Card(
     "sum", "units times the model's factor", "y", (), "mae", (), "/v1/sum",
@@ -23,7 +23,7 @@ LOOKUP = Card(
     {"store_id": "string", "product_id": "string", "steps": "integer 1..28"}, {"horizon": "integer", "total": "number"},
     feature_service="levels",
 )  # fmt: skip
-CARDS = {card.name: card for card in (SUM, LOOKUP)}
+CARDS = {card.name: card for card in (SUM, LOOKUP, load_card("stock"))}
 
 
 class Times:
@@ -62,8 +62,10 @@ class Steps:
 
 
 def read_levels(service: str, keys: pd.DataFrame) -> pd.DataFrame:
-    """A store of two pairs: S1/P1 has level 10, S1/P2 level 20."""
+    """A store of two pairs: S1/P1 has level 10, S1/P2 level 20; of the stock, only S1/P1's was ever counted."""
     known = pd.DataFrame({"store_id": ["S1", "S1"], "product_id": ["P1", "P2"], "level": [10.0, 20.0], "found": True})
+    if service == "stock_v1":
+        known = known.assign(on_hand=[40.0, None], on_order=[5.0, 0.0])
     out = keys.merge(known, on=["store_id", "product_id"], how="left")
     return out.assign(found=out["found"].notna())
 

@@ -16,7 +16,7 @@ CARD = Card(
     metric="cost",
     gates=(Gate("cost", "baseline", 1.0), Gate("cost", "champion", 1.02)),
     endpoint="/v1/stock/reorder",
-    request={"store_id": "string", "product_id": "string", "on_hand": "number", "on_order": "number"},
+    request={"store_id": "string", "product_id": "string", "on_hand": "number or stored", "on_order": "number 0.. or stored"},
     response={
         "order_units": "number",
         "reorder_point": "number",
