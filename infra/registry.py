@@ -10,7 +10,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -219,12 +219,27 @@ def model_name(family: str) -> str:
 
 
 def connect(settings: Settings) -> MlflowClient:
-    """An MLflow client; makes the folder of an embedded store, and points S3 clients at the configured endpoint."""
+    """An MLflow client of the configured store; an embedded one is made where there is none yet."""
     from mlflow import MlflowClient
 
     if settings.tracking_url.startswith("sqlite:///"):
-        Path(settings.tracking_url.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+        _make_embedded_store(Path(settings.tracking_url.removeprefix("sqlite:///")))
     return MlflowClient(settings.tracking_url, settings.tracking_url)
+
+
+def _make_embedded_store(path: Path) -> None:
+    """Let an empty MLflow store appear whole: a kill amid its migrations would leave one that MLflow cannot open again."""
+    if path.exists():
+        return
+    from mlflow import MlflowClient
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    partial.unlink(missing_ok=True)
+    MlflowClient(f"sqlite:///{partial}").search_experiments(max_results=1)
+    with suppress(FileExistsError):  # a link, unlike a rename, leaves alone what another process made meanwhile
+        path.hardlink_to(partial)
+    partial.unlink()
 
 
 @contextmanager

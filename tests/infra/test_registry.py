@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +31,18 @@ class Constant:
     @classmethod
     def load(cls, folder: Path) -> Constant:
         return cls(float((folder / "value.txt").read_text()))
+
+
+def test_a_kill_while_the_embedded_store_is_made_leaves_none(settings: Settings) -> None:
+    code = "from infra.registry import connect; from infra.settings import load_settings; connect(load_settings())"
+    with subprocess.Popen([sys.executable, "-c", code], env={**os.environ, "SHELFCAST_HOME": str(settings.home)}) as process:
+        while not list(settings.home.glob("*mlflow.db*")):
+            assert process.poll() is None
+            time.sleep(0.01)
+        process.kill()
+    assert not (settings.home / "mlflow.db").exists()
+    assert Registry(settings).models() == []
+    assert (settings.home / "mlflow.db").exists()
 
 
 def registered(settings: Settings, tmp_path: Path, value: float) -> str:
