@@ -1,4 +1,4 @@
-.PHONY: help setup demo stack-demo test test-stack-long check format lock serve clean-demo bench-demand bench-stock bench-anomaly bench-slow-mover bench-recommend
+.PHONY: help setup demo stack-demo test test-stack-long test-airflow check format lock serve clean-demo bench-demand bench-stock bench-anomaly bench-slow-mover bench-recommend
 SHELL := /bin/bash
 BIN := .venv/bin
 DATA ?= ../shared/data
@@ -24,6 +24,11 @@ test-stack-long: ## the stack tests at full size: 210,000 lines of which 10,000 
 test: ## set up and run all tests
 	@infra/setup.sh dev
 	@$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadgroup
+
+test-airflow: ## each DAG in a real Airflow, in an environment of its own
+	@infra/setup.sh dev
+	@infra/setup.sh airflow
+	@$(BIN)/python -m pytest tests/airflow
 
 check: ## format, lint and types
 	@infra/setup.sh dev

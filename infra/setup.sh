@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # Make Shelfcast's environment: Python packages from the locks, a Java that Spark starts on, the jars. Repeatable:
-# what is there already is left alone. Usage: infra/setup.sh platform|dev
+# what is there already is left alone. Usage: infra/setup.sh platform|dev|airflow
 set -euo pipefail
 cd "$(dirname "$0")/.."
 lock=requirements/$1.txt
-venv=.venv
+# Airflow's pins differ from the platform's, so it has an environment of its own, without the platform's code
+venv=$([ "$1" = airflow ] && echo .venvs/airflow || echo .venv)
 
 say() { printf '\033[1m%s\033[0m\n' "$*" >&2; }
 stop() { printf '%s\n' "$*" >&2; exit 3; }
@@ -47,10 +48,13 @@ if [ "$(cat "$venv/.$1" 2>/dev/null)" != "$wanted" ]; then
   say "installing Python packages from $lock"
   [ -x "$venv/bin/python" ] || "$uv" venv --quiet --python "$python" "$venv"
   "$uv" pip install --quiet --python "$venv/bin/python" --require-hashes --requirement "$lock"
-  "$uv" pip install --quiet --python "$venv/bin/python" --no-deps --editable .
-  ln -sf "$PWD/infra/pyenv.sh" "$venv/bin/pyenv"
+  if [ "$1" != airflow ]; then
+    "$uv" pip install --quiet --python "$venv/bin/python" --no-deps --editable .
+    ln -sf "$PWD/infra/pyenv.sh" "$venv/bin/pyenv"
+  fi
   printf '%s' "$wanted" >"$venv/.$1"
 fi
+[ "$1" = airflow ] && exit 0
 
 if ! "$venv/bin/python" -c 'from infra.java import find_java; from infra.settings import load_settings; find_java(load_settings().java_home)' 2>/dev/null; then
   install_debian openjdk-17-jre-headless || install_debian openjdk-21-jre-headless \

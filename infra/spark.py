@@ -43,6 +43,14 @@ def session(settings: Settings, app_name: str = "shelfcast") -> SparkSession:
     return spark
 
 
+def bring(spark: SparkSession, url: str, folder: Path) -> None:
+    """Move what lies at `url`, on any file system that Spark knows, into a new local folder."""
+    fs, conf = spark._jvm.org.apache.hadoop.fs, spark._jsc.hadoopConfiguration()  # type: ignore[union-attr]
+    path = fs.Path(url)
+    # the raw file system writes no checksum files beside
+    path.getFileSystem(conf).copyToLocalFile(True, path, fs.Path(str(folder)), True)
+
+
 def _ship_code(spark: SparkSession, settings: Settings) -> None:
     """Give the rooms' code to the workers of a cluster; what the locks list must be installed there."""
     archive = settings.home / "code.zip"

@@ -12,6 +12,7 @@ import pandas as pd
 
 from infra.lake import Lake
 from infra.settings import Settings
+from infra.spark import bring
 from training.family import Family, Fitted, Fold
 from training.portable import Portable, save_portable
 
@@ -60,9 +61,10 @@ def log_story(
     _log_plot(scores, family.card.metric)
 
 
-def log_model(portable: Portable, fitted: Fitted, family: Family, test: DataFrame, scratch: Path) -> str:
+def log_model(portable: Portable, fitted: Fitted, family: Family, test: DataFrame, lake: Lake, scratch: Path) -> str:
     """The portable model with signature and input example, and beside it the Spark model of the same fit where there is
-    one; returns the model's URI. `scratch` is emptied."""
+    one; returns the model's URI. `scratch` is emptied. The Spark model goes by way of the lake, where every executor can
+    write."""
     import mlflow
 
     folder = save_portable(portable, scratch / "portable")
@@ -78,7 +80,9 @@ def log_model(portable: Portable, fitted: Fitted, family: Family, test: DataFram
     )
     spark_model = getattr(fitted, "spark_model", None)
     if spark_model is not None:
-        spark_model.write().overwrite().save(f"file://{scratch / 'spark'}")
+        away = f"{lake.url.rstrip('/')}/scratch/{scratch.name}"
+        spark_model.write().overwrite().save(away)
+        bring(test.sparkSession, away, scratch / "spark")
         mlflow.log_artifacts(str(scratch / "spark"), "spark_model")
     shutil.rmtree(scratch)
     return info.model_uri

@@ -96,7 +96,7 @@ def train(spark: SparkSession, settings: Settings, name: str, *, trials: int | N
         scores = pd.concat([frame.assign(contender=key) for key, frame in judged.items()], ignore_index=True)
         recipe = {"contender": best.contender.name, "params": best.params}
         log_story(family, settings, tuned, folds, scores, recipe, [str(v) for v in outcome], gap)
-        uri = log_model(portable, fitted, family, folds[-1].test, Path(tempfile.mkdtemp(dir=_scratch(settings))))
+        uri = log_model(portable, fitted, family, folds[-1].test, Lake(settings.lake_url), Path(tempfile.mkdtemp(dir=_scratch(settings))))
         spark.catalog.clearCache()  # the examples, and the samples of the folds
         version = registry.register(name, run_id, uri, numbers)
     passed = all(v.passed for v in outcome)

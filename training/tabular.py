@@ -70,7 +70,7 @@ class TabularContender:
         if self.weight and estimator.hasParam("weightCol"):
             estimator = estimator.copy({estimator.getParam("weightCol"): self.weight})
         model = Pipeline(stages=[slicer, estimator]).fit(with_vector(shown, self._fill))
-        return TabularFitted(model, tuple(self.features[place] for place in at), self.present, self.export, self._fill)
+        return TabularFitted(model, tuple(self.features), tuple(at), self.present, self.export, self._fill)
 
     @property
     def _fill(self) -> float:
@@ -83,10 +83,11 @@ def _label(estimator: Estimator) -> str:
 
 @dataclass(frozen=True)
 class TabularFitted:
-    """A fitted pipeline over the column `vector`, and the features that its estimator reads, in their order."""
+    """A fitted pipeline over the column `vector` of `features`, and the `places` of those that its estimator reads."""
 
     spark_model: PipelineModel
-    kept: tuple[str, ...]
+    features: tuple[str, ...]
+    places: tuple[int, ...]
     present: Callable[[DataFrame], DataFrame]
     export: Exporter
     fill: float
@@ -94,6 +95,16 @@ class TabularFitted:
     def predict(self, frame: DataFrame) -> DataFrame:
         """`frame` with the family's prediction columns."""
         return self.present(self.spark_model.transform(with_vector(frame, self.fill)).drop("vector", "kept"))
+
+    @property
+    def kept(self) -> tuple[str, ...]:
+        """The features that the estimator reads, in their order."""
+        return tuple(self.features[place] for place in self.places)
+
+    @property
+    def width(self) -> int:
+        """How many features there are, those left out too."""
+        return len(self.features)
 
     @property
     def stage(self) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -86,6 +87,9 @@ def test_a_family_is_trained_registered_and_decides(spark: SparkSession, home: S
     assert {key.split(".")[1] for key in run.data.metrics if key.startswith("tuning.")} == names
     assert run.data.metrics["parity.max_relative_difference"] < 1e-4
     assert all(f"lake.{table.name}.version" in run.data.tags for table in load_family(name).sources)
+    kept = {Path(file.path).name for file in registry.client.list_artifacts(trained.run_id, "spark_model")}
+    learned = trained.contender in {"linear_regression", "decision_tree", "random_forest", "gbt", "xgboost"}
+    assert kept == ({"metadata", "stages"} if learned else set()) and not list((home.home / "lake" / "scratch").glob("*"))
     again = train(spark, home, name, trials=1)
     assert again.reused and again.version == trained.version
     registry.promote(name, "1", "test", "the only one")

@@ -4,20 +4,19 @@ distribution by the same calibration on origins that its fit has not seen."""
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Any, Protocol
 
-import numpy as np
 import pandas as pd
 
 from training.demand.calibration import Calibration
 from training.demand.examples import EXAMPLE_FEATURES, FULL, rows_of
-from training.demand.model import BoosterMean, DemandModel, LinearMean, MeanPredictor, TreesMean
+from training.demand.model import BoosterMean, DemandModel, MeanPredictor
 from training.demand.profiles import ProfileMean, SeasonalNaiveMean
+from training.regressors import regressors
 from training.tables import QUANTILES
-from training.tabular import FILL, TabularContender, TabularFitted
-from training.trees import TreeEnsemble
+from training.tabular import TabularContender, TabularFitted
 
 if TYPE_CHECKING:
     import optuna
@@ -205,43 +204,8 @@ def contenders() -> Sequence[Calibrated]:
 
 def learners() -> Sequence[Learned]:
     """The field's regressors with their search spaces."""
-    from pyspark.ml.regression import DecisionTreeRegressor, GBTRegressor, LinearRegression, RandomForestRegressor
-
-    def mllib(name: str, build: Any, dimensions: Any, export: Any) -> Learned:
-        return Learned(TabularContender(name, EXAMPLE_FEATURES, "factor", build, dimensions, export, "weight", MLLIB_ROWS))
-
-    return (
-        mllib(
-            "linear_regression",
-            lambda p: LinearRegression(regParam=p["reg"], elasticNetParam=0.5),
-            lambda t: {"reg": t.suggest_float("reg", 1e-4, 0.3, log=True)},
-            _linear,
-        ),
-        mllib(
-            "decision_tree",
-            lambda p: DecisionTreeRegressor(maxDepth=p["depth"], minInstancesPerNode=100, seed=0),
-            lambda t: {"depth": t.suggest_int("depth", 3, 7)},
-            _trees,
-        ),
-        mllib(
-            "random_forest",
-            lambda p: RandomForestRegressor(numTrees=p["trees"], maxDepth=p["depth"], minInstancesPerNode=20, seed=0),
-            lambda t: {"trees": t.suggest_int("trees", 10, 20), "depth": t.suggest_int("depth", 4, 6)},
-            _trees,
-        ),
-        mllib(
-            "gbt",
-            lambda p: GBTRegressor(
-                maxIter=p["rounds"], maxDepth=p["depth"], stepSize=0.1, subsamplingRate=0.7, minInstancesPerNode=50, seed=0
-            ),
-            lambda t: {"rounds": t.suggest_int("rounds", 8, 16), "depth": t.suggest_int("depth", 2, 4)},
-            _trees,
-        ),
-        Learned(
-            TabularContender("xgboost", EXAMPLE_FEATURES, "units", _xgboost, _xgboost_space, _booster, shares=(1.0,), fills=False),
-            offset=True,
-        ),
-    )
+    xgboost = TabularContender("xgboost", EXAMPLE_FEATURES, "units", _xgboost, _xgboost_space, _booster, shares=(1.0,), fills=False)
+    return (*map(Learned, regressors(EXAMPLE_FEATURES, MLLIB_ROWS)), Learned(xgboost, offset=True))
 
 
 def _xgboost(params: Mapping[str, Any]) -> Any:
@@ -279,19 +243,6 @@ def _xgboost_space(trial: optuna.Trial) -> dict[str, Any]:
 
 def _booster(fitted: TabularFitted) -> Any:
     return BoosterMean(fitted.stage.get_booster())
-
-
-def _trees(fitted: TabularFitted) -> Any:
-    trees = TreeEnsemble.from_spark(fitted.stage)
-    whole = np.array([EXAMPLE_FEATURES.index(name) for name in fitted.kept], dtype=np.int32)
-    return TreesMean(replace(trees, feature=whole[trees.feature]), np.full(len(EXAMPLE_FEATURES), FILL))
-
-
-def _linear(fitted: TabularFitted) -> Any:
-    model = fitted.stage
-    coefficients = np.zeros(len(EXAMPLE_FEATURES))
-    coefficients[[EXAMPLE_FEATURES.index(name) for name in fitted.kept]] = model.coefficients.toArray()
-    return LinearMean(coefficients, float(model.intercept), np.full(len(EXAMPLE_FEATURES), FILL))
 
 
 def _newest_origins(train: DataFrame, count: int) -> list[date]:

@@ -4,20 +4,20 @@ the lead time. Each adds `expected` (units over lead time and review), `patience
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from training.demand.model import BoosterMean, LinearMean, TreesMean
+from training.demand.model import BoosterMean
 from training.portable import Portable
+from training.regressors import regressors
 from training.stock.cover import FixedCover
 from training.stock.lead_time_demand import LEAD_TIME_FEATURES, LeadTimeDemand
 from training.stock.model import StockModel
 from training.stock.replay import REVIEWS, WARM_UP, collected, replay, whole
-from training.tabular import FILL, TabularContender, TabularFitted
-from training.trees import TreeEnsemble
+from training.tabular import TabularContender, TabularFitted
 
 if TYPE_CHECKING:
     import optuna
@@ -173,44 +173,10 @@ class LearnedFitted:
 
 def contenders() -> Sequence[Any]:
     """The baseline, the plain arithmetic, and the field's regressors under it."""
-    from pyspark.ml.regression import DecisionTreeRegressor, GBTRegressor, LinearRegression, RandomForestRegressor
-
-    def mllib(name: str, build: Any, dimensions: Any, export: Any) -> Learned:
-        return Learned(TabularContender(name, LEAD_TIME_FEATURES, "factor", build, dimensions, export, "weight", MLLIB_ROWS))
-
-    return (
-        Cover(),
-        Level(),
-        mllib(
-            "linear_regression",
-            lambda p: LinearRegression(regParam=p["reg"], elasticNetParam=0.5),
-            lambda t: {"reg": t.suggest_float("reg", 1e-3, 0.3, log=True)},
-            _linear,
-        ),
-        mllib(
-            "decision_tree",
-            lambda p: DecisionTreeRegressor(maxDepth=p["depth"], minInstancesPerNode=100, seed=0),
-            lambda t: {"depth": t.suggest_int("depth", 2, 6)},
-            _trees,
-        ),
-        mllib(
-            "random_forest",
-            lambda p: RandomForestRegressor(numTrees=12, maxDepth=p["depth"], minInstancesPerNode=30, seed=0),
-            lambda t: {"depth": t.suggest_int("depth", 4, 6)},
-            _trees,
-        ),
-        mllib(
-            "gbt",
-            lambda p: GBTRegressor(maxIter=p["rounds"], maxDepth=3, stepSize=0.1, subsamplingRate=0.7, minInstancesPerNode=50, seed=0),
-            lambda t: {"rounds": t.suggest_int("rounds", 6, 14)},
-            _trees,
-        ),
-        Learned(
-            TabularContender(
-                "xgboost", LEAD_TIME_FEATURES, "factor", _xgboost, _xgboost_space, _booster, "weight", shares=(1.0,), fills=False
-            )
-        ),
+    xgboost = TabularContender(
+        "xgboost", LEAD_TIME_FEATURES, "factor", _xgboost, _xgboost_space, _booster, "weight", shares=(1.0,), fills=False
     )
+    return (Cover(), Level(), *map(Learned, [*regressors(LEAD_TIME_FEATURES, MLLIB_ROWS), xgboost]))
 
 
 def _xgboost(params: Mapping[str, Any]) -> Any:
@@ -241,19 +207,3 @@ def _xgboost_space(trial: optuna.Trial) -> dict[str, Any]:
 
 def _booster(fitted: TabularFitted) -> Any:
     return BoosterMean(fitted.stage.get_booster(), offset=False)
-
-
-def _places(fitted: TabularFitted) -> np.ndarray:
-    return np.array([LEAD_TIME_FEATURES.index(name) for name in fitted.kept], dtype=np.int32)
-
-
-def _trees(fitted: TabularFitted) -> Any:
-    trees = TreeEnsemble.from_spark(fitted.stage)
-    return TreesMean(replace(trees, feature=_places(fitted)[trees.feature]), np.full(len(LEAD_TIME_FEATURES), FILL))
-
-
-def _linear(fitted: TabularFitted) -> Any:
-    model = fitted.stage
-    coefficients = np.zeros(len(LEAD_TIME_FEATURES))
-    coefficients[_places(fitted)] = model.coefficients.toArray()
-    return LinearMean(coefficients, float(model.intercept), np.full(len(LEAD_TIME_FEATURES), FILL))
