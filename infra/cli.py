@@ -15,7 +15,7 @@ import typer
 from rich.markup import escape
 
 from infra.console import complaints, console, only_what_a_user_can_act_on, progress, show, tell
-from infra.errors import BadInput, NotReady
+from infra.errors import BadInput, NotReady, refused_by_storage
 from infra.options import Day, FamilyName, History, Json, Out, Who, Why, at_least_one, day_of, levels_of, mapping_of
 from infra.settings import Settings, load_settings
 from infra.stack.commands import stack
@@ -36,10 +36,13 @@ def main() -> None:
     only_what_a_user_can_act_on()
     try:
         app()
-    except (BadInput, NotReady) as error:
-        kind = "Bad input" if isinstance(error, BadInput) else "Not ready"
-        complaints.print(f"[red]{kind}:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
-        sys.exit(error.exit_code)
+    except Exception as error:
+        said = error if isinstance(error, (BadInput, NotReady)) else refused_by_storage(error)
+        if said is None:
+            raise
+        kind = "Bad input" if isinstance(said, BadInput) else "Not ready"
+        complaints.print(f"[red]{kind}:[/] {escape(str(said))}", highlight=False, soft_wrap=True)
+        sys.exit(said.exit_code)
 
 
 # Events --------------------------------------------------------------------------------------------------------------

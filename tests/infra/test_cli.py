@@ -65,3 +65,40 @@ def test_the_doctor_names_what_is_broken_and_how_to_mend_it(tmp_path: Path) -> N
     assert done.returncode == 3
     assert checks["java"]["ok"] and not checks["jars"]["ok"]
     assert checks["jars"]["mend"] == "run `shelfcast doctor --fix`"
+
+
+#: a file system of its own for the command after it: 64 kB, or one that may only be read
+_SMALL, _READ_ONLY = "size=64k", "ro"
+
+
+def on_a_disk(options: str, folder: Path, home: Path, *words: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """The verb while `folder` is a small file system of its own (seen by its process only)."""
+    folder.mkdir()
+    script = f"mount -t tmpfs -o {options} tmpfs {folder} && exec {sys.executable} -m infra.cli {' '.join(words)}"
+    environment = {**os.environ, "SHELFCAST_HOME": str(home), "COLUMNS": "200", **variables}
+    own = ["unshare", "--mount", *([] if os.geteuid() == 0 else ["--map-root-user"])]
+    return subprocess.run([*own, "sh", "-c", script], capture_output=True, text=True, env=environment, check=False, timeout=300)
+
+
+@pytest.mark.parametrize(("options", "said"), [(_SMALL, "is full: free some space"), (_READ_ONLY, "cannot be written to")])
+@pytest.mark.skipif(sys.platform != "linux", reason="mounts a file system of its own, which Linux lets a process do")
+def test_a_disk_that_takes_nothing_more_is_told_in_one_sentence(tmp_path: Path, options: str, said: str) -> None:
+    home, lake = tmp_path / "home", tmp_path / "lake"
+    assert shelfcast(home, "simulate", "--stores", "1", "--products", "2", "--days", "3").returncode == 0
+    # the dimensions are declared in a lake of their own, so that the disk is met by Spark in the midst of a stream
+    done = on_a_disk(options, lake, home, "ingest", SHELFCAST_LAKE_URL=f"file://{lake}")
+    assert done.returncode == 3, done.stderr[-3000:]
+    assert said in done.stderr.strip().splitlines()[-1] and "Traceback" not in done.stderr
+    again = shelfcast(home, "ingest", "--json")
+    assert again.returncode == 0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="mounts a file system of its own, which Linux lets a process do")
+def test_a_full_disk_leaves_no_half_of_an_answer(tmp_path: Path) -> None:
+    history = tmp_path / "history.csv"
+    rows = [f"s1,p{p},2024-{1 + d // 28:02d}-{1 + d % 28:02d},{(p + d) % 4}" for p in range(40) for d in range(112)]
+    history.write_text("store_id,product_id,ds,units\n" + "\n".join(rows) + "\n")
+    out = tmp_path / "out"
+    words = ("forecast", "--history", str(history), "--horizon", "28", "--out", str(out / "o.csv"))
+    done = on_a_disk(_SMALL, out, tmp_path / "home", *words)
+    assert done.returncode == 3 and f"{out}" in done.stderr and "is full" in done.stderr, done.stderr
