@@ -1,4 +1,4 @@
-.PHONY: help setup demo stack-demo test test-stack-long test-airflow check format lock serve clean-demo bench-demand bench-stock bench-anomaly bench-slow-mover bench-recommend
+.PHONY: help setup demo stack-demo test test-stack-long test-airflow test-resume check format lock serve clean-demo bench-demand bench-stock bench-anomaly bench-slow-mover bench-recommend
 SHELL := /bin/bash
 BIN := .venv/bin
 DATA ?= ../shared/data
@@ -20,6 +20,10 @@ stack-demo: ## the same loop on real servers on this machine: Kafka, MinIO, Redi
 test-stack-long: ## the stack tests at full size: 210,000 lines of which 10,000 are bad, 100 kills
 	@infra/setup.sh dev
 	@SHELFCAST_TEST_SCALE=50 SHELFCAST_TEST_KILLS=100 $(BIN)/python -m pytest tests/stack
+
+test-resume: ## the pipeline is ended at each of its steps, and its next run goes on (half an hour)
+	@infra/setup.sh dev
+	@$(BIN)/python -m pytest tests/resume/every_step.py
 
 test: ## set up and run all tests
 	@infra/setup.sh dev

@@ -230,7 +230,10 @@ def report(as_json: Json = False) -> None:
 
 
 @app.command(rich_help_panel=DECISIONS)
-def pipeline(as_json: Json = False) -> None:
+def pipeline(
+    pairs: Annotated[int | None, typer.Option(help="Only the busiest store-product pairs: a smaller story, sooner told.")] = None,
+    as_json: Json = False,
+) -> None:
     """The whole story on real data: replay, ingest, features, train, promote, score, report, and a summary to read."""
     from data_ingest.facts import facts
     from data_ingest.ingest import ingest
@@ -242,9 +245,11 @@ def pipeline(as_json: Json = False) -> None:
     from training.runner import train
     from training.score import ORDER, score
 
+    if pairs is not None:
+        at_least_one("pairs", pairs)
     settings = load_settings()
     with _spark(settings) as spark, progress() as say:
-        replay(spark, settings, progress=say)
+        replay(spark, settings, pairs=pairs, progress=say)
         ingest(spark, settings, progress=say)
         facts(spark, settings, progress=say)
         build_features(spark, settings, progress=say)

@@ -10,7 +10,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -237,9 +237,10 @@ def _make_embedded_store(path: Path) -> None:
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     partial.unlink(missing_ok=True)
     MlflowClient(f"sqlite:///{partial}").search_experiments(max_results=1)
-    with suppress(FileExistsError):  # a link, unlike a rename, leaves alone what another process made meanwhile
-        path.hardlink_to(partial)
-    partial.unlink()
+    if path.exists():  # another process made it meanwhile
+        partial.unlink()
+    else:
+        partial.rename(path)
 
 
 @contextmanager
@@ -252,18 +253,20 @@ def tracked_run(settings: Settings, experiment: str, name: str, tags: Mapping[st
     mlflow.set_registry_uri(settings.tracking_url)
     if mlflow.get_experiment_by_name(experiment) is None:
         mlflow.create_experiment(experiment, artifact_location=f"{settings.artifacts_url}/{experiment}")
-    mlflow.set_experiment(experiment)
+    experiment_id = mlflow.set_experiment(experiment).experiment_id
     os.environ.pop("MLFLOW_RUN_ID", None)  # MLflow would resume it even where it belongs to another tracking store
-    with mlflow.start_run(run_id=_opened_run(settings), run_name=name, tags=dict(tags or {})) as run:
+    with mlflow.start_run(run_id=_opened_run(settings, experiment_id), run_name=name, tags=dict(tags or {})) as run:
         yield run.info.run_id
 
 
-def _opened_run(settings: Settings) -> str | None:
+def _opened_run(settings: Settings, experiment_id: str) -> str | None:
+    """The run that `mlflow run` opened, where it is one of our store and experiment; its own record otherwise stays apart."""
     from mlflow.exceptions import MlflowException
 
     if not settings.mlflow_run_id:
         return None
     try:
-        return connect(settings).get_run(settings.mlflow_run_id).info.run_id
+        opened = connect(settings).get_run(settings.mlflow_run_id).info
     except MlflowException:
-        return None  # `mlflow run` keeps its own record in another store; ours starts afresh
+        return None
+    return opened.run_id if opened.experiment_id == experiment_id else None

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from infra.errors import BadInput, NotReady
-from infra.registry import CHALLENGER, CHAMPION, PREVIOUS, Registry, tracked_run
+from infra.registry import CHALLENGER, CHAMPION, PREVIOUS, Registry, connect, tracked_run
 from infra.settings import Settings
 from training.portable import load_portable, save_portable
 
@@ -43,6 +43,22 @@ def test_a_kill_while_the_embedded_store_is_made_leaves_none(settings: Settings)
     assert not (settings.home / "mlflow.db").exists()
     assert Registry(settings).models() == []
     assert (settings.home / "mlflow.db").exists()
+
+
+def test_a_run_that_mlflow_run_opened_is_joined_where_it_is_of_our_experiment(settings: Settings) -> None:
+    client = connect(settings)
+    with tracked_run(settings, "shelfcast-demand", "first"):
+        pass
+    ours, other = client.get_experiment_by_name("shelfcast-demand").experiment_id, client.create_experiment("launcher")
+    for experiment, joined in ((ours, True), (other, False)):
+        opened = client.create_run(experiment).info.run_id
+        launched = settings.model_copy(update={"mlflow_run_id": opened})
+        with tracked_run(launched, "shelfcast-demand", "launched") as run_id:
+            pass
+        assert (run_id == opened) is joined
+        assert client.get_run(run_id).info.experiment_id == ours
+    with tracked_run(settings.model_copy(update={"mlflow_run_id": "f" * 32}), "shelfcast-demand", "of another store") as run_id:
+        assert client.get_run(run_id).info.experiment_id == ours
 
 
 def registered(settings: Settings, tmp_path: Path, value: float) -> str:
