@@ -159,6 +159,8 @@ def train(
     """Train, tune, judge and register a family (or `all`); it becomes challenger when its gates pass."""
     from training.runner import train as story
 
+    if trials is not None:
+        at_least_one("trials", trials)
     settings, names = load_settings(), _families(family)
     with _spark(settings) as spark, progress() as say:
         trained = [_persevere(settings, partial(story, spark, settings, name, trials=trials, progress=say)) for name in names]

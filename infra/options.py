@@ -30,9 +30,12 @@ def day_of(text: str | None, option: str) -> date | None:
 def levels_of(text: str) -> list[float]:
     """The quantile levels of a list such as 0.1,0.5,0.9."""
     try:
-        return [float(part) for part in text.split(",")]
+        levels = [float(part) for part in text.split(",")]
     except ValueError as error:
         raise BadInput(f"--quantiles is {text!r}: expected numbers between 0 and 1 such as 0.1,0.5,0.9") from error
+    if len(set(levels)) < len(levels):
+        raise BadInput(f"--quantiles is {text!r}: expected each level once, such as 0.1,0.5,0.9")
+    return levels
 
 
 def at_least_one(name: str, value: int) -> None:

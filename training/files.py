@@ -85,12 +85,8 @@ def check_frame(
 
 def write_frame(frame: pd.DataFrame, path: str | Path) -> Path:
     """Write rows to a CSV or parquet file (by its ending), replacing it at once when whole; days are written YYYY-MM-DD in
-    CSV. Raises BadInput when the folder is missing or the ending unknown."""
-    target = Path(path)
-    if not _ends(target, _CSV + _PARQUET):
-        raise BadInput(f"output file {target}: its ending is unknown; expected one of {_ENDINGS}")
-    if not target.parent.is_dir():
-        raise BadInput(f"output file {target}: there is no folder {target.parent}; make it first")
+    CSV. Raises BadInput when the file cannot be written there or its ending is unknown."""
+    target = check_output(path)
     temporary = target.with_name(f".{os.getpid()}-{target.name}")
     try:
         if _ends(target, _CSV):
@@ -98,6 +94,8 @@ def write_frame(frame: pd.DataFrame, path: str | Path) -> Path:
         else:
             frame.to_parquet(temporary, index=False)
         temporary.replace(target)
+    except OSError as problem:  # no right to write there, a full disk
+        raise BadInput(f"output file {target}: it cannot be written ({problem.strerror or problem})") from problem
     finally:
         temporary.unlink(missing_ok=True)
     return target
@@ -110,6 +108,8 @@ def check_output(path: str | Path) -> Path:
         raise BadInput(f"output file {target}: its ending is unknown; expected one of {_ENDINGS}")
     if not target.parent.is_dir():
         raise BadInput(f"output file {target}: there is no folder {target.parent}; make it first")
+    if target.is_dir():
+        raise BadInput(f"output file {target}: it is a folder; expected a file")
     return target
 
 

@@ -37,6 +37,7 @@ def test_help_lists_the_verbs_by_the_story(tmp_path: Path) -> None:
         (["rollback", "demand", "--why", "because"], 3, "demand has no previous champion"),
         (["replay", "--start", "yesterday"], 2, "--start is 'yesterday': expected a day as YYYY-MM-DD"),
         (["simulate", "--stores", "0"], 2, "--stores is 0: expected at least 1"),
+        (["train", "demand", "--trials", "0"], 2, "--trials is 0: expected at least 1"),
         (["import", "missing.csv", "--column", "units"], 2, "--column is 'units': expected field=column"),
         (["forecast", "--history", "missing.csv", "--horizon", "7", "--out", "out.csv"], 2, "missing.csv"),
         (["forecast"], 2, "Missing option '--history'"),

@@ -46,7 +46,12 @@ TABLES = (*events.BRONZE.values(), events.QUARANTINE, events.INGESTED, events.ST
 
 def start(home: Path) -> subprocess.Popen[str]:
     """The pipeline as a process group of its own, as a terminal would start it; it says its steps on stderr."""
-    environment = {**os.environ, "SHELFCAST_HOME": str(home), "SHELFCAST_TUNING_TRIALS": "1", "JDK_JAVA_OPTIONS": "-XX:TieredStopAtLevel=1"}
+    environment = {
+        **os.environ,
+        "SHELFCAST_HOME": str(home),
+        "SHELFCAST_TUNING_TRIALS": "1",
+        "JDK_JAVA_OPTIONS": "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=256m",
+    }
     return subprocess.Popen(
         [sys.executable, "-m", "infra.cli", "pipeline", "--pairs", str(PAIRS)], env=environment, start_new_session=True, text=True,
         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,

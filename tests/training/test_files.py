@@ -115,7 +115,8 @@ def test_a_result_is_whole_or_absent(tmp_path: Path) -> None:
         write_frame(pd.DataFrame({"a": [1, Unwritable()]}), out)
     assert out.read_text() == "before"
     assert len(list(tmp_path.iterdir())) == 1
-    for path, word in [(tmp_path / "none" / "o.csv", "no folder"), (tmp_path / "o.txt", "ending")]:
+    (tmp_path / "folder.csv").mkdir()
+    for path, word in [(tmp_path / "none" / "o.csv", "no folder"), (tmp_path / "o.txt", "ending"), (tmp_path / "folder.csv", "a folder")]:
         with pytest.raises(BadInput, match=word):
             check_output(path)
         with pytest.raises(BadInput, match=word):
