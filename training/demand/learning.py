@@ -14,6 +14,7 @@ import pandas as pd
 
 from feature_repo.demand_features import origin_features, periods
 from feature_repo.panel import Panel
+from training.demand.balance import BalancedMean
 from training.demand.calibration import Calibration
 from training.demand.covariates import Covariates
 from training.demand.examples import AT, EXAMPLE_FEATURES, FLOOR, FULL, Rows, example_rows, spread
@@ -85,7 +86,7 @@ def learn(covariates: Covariates, horizon: int, seed: int = 0, progress: Progres
     calibration = Calibration.fit(mean * _level_shift(mean, judged.units), judged.units, wild, judged.horizon)
     say(2, 4, "examples up to the end")
     final = trial
-    if any(isinstance(part, OffsetMean) for part in trial.parts):
+    if len(trial.parts) > 1:
         everything = training_sample(covariates, end, horizon, EXAMPLES, seed + 1)
         final = MixedMean(tuple(fit_members(everything, seed, like=trial)), trial.shares)
     say(4, 4, "learnt")
@@ -139,8 +140,8 @@ def judging_sample(covariates: Covariates, end: int, horizon: int, seed: int) ->
 
 def fit_members(sample: Sample, seed: int, *, judged: Sample | None = None, like: MixedMean | None = None) -> list[MeanPredictor]:
     """The plain profile, the stack of simple forecasts, and a booster over the stack for each of _POWERS (XGBoost, Tweedie
-    deviance); the profile alone when there is too little to learn from. The boosters stop where `judged` gets no better, or
-    take the rounds of `like`."""
+    deviance), its sums balanced; the profile alone when there is too little to learn from. The boosters stop where `judged`
+    gets no better, or take the rounds of `like`."""
     if len(sample.units) < _FEWEST or not (sample.units > 0).any():
         return [ProfileMean()]
     stack = StackedMean.fit(sample.rows, sample.units)
@@ -149,12 +150,18 @@ def fit_members(sample: Sample, seed: int, *, judged: Sample | None = None, like
     earlier = like.parts[2:] if like else [None] * len(_POWERS)
 
     def fitted(power: float, before: MeanPredictor | None) -> MeanPredictor:
-        rounds = int(before.boosted.booster.num_boosted_rounds() * _MORE) if isinstance(before, OffsetMean) else _ROUNDS
-        return OffsetMean(stack, BoosterMean(_boosted(data, power, rounds, seed, watched)))
+        booster = _boosted(data, power, _ROUNDS if before is None else int(_rounds(before) * _MORE), seed, watched)
+        found = booster.predict(data).astype(np.float64)
+        return BalancedMean.fit(OffsetMean(stack, BoosterMean(booster)), sample.rows, sample.units, found)
 
     # a thread each: threads that share one booster wait for each other at every level of every tree
     with ThreadPoolExecutor(len(_POWERS)) as threads:
         return [ProfileMean(), stack, *threads.map(fitted, _POWERS, earlier)]
+
+
+def _rounds(member: MeanPredictor) -> int:
+    assert isinstance(member, BalancedMean) and isinstance(member.mean, OffsetMean)
+    return member.mean.boosted.booster.num_boosted_rounds()
 
 
 def _matrix(sample: Sample, stack: StackedMean, ref: xgboost.QuantileDMatrix | None = None) -> xgboost.QuantileDMatrix:
