@@ -1,4 +1,4 @@
-"""Demand forecasts side by side: `python -m benchmarks.demand --data DIR --set m5 [--origins 2] [--rivals profile,...]`."""
+"""Demand forecasts side by side: `python -m benchmarks.demand --data DIR [--set m5] [--origins 2] [--rivals profile,...]`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from benchmarks import demand_rivals as rivals
-from benchmarks.demand_sets import SETS, DataSet
+from benchmarks.demand_sets import ORIGINS, SETS, DataSet
 from feature_repo.panel import Panel
 from training.demand.forecast import forecast
 from training.demand.history_file import bring
@@ -26,26 +26,31 @@ RIVALS = {
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run one set and print its table, the mean over its origins."""
+    """Run one set, or all of them, and print a table each, the mean over its origins."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder that holds the data sets")
-    parser.add_argument("--set", choices=sorted(SETS), required=True, dest="name")
-    parser.add_argument("--origins", type=int, default=1)
+    parser.add_argument("--set", choices=sorted(SETS), dest="name", help="default: all, the largest last")
+    parser.add_argument("--origins", type=int, help="default: as in the README's table")
     parser.add_argument("--rivals", default=",".join([*RIVALS, "shelfcast"]))
     parser.add_argument("--stores", default="", help="M5: only these stores")
     given = parser.parse_args(arguments)
     more = {"stores": tuple(given.stores.split(","))} if given.stores else {}
-    data = SETS[given.name](given.data, given.origins, **more)
+    for name in [given.name] if given.name else list(SETS):
+        compare(SETS[name](given.data, given.origins or ORIGINS[name], **more), given.rivals.split(","))
+
+
+def compare(data: DataSet, names: Sequence[str]) -> None:
+    """Every competitor at every origin, each printed as it is done, then their means and costs."""
     rows = []
     for origin in data.origins:
-        for name in given.rivals.split(","):
+        for name in names:
             rows.append({"origin": f"{origin:%Y-%m-%d}", "rival": name, **run(data, origin, name)})
             print(pd.DataFrame(rows[-1:]).to_string(index=False, float_format="%.4f"), flush=True)
     table = pd.DataFrame(rows).drop(columns="origin").groupby("rival", sort=False).mean()
     series = len(data.history[["store_id", "product_id"]].drop_duplicates())
     print(f"\n{data.name}: horizon {data.horizon}, {len(data.origins)} origins\n{table.to_string(float_format='%.4f')}")
     print(f"cpu seconds a series: {', '.join(f'{n} {v / series:.2g}' for n, v in table['cpu_s'].items())}, {series:,} series")
-    print(f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6:.1f} GB")
+    print(f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6:.1f} GB\n", flush=True)
 
 
 def run(data: DataSet, origin: pd.Timestamp, name: str) -> dict[str, float]:
