@@ -32,7 +32,7 @@ test: ## set up and run all tests
 test-airflow: ## each DAG in a real Airflow, in an environment of its own
 	@infra/setup.sh dev
 	@infra/setup.sh airflow
-	@$(BIN)/python -m pytest tests/airflow
+	@$(BIN)/python -m pytest tests/airflow/every_dag.py
 
 check: ## format, lint and types
 	@infra/setup.sh dev

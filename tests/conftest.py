@@ -15,9 +15,6 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 
-#: run by `make test-airflow`, which makes the environment that they need
-collect_ignore = [] if any("tests/airflow" in word for word in sys.argv) else ["airflow"]
-
 #: folders whose tests share what is built or started once in a session
 _TOGETHER = ("feature_repo", "stack")
 

@@ -5,6 +5,7 @@ up when it falls behind the median of the trials before it."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -13,6 +14,7 @@ from typing import Any, cast
 import optuna
 import pandas as pd
 
+from infra.errors import NotReady
 from infra.together import together
 from training.family import Contender, Family, Fold
 
@@ -64,7 +66,7 @@ def pooled(judged: pd.DataFrame, metric: str) -> float:
 def _study(
     family: Family, contender: Contender, folds: Sequence[Fold], seed: int, trials: int, params: dict[str, Any]
 ) -> optuna.Study:  # fmt: skip
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
     study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=seed), pruner=optuna.pruners.MedianPruner(n_startup_trials=2))
     study.enqueue_trial(params)
     study.optimize(_objective(family, contender, folds), n_trials=trials)
@@ -76,7 +78,7 @@ def _objective(family: Family, contender: Contender, folds: Sequence[Fold]) -> C
         params = contender.space(trial)
         values: list[float] = []
         for step, fold in enumerate(folds):
-            values.append(pooled(family.judge(contender.fit(fold.train, params).predict(fold.test)), family.card.metric))
+            values.append(_told(family, fold, family.judge(contender.fit(fold.train, params).predict(fold.test))))
             trial.report(sum(values) / len(values), step)
             if step + 1 < len(folds) and trial.should_prune():
                 raise optuna.TrialPruned
@@ -84,6 +86,16 @@ def _objective(family: Family, contender: Contender, folds: Sequence[Fold]) -> C
         return sum(values) / len(values)
 
     return objective
+
+
+def _told(family: Family, fold: Fold, judged: pd.DataFrame) -> float:
+    value = pooled(judged, family.card.metric)
+    if math.isnan(value):
+        raise NotReady(
+            f"{family.card.name}: after {fold.origin} there is too little to judge a model by ({family.card.metric} is not defined): "
+            "ingest more days or more pairs first."
+        )
+    return value
 
 
 def _tuned(contender: Contender, study: optuna.Study, finalist: bool) -> Tuned:

@@ -11,6 +11,7 @@ import optuna
 import pandas as pd
 import pytest
 
+from infra.errors import NotReady
 from training.family import Fold
 from training.tuning import FINALISTS, middle, race
 
@@ -40,7 +41,7 @@ class Distance:
     """Judges by the mean absolute error."""
 
     class card:
-        metric = "mae"
+        name, metric = "distance", "mae"
 
     def judge(self, predicted: pd.DataFrame) -> pd.DataFrame:
         error = (predicted["said"] - predicted["truth"]).abs().mean()
@@ -82,3 +83,9 @@ def test_the_middle_of_a_space_is_by_its_scale() -> None:
             return {"rate": rate, "depth": trial.suggest_int("depth", 2, 6), "kept": trial.suggest_categorical("kept", (0.5, 1.0))}
 
     assert middle(Wide("wide")) == {"rate": pytest.approx(0.1), "depth": 4, "kept": 1.0}
+
+
+def test_a_fold_that_cannot_judge_is_told_with_its_family(folds) -> None:
+    unknown = Fold(date(2024, 1, 2), folds[1].train, folds[1].test.assign(truth=float("nan")))
+    with pytest.raises(NotReady, match="distance: after 2024-01-02 there is too little to judge a model by"):
+        race(Distance(), [Constant("rule", baseline=True)], [folds[0], unknown], 2, 1, {}, lambda step: None)
