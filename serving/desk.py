@@ -3,6 +3,7 @@ a challenger shadows."""
 
 from __future__ import annotations
 
+import logging
 import time
 import uuid
 from collections.abc import Mapping
@@ -21,6 +22,8 @@ from serving.predict import ReadOnline, answer
 from serving.shadow import Shadow
 from training.family import Card
 
+log = logging.getLogger("shelfcast.serving")
+
 
 @dataclass(frozen=True)
 class Desk:
@@ -33,8 +36,9 @@ class Desk:
     shadow: Shadow
 
     def start(self, poll_seconds: float) -> None:
-        """Load the champions, then follow them; begin to write events."""
+        """Load the champions, then follow them; open the online features; begin to write events."""
         self.champions.follow(poll_seconds)
+        self._warm()
         self.log.start()
 
     def stop(self) -> None:
@@ -64,6 +68,14 @@ class Desk:
         """Who serves, shadows and was refused, by family."""
         seats = [described(seat) for _, seat in sorted(self.champions.seats.items())]
         return {"models": seats, "registry": self.champions.problem or "ok"}
+
+    def _warm(self) -> None:
+        """Read each feature service once, of a key that nobody has: the first read takes seconds, no request should wait for it."""
+        for card in (seat.card for seat in self.champions.seats.values() if seat.card.feature_service):
+            try:
+                self.read_online(card.feature_service, pd.DataFrame({name: ["-"] for name in card.entity}))
+            except NotReady as missing:
+                log.warning("%s: %s", card.name, missing)
 
     def _ask(self, seat: Seat, loaded: Loaded, items: list[Any]) -> tuple[list[dict[str, Any]], pd.DataFrame]:
         return answer(seat.card, loaded.model, self.read_online, items)

@@ -17,7 +17,7 @@ CARD = Card(
         Gate("one_minus_ndcg", "champion", at_most=1.005),
     ),
     endpoint="/v1/recommendations",
-    request={"customer_id": "string", "k": "integer?", "basket": "array?"},
+    request={"customer_id": "string", "k": "integer 1..1000?", "basket": "array?"},
     response={"rank": "integer", "product_id": "string", "score": "number", "why": "string"},
     feature_service="",
     entity=("customer_id",),
