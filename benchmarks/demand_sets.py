@@ -28,6 +28,7 @@ class DataSet:
     levels: tuple[tuple[str, ...], ...] = ()
 
 
+_PRICE_KEYS = {"store_id": str, "item_id": str, "wm_yr_wk": int}
 #: the Monday before week 1 of Complete Journey, which holds one day
 _JOURNEY_WEEK_0 = pd.Timestamp("2016-12-19")
 
@@ -43,16 +44,14 @@ def m5(folder: Path, origins: int, horizon: int = 28, stores: tuple[str, ...] = 
     if stores:
         sales, prices = (frame[frame["store_id"].isin(stores)] for frame in (sales, prices))
     calendar = pd.read_parquet(folder / "m5/calendar.parquet").rename(columns={"date": "ds"}).set_index("ds")
-    calendar = calendar[calendar.index >= sales["ds"].min()]
-    days = sales["ds"].to_numpy()
-    told = calendar.reindex(days)
-    snap = np.select([sales["state_id"] == "CA", sales["state_id"] == "TX"], [told["snap_CA"], told["snap_TX"]], told["snap_WI"])
+    day = calendar.index.get_indexer(sales["ds"])
+    snap = calendar[["snap_CA", "snap_TX", "snap_WI"]].to_numpy(dtype=np.int8)
+    state = pd.Index(["CA", "TX", "WI"]).get_indexer(sales["state_id"].astype(str))
     store, item = sales["store_id"].astype(str), sales["item_id"].astype(str)
-    wanted = pd.DataFrame({"store_id": store, "item_id": item, "wm_yr_wk": told["wm_yr_wk"].to_numpy()})
-    price = wanted.merge(prices, how="left", on=list(wanted))["sell_price"].to_numpy(dtype=np.float32)
     history = pd.DataFrame({
-        "store_id": store, "product_id": item, "ds": sales["ds"], "units": sales["y"].astype(np.float32), "price": price,
-        "snap": snap.astype(np.int8), "event": told["event_name_1"].astype(object).to_numpy(),
+        "store_id": store, "product_id": item, "ds": sales["ds"], "units": sales["y"].astype(np.float32),
+        "price": _weekly_price(prices, store, item, calendar["wm_yr_wk"].to_numpy()[day]),
+        "snap": snap[day, state], "event": calendar["event_name_1"].astype(object).to_numpy()[day],
     })  # fmt: skip
     items = sales[["item_id", "dept_id", "cat_id"]].drop_duplicates("item_id").astype(str)
     items = items.rename(columns={"item_id": "product_id", "dept_id": "category", "cat_id": "department"})
@@ -61,6 +60,19 @@ def m5(folder: Path, origins: int, horizon: int = 28, stores: tuple[str, ...] = 
         ("store_id", "department"), ("store_id", "category"), ("product_id",), ("state", "product_id"), ("store_id", "product_id"),
     )  # fmt: skip
     return DataSet("m5", history, ["price", "snap", "event"], items, horizon, _origins(history, horizon, origins), levels)
+
+
+def _weekly_price(prices: pd.DataFrame, store: pd.Series, item: pd.Series, week: np.ndarray) -> np.ndarray:
+    """The price of each row's store, item and week, NaN where none is told: by codes, since a merge of 12 M names takes 2 GB."""
+    stores, items, weeks = (pd.Index(prices[name].astype(kind).unique()) for name, kind in _PRICE_KEYS.items())
+
+    def code(*keys: pd.Series | np.ndarray) -> np.ndarray:
+        at = [index.get_indexer(key) for index, key in zip((stores, items, weeks), keys, strict=True)]
+        return np.where(np.min(at, axis=0) < 0, -1, (at[0] * len(items) + at[1]) * len(weeks) + at[2])
+
+    table = np.full(len(stores) * len(items) * len(weeks) + 1, np.nan, dtype=np.float32)
+    table[code(*(prices[name].astype(kind) for name, kind in _PRICE_KEYS.items()))] = prices["sell_price"]
+    return table[code(store, item, week)]
 
 
 def m5_week(folder: Path, origins: int, stores: tuple[str, ...] = ()) -> DataSet:

@@ -67,7 +67,8 @@ def bring(
         between={"in_stock": (0.0, 1.0)},
     )  # fmt: skip
     end = _origin(history, origin)
-    known = history[history["ds"] <= end]
+    inside = history["ds"] <= end
+    known = history if inside.all() else history[inside]
     step = frequency(known["ds"])
     _check_horizon(horizon, step)
     planned = None if future is None else _future(future, end)
@@ -145,11 +146,12 @@ def _looked_up(values: pd.Series, worth: Mapping[object, float]) -> np.ndarray:
 def _worth(known: pd.DataFrame, words: pd.Series) -> dict[object, float]:
     """For each text the units sold on its rows over what their series sell on such a weekday usually, pulled to 1 by one
     day; blank is 1."""
-    pair = known.groupby(list(KEYS), sort=False)["units"].transform("mean").to_numpy(dtype=float)
     weekday = known["ds"].dt.dayofweek
     profile = known["units"].groupby(weekday).mean() / max(known["units"].mean(), 1e-9)
-    usual = pair * weekday.map(profile).to_numpy(dtype=float)
-    frame = pd.DataFrame({"word": words.to_numpy(), "units": known["units"].to_numpy(), "usual": usual, "ds": known["ds"].to_numpy()})
+    pair = known.groupby(list(KEYS), sort=False)["units"].transform("mean")
+    told = words.notna().to_numpy()  # most rows of a long history tell nothing, and cost memory
+    usual = pair[told].to_numpy(dtype=float) * weekday[told].map(profile).to_numpy(dtype=float)
+    frame = known.loc[told, ["units", "ds"]].assign(word=words[told].to_numpy(), usual=usual)
     sums = frame.dropna().groupby("word").agg(units=("units", "sum"), usual=("usual", "sum"), days=("ds", "nunique"))
     if len(sums) > _TEXT_VALUES:
         return {}
