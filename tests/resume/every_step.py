@@ -100,7 +100,7 @@ def contents(settings: Settings) -> dict[str, Any]:
         online = {name: store.execute(f'SELECT count(*), sum(length(value)) FROM "{name}"').fetchone() for name in views}
     return {
         "events": {str(path.relative_to(settings.home)): path.stat().st_size for path in settings.home.glob("landing/*/[!.]*.jsonl")},
-        "lake": {table.name: sums(lake.read_pandas(table), table.key) for table in TABLES},
+        "lake": {table.name: sums(lake.read_pandas(table), table.key) for table in TABLES if lake.exists(table)},
         "warehouse": {t.name: sums(warehouse.query(f"SELECT * FROM {t.name}"), t.key) for t in TABLES if t.name in names},
         "staging": sorted(name for name in names if name.startswith("staging_")),
         "online": online,
