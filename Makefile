@@ -21,7 +21,7 @@ test-stack-long: ## the stack tests at full size: 210,000 lines of which 10,000 
 	@infra/setup.sh dev
 	@SHELFCAST_TEST_SCALE=50 SHELFCAST_TEST_KILLS=100 $(BIN)/python -m pytest tests/stack
 
-test-resume: ## the pipeline is ended at each of its steps, and its next run goes on (half an hour)
+test-resume: ## the pipeline is ended at each of its steps, and its next run goes on (long)
 	@infra/setup.sh dev
 	@$(BIN)/python -m pytest tests/resume/every_step.py
 
