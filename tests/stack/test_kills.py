@@ -34,7 +34,8 @@ class Victim:
         self.sent: dict[str, float] = {}
         urls = {f"SHELFCAST_{name.upper()}": str(getattr(settings, name)) for name in type(settings).model_fields if name.endswith("_url")}
         # a short life is not worth the second compiler
-        self.env = {**os.environ, **variables, **urls, "SHELFCAST_HOME": str(settings.home), "JDK_JAVA_OPTIONS": "-XX:TieredStopAtLevel=1",
+        java = "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=256m"
+        self.env = {**os.environ, **variables, **urls, "SHELFCAST_HOME": str(settings.home), "JDK_JAVA_OPTIONS": java,
                     "SHELFCAST_SPARK_MEMORY": "1g", "PYTHONPATH": str(Path.cwd())}  # fmt: skip
 
     def send(self, count: int) -> None:

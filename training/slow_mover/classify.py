@@ -61,10 +61,17 @@ def _classify(history: pd.DataFrame, items: pd.DataFrame | None, origin: object,
     blend = fit_blend(examples(book, periods), periods, float(periods * step))
     rows = pd.concat([book.keys, features(book, book.periods - 1, periods)], axis=1)
     rows["probability"] = blend.probability(rows[_feature_names(rows)])
-    rows = _with_items(rows[_wanted(rows, book, items)], items, keys, book)
+    wanted = _wanted(rows, book, items)
+    if not wanted.any():
+        raise BadInput(f"{where}: nothing in it sold within 365 days up to --origin {day:%Y-%m-%d}; its last day is {_last_day(history)}")
+    rows = _with_items(rows[wanted], items, keys, book)
     said = decide(rows, horizon)
     out = pd.concat([rows[keys], rows["probability"].round(6), said], axis=1)
     return out.sort_values(["probability", *keys], ascending=[False] + [True] * len(keys)).reset_index(drop=True)
+
+
+def _last_day(history: pd.DataFrame) -> str:
+    return f"{history['ds'].max():%Y-%m-%d}"
 
 
 def _feature_names(rows: pd.DataFrame) -> list[str]:
@@ -79,7 +86,7 @@ def _checked(history: pd.DataFrame, origin: object, horizon: int, where: str) ->
         raise BadInput(f"--origin is {origin!r}: expected a date as YYYY-MM-DD")
     sold = history[(history["units"] > 0) & (history["ds"] <= day)]
     if sold.empty:
-        days = f"{history['ds'].min():%Y-%m-%d} to {history['ds'].max():%Y-%m-%d}"
+        days = f"{history['ds'].min():%Y-%m-%d} to {_last_day(history)}"
         raise BadInput(f"{where}: it has no sale up to --origin {day:%Y-%m-%d}; its days are {days}")
     return day
 

@@ -85,6 +85,7 @@ def test_file_in_file_out(tmp_path: Path) -> None:
     [
         ("no day", 56, "expected a date"),
         ("2020-01-01", 56, "no sale up to"),
+        ("2031-01-01", 56, "nothing in it sold within 365 days up to --origin 2031-01-01; its last day is 2023-"),
         ("2023-05-01", 0, "1 to 400"),
         ("2023-05-01", 10_000, "1 to 400"),
     ],
