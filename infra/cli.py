@@ -420,8 +420,10 @@ app.add_typer(stack, name="stack", rich_help_panel=UPKEEP)
 
 @contextmanager
 def _spark(settings: Settings) -> Iterator[Any]:
+    from infra.lake import Lake
     from infra.spark import session
 
+    Lake(settings.lake_url).require_writable()
     spark = session(settings)
     try:
         yield spark

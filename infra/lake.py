@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from infra.errors import NotReady
@@ -28,6 +30,12 @@ class Lake:
     def path(self, table: Table) -> str:
         """Where the table lies, as Spark takes it."""
         return f"{self.url.rstrip('/')}/{table.layer}/{table.name}"
+
+    def require_writable(self) -> None:
+        """Raise NotReady where a local lake's folder takes no files: Delta would try to commit again and again."""
+        folder = Path(self.url.removeprefix("file://"))
+        if self.url.startswith("file://") and folder.exists() and not os.access(folder, os.W_OK):
+            raise NotReady(f"{folder} cannot be written to: give a folder that can, or the right to, then run the same again.")
 
     def exists(self, table: Table) -> bool:
         """Whether the table has had a first commit (needs no JVM)."""
