@@ -15,7 +15,7 @@ import typer
 from rich.markup import escape
 
 from infra.console import complaints, console, only_what_a_user_can_act_on, progress, show, tell
-from infra.errors import BadInput, NotReady, refused_by_storage
+from infra.errors import BadInput, NotReady, TooLittleHistory, refused_by_storage
 from infra.options import Day, FamilyName, History, Json, Out, Who, Why, at_least_one, day_of, levels_of, mapping_of
 from infra.settings import Settings, load_settings
 from infra.stack.commands import stack
@@ -256,10 +256,14 @@ def pipeline(
         facts(spark, settings, progress=say)
         build_features(spark, settings, progress=say)
         for name in ORDER:
-            trained = train(spark, settings, name, progress=say)
+            try:
+                trained = train(spark, settings, name, progress=say)
+            except TooLittleHistory as missing:
+                tell(f"{missing} It is left out of this run.")
+                continue
             if trained.passed and Registry(settings).version(name, "challenger") == trained.version:
                 Registry(settings).promote(name, trained.version, "pipeline", "; ".join(trained.verdicts))
-        score(spark, settings, progress=say)
+        score(spark, settings, [name for name in ORDER if Registry(settings).version(name, "champion")], progress=say)
         written = report(settings, spark, progress=say)
     sections = summary(settings)
     if as_json:

@@ -8,21 +8,32 @@ import os
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from pathlib import Path
+from typing import Any, TextIO
 
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table as Grid
 
+ROOT = Path(__file__).parents[1]
+
 console, complaints = Console(), Console(stderr=True)
 
 
 def only_what_a_user_can_act_on() -> None:
-    """Keep the libraries' own notes to developers out of what a verb prints."""
-    for library in ("mlflow", "pyspark", "sqlalchemy", "feast"):
-        warnings.filterwarnings("ignore", module=library)
+    """Keep the libraries' own notes to developers out of what a verb prints. Not by filters: some libraries reset them."""
+    shown = warnings.showwarning
+
+    def ours(
+        message: Warning | str, category: type[Warning], filename: str, lineno: int, file: TextIO | None = None, line: str | None = None
+    ) -> None:
+        if Path(filename).is_relative_to(ROOT) and "site-packages" not in filename:
+            shown(message, category, filename, lineno, file, line)
+
+    warnings.showwarning = ours
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "ERROR")
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 
 
 def tell(said: str) -> None:

@@ -1,4 +1,4 @@
-"""The two ways a Shelfcast verb stops on purpose; anything else that is raised is a defect, but for what a disk refuses."""
+"""The ways a Shelfcast verb stops on purpose; anything else that is raised is a defect, but for what a disk refuses."""
 
 from __future__ import annotations
 
@@ -15,6 +15,10 @@ class NotReady(RuntimeError):
     """An earlier step or a service is missing: one sentence with the step that mends it (exit code 3)."""
 
     exit_code = 3
+
+
+class TooLittleHistory(NotReady):
+    """There is too little history yet to judge a model of one family by; the other families can go on."""
 
 
 #: what file systems say when they take nothing more, in the words of Python, Java and ClickHouse

@@ -116,7 +116,8 @@ class Lake:
         if not table.day:
             return out.write.format("delta")
         out = out.withColumn(MONTH, F.date_format(F.col(table.day), "yyyy-MM"))
-        return out.write.format("delta").partitionBy(MONTH)
+        # rows are looked for by their day only: to keep the range of every column costs more than it saves
+        return out.write.format("delta").partitionBy(MONTH).option("delta.dataSkippingStatsColumns", table.day)
 
     def _delta(self, table: Table):
         from deltalake import DeltaTable

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
 ALIASES = (CHAMPION, CHALLENGER, PREVIOUS)
 _MOVE_TAG = "shelfcast.move."
+#: host and process id of who writes a run
+_PROCESS_TAG = "shelfcast.process"
 _PREFIX = "shelfcast-"
 
 
@@ -248,15 +251,36 @@ def tracked_run(settings: Settings, experiment: str, name: str, tags: Mapping[st
     """An active MLflow run in `experiment`, joined to the run that `mlflow run` opened when there is one; yields its id."""
     import mlflow
 
-    connect(settings)
+    client = connect(settings)
     mlflow.set_tracking_uri(settings.tracking_url)
     mlflow.set_registry_uri(settings.tracking_url)
-    if mlflow.get_experiment_by_name(experiment) is None:
-        mlflow.create_experiment(experiment, artifact_location=f"{settings.artifacts_url}/{experiment}")
-    experiment_id = mlflow.set_experiment(experiment).experiment_id
+    known = client.get_experiment_by_name(experiment)
+    where = f"{settings.artifacts_url}/{experiment}"
+    experiment_id = known.experiment_id if known else client.create_experiment(experiment, artifact_location=where)
     os.environ.pop("MLFLOW_RUN_ID", None)  # MLflow would resume it even where it belongs to another tracking store
-    with mlflow.start_run(run_id=_opened_run(settings, experiment_id), run_name=name, tags=dict(tags or {})) as run:
+    _end_abandoned(client, experiment_id)
+    told = {**(tags or {}), _PROCESS_TAG: f"{socket.gethostname()}:{os.getpid()}"}
+    # not by `set_experiment`: that would be the choice of the whole process
+    with mlflow.start_run(_opened_run(settings, experiment_id), experiment_id, run_name=name, tags=told) as run:
         yield run.info.run_id
+
+
+def _end_abandoned(client: MlflowClient, experiment_id: str) -> None:
+    """End, as killed, the runs of this machine whose process is gone: nobody else ever would."""
+    for run in client.search_runs([experiment_id], "attributes.status = 'RUNNING'"):
+        host, _, process = run.data.tags.get(_PROCESS_TAG, "").rpartition(":")
+        if host == socket.gethostname() and not _lives(int(process)):
+            client.set_terminated(run.info.run_id, "KILLED")
+
+
+def _lives(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # another user's
+        return True
+    return True
 
 
 def _opened_run(settings: Settings, experiment_id: str) -> str | None:

@@ -21,6 +21,12 @@ ROOT = Path(__file__).parents[1]
 #: the packages whose functions run on executors
 ROOMS = ("infra", "data_ingest", "feature_repo", "training", "monitoring")
 LOG_SETTINGS = ROOT / "infra" / "log4j2.properties"
+#: a run of minutes spends more on the optimising compiler than that gives back: only what is ten times as hot as usual
+#: is given to it. Without it altogether the hot loops take what was saved
+PATIENT_COMPILER = (
+    "-XX:Tier4InvocationThreshold=50000 -XX:Tier4MinInvocationThreshold=6000 "
+    "-XX:Tier4CompileThreshold=150000 -XX:Tier4BackEdgeThreshold=400000"
+)
 
 
 def session(settings: Settings, app_name: str = "shelfcast") -> SparkSession:
@@ -73,13 +79,15 @@ def _configuration(settings: Settings) -> dict[str, str]:
         "spark.sql.warehouse.dir": str(warehouse),
         "spark.sql.session.timeZone": "UTC",
         "spark.sql.shuffle.partitions": "4",
+        # small files share a task: to plan, ship and set up a task takes longer than to read one
+        "spark.sql.files.openCostInBytes": "65536",
         # VACUUM makes so many tasks a table to list its files; 10000 unless told
         "spark.sql.sources.parallelPartitionDiscovery.parallelism": "8",
         "spark.sql.execution.arrow.pyspark.enabled": "true",
         "spark.sql.execution.pythonUDF.arrow.enabled": "true",
-        "spark.databricks.delta.snapshotPartitions": "2",
+        "spark.databricks.delta.snapshotPartitions": "1",
         "spark.driver.memory": settings.spark_memory,
-        "spark.driver.extraJavaOptions": f"-Duser.timezone=UTC -XX:+UseParallelGC -Dlog4j2.configurationFile=file://{LOG_SETTINGS}",
+        "spark.driver.extraJavaOptions": f"-Duser.timezone=UTC -XX:+UseParallelGC {PATIENT_COMPILER} -Dlog4j2.configurationFile=file://{LOG_SETTINGS}",
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
         # without the UI nobody reads them; with their plans they fill a small heap

@@ -8,7 +8,6 @@ from typing import Any
 import pandas as pd
 
 from data_ingest.tables import PRODUCTS
-from infra.errors import NotReady
 from infra.lake import Lake
 from infra.registry import CHAMPION, Registry
 from infra.settings import Settings
@@ -128,19 +127,17 @@ def _slow_movers(lake: Lake, names: dict[Any, Any]) -> list[dict[str, Any]]:
 def _counts(lake: Lake) -> list[dict[str, Any]]:
     rows = []
     for table in (FORECASTS, ORDERS, ALERTS, SLOW_MOVERS, RECOMMENDATIONS):
-        try:
-            newest = _newest(lake, table, [table.day])
-        except NotReady:
-            continue
-        rows.append({"table": f"{table.layer}/{table.name}", "day": newest[table.day].max(), "rows": len(newest)})
+        newest = _newest(lake, table, [table.day])
+        if len(newest):
+            rows.append({"table": f"{table.layer}/{table.name}", "day": newest[table.day].max(), "rows": len(newest)})
     return rows
 
 
 def _newest(lake: Lake, table: Table, columns: list[str], days: int = 1) -> pd.DataFrame:
-    """The rows of the table's newest `days` days."""
-    seen = lake.read_pandas(table, [table.day])[table.day]
-    since = sorted(set(seen))[-days:][0]
-    return lake.read_pandas(table, list(dict.fromkeys([*columns, table.day])), [(table.day, ">=", since)])
+    """The rows of the table's newest `days` days; none where its family has not decided yet."""
+    wanted = list(dict.fromkeys([*columns, table.day]))
+    seen = sorted(set(lake.read_pandas(table, [table.day])[table.day])) if lake.exists(table) else []
+    return lake.read_pandas(table, wanted, [(table.day, ">=", seen[-days:][0])]) if seen else pd.DataFrame(columns=wanted)
 
 
 def _named(product_id: Any, names: dict[Any, Any]) -> str:

@@ -19,6 +19,7 @@ from training.family import Card
 
 ITEMS_AT_MOST = 10_000
 BYTES_AT_MOST = 16 * 2**20
+_METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 #: requests that are answered at the same time; the others wait in line
 _TOGETHER = 8
 
@@ -58,7 +59,15 @@ def http_app(cards: Mapping[str, Card], desk: Callable[[], Desk]) -> Starlette:
         )
 
     routes += [Route("/", index), Route("/v1/models", models), Route("/openapi.json", openapi), Route("/docs.json", openapi)]
-    return Starlette(routes=routes)
+    known = {route.path: ", ".join(sorted(route.methods or ())) for route in routes}
+
+    async def not_here(request: Request) -> JSONResponse:
+        said = {"error": f"{request.method} {request.url.path} is not an endpoint: /openapi.json lists them."}
+        allowed = known.get(request.url.path)
+        return JSONResponse(said, 405, {"Allow": allowed}) if allowed else JSONResponse(said, 404)
+
+    # last, and a route: what no route of ours takes, BentoML would answer in words of its own
+    return Starlette(routes=[*routes, Route("/{path:path}", not_here, methods=_METHODS)])
 
 
 def _endpoint(family: str, desk: Callable[[], Desk]) -> Callable[[Request], Any]:

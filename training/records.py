@@ -98,17 +98,14 @@ def input_example(family: Family, test: DataFrame) -> pd.DataFrame:
 
 
 def _log_plot(scores: pd.DataFrame, metric: str) -> None:
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
     import mlflow
+    from matplotlib.figure import Figure
 
     shown = scores[scores["metric"] == metric].pivot_table(index="segment", columns="contender", values="value")
-    figure, axes = plt.subplots(figsize=(9, 4))
+    figure = Figure(figsize=(9, 4))
+    axes = figure.subplots()
     shown.plot.bar(ax=axes, rot=0)
     axes.set_ylabel(metric)
     axes.set_title(f"{metric} by segment on the newest fold (lower is better)")
     figure.tight_layout()
     mlflow.log_figure(figure, f"plots/{metric}_by_segment.png")
-    plt.close(figure)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from infra.errors import NotReady
+from infra.errors import TooLittleHistory
 from infra.lake import Lake
 from infra.registry import CHAMPION, Registry, tracked_run
 from infra.settings import Settings
@@ -191,7 +191,9 @@ def _champion_recipe(registry: Registry, name: str) -> dict[str, Any]:
 
 def _require_folds(name: str, folds: Sequence[Fold]) -> None:
     if len(folds) < 2:
-        raise NotReady(f"{name}: {len(folds)} rolling origins fit into the history and at least 2 are needed: ingest more days first.")
+        raise TooLittleHistory(
+            f"{name}: {len(folds)} rolling origins fit into the history and at least 2 are needed: ingest more days first."
+        )
 
 
 def _scratch(settings: Settings) -> Path:

@@ -5,16 +5,18 @@ up when it falls behind the median of the trials before it."""
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from functools import partial
 from typing import Any, cast
 
 import optuna
 import pandas as pd
 
-from infra.errors import NotReady
+from infra.errors import TooLittleHistory
 from infra.together import together
 from training.family import Contender, Family, Fold
 
@@ -42,14 +44,16 @@ def race(
     is out after the first round is told by its one trial. `known` parameters, by contender, are tried first; `say` is told
     each step."""
 
+    judges = {contender.name: _Judge(family, contender) for contender in contenders}
+
     def first(contender: Contender) -> optuna.Study:
         say(f"trying {contender.name}")
-        return _study(family, contender, folds[-1:], seed, 1, known.get(contender.name) or middle(contender))
+        return _study(judges[contender.name], folds[-1:], seed, 1, known.get(contender.name) or middle(contender))
 
     def whole(contender: Contender) -> optuna.Study:
         say(f"tuning {contender.name}")
         params = tried[contender.name].best_trial.params
-        return _study(family, contender, folds, seed, trials if params else 1, params)
+        return _study(judges[contender.name], folds, seed, trials if params else 1, params)
 
     tried = dict(zip([c.name for c in contenders], together([partial(first, contender) for contender in contenders]), strict=True))
     candidates = sorted((c for c in contenders if not c.baseline), key=lambda c: tried[c.name].best_value)
@@ -63,22 +67,37 @@ def pooled(judged: pd.DataFrame, metric: str) -> float:
     return float(judged.loc[(judged["segment"] == "all") & (judged["metric"] == metric), "value"].iloc[0])
 
 
-def _study(
-    family: Family, contender: Contender, folds: Sequence[Fold], seed: int, trials: int, params: dict[str, Any]
-) -> optuna.Study:  # fmt: skip
+@dataclass(frozen=True)
+class _Judge:
+    """Fits and judges a contender; the same parameters on the same fold only once."""
+
+    family: Family
+    contender: Contender
+    seen: dict[tuple[date, str], float] = field(default_factory=dict)
+
+    def value(self, params: Mapping[str, Any], fold: Fold) -> float:
+        """The family's metric on the fold; raises TooLittleHistory where it is not defined."""
+        asked = (fold.origin, json.dumps(params, sort_keys=True))
+        if asked not in self.seen:
+            judged = self.family.judge(self.contender.fit(fold.train, params).predict(fold.test))
+            self.seen[asked] = _told(self.family, fold, judged)
+        return self.seen[asked]
+
+
+def _study(judge: _Judge, folds: Sequence[Fold], seed: int, trials: int, params: dict[str, Any]) -> optuna.Study:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=seed), pruner=optuna.pruners.MedianPruner(n_startup_trials=2))
     study.enqueue_trial(params)
-    study.optimize(_objective(family, contender, folds), n_trials=trials)
+    study.optimize(_objective(judge, folds), n_trials=trials)
     return study
 
 
-def _objective(family: Family, contender: Contender, folds: Sequence[Fold]) -> Callable[[optuna.Trial], float]:
+def _objective(judge: _Judge, folds: Sequence[Fold]) -> Callable[[optuna.Trial], float]:
     def objective(trial: optuna.Trial) -> float:
-        params = contender.space(trial)
+        params = judge.contender.space(trial)
         values: list[float] = []
         for step, fold in enumerate(folds):
-            values.append(_told(family, fold, family.judge(contender.fit(fold.train, params).predict(fold.test))))
+            values.append(judge.value(params, fold))
             trial.report(sum(values) / len(values), step)
             if step + 1 < len(folds) and trial.should_prune():
                 raise optuna.TrialPruned
@@ -91,7 +110,7 @@ def _objective(family: Family, contender: Contender, folds: Sequence[Fold]) -> C
 def _told(family: Family, fold: Fold, judged: pd.DataFrame) -> float:
     value = pooled(judged, family.card.metric)
     if math.isnan(value):
-        raise NotReady(
+        raise TooLittleHistory(
             f"{family.card.name}: after {fold.origin} there is too little to judge a model by ({family.card.metric} is not defined): "
             "ingest more days or more pairs first."
         )

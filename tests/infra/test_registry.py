@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -59,6 +60,28 @@ def test_a_run_that_mlflow_run_opened_is_joined_where_it_is_of_our_experiment(se
         assert client.get_run(run_id).info.experiment_id == ours
     with tracked_run(settings.model_copy(update={"mlflow_run_id": "f" * 32}), "shelfcast-demand", "of another store") as run_id:
         assert client.get_run(run_id).info.experiment_id == ours
+
+
+def test_a_run_whose_process_was_killed_is_ended_by_the_next(settings: Settings) -> None:
+    code = f"""
+import os, signal
+from pathlib import Path
+from infra.registry import tracked_run
+from infra.settings import load_settings
+with tracked_run(load_settings(home=Path({str(settings.home)!r})), "shelfcast-demand", "killed") as run_id:
+    print(run_id, flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    killed, client = done.stdout.strip(), connect(settings)
+    assert client.get_run(killed).info.status == "RUNNING"
+    mine = dict(client.get_run(killed).data.tags) | {"shelfcast.process": f"{socket.gethostname()}:{os.getpid()}"}
+    other = dict(client.get_run(killed).data.tags) | {"shelfcast.process": "another-machine:1"}
+    experiment = client.get_run(killed).info.experiment_id
+    living = [client.create_run(experiment, tags=tags).info.run_id for tags in (mine, other)]
+    with tracked_run(settings, "shelfcast-demand", "next"):
+        assert client.get_run(killed).info.status == "KILLED"
+        assert [client.get_run(run_id).info.status for run_id in living] == ["RUNNING", "RUNNING"]
 
 
 def registered(settings: Settings, tmp_path: Path, value: float) -> str:

@@ -10,7 +10,7 @@ from scipy import sparse
 from training.recommend.habits import FEATURES as HABIT_FEATURES
 from training.recommend.habits import Habits, habits, product_gaps
 from training.recommend.popularity import CUSTOMER_FEATURES, PRODUCT_FEATURES, customer_features, product_features, recent_lines
-from training.recommend.purchases import Purchases
+from training.recommend.purchases import Purchases, distinct
 from training.recommend.similar import ItemModel, ease, most_sold
 
 #: half-life in days of a purchase's weight in a customer's taste, and the ridge of the item-item regression
@@ -107,7 +107,7 @@ def _block(known: Known, customers: np.ndarray, sources: tuple[int, int, int]) -
     fresh[bought[:, known.model.products].nonzero()] = -np.inf
     rows = [own_products(known, customers, own), best_columns(fresh, alike, known.model.products), _popular(known, bought, popular)]
     row, product = (np.concatenate(parts) for parts in zip(*rows, strict=True))
-    pair = np.unique(row * len(known.past.products) + product)
+    pair = distinct(row * len(known.past.products) + product)
     row, product = pair // len(known.past.products), pair % len(known.past.products)
     at = known.model.position[product]
     taste = np.full(len(row), np.nan, dtype=np.float32)

@@ -13,7 +13,7 @@ from scipy import sparse
 from training.recommend.candidates import Known, best_columns, known_at, own_products, rank_within
 from training.recommend.habits import FEATURES as HABIT_FEATURES
 from training.recommend.popularity import PRODUCT_FEATURES
-from training.recommend.purchases import Purchases, indicator, numbered
+from training.recommend.purchases import Purchases, distinct, indicator, numbered
 from training.recommend.ranker import Ranker, learn
 from training.recommend.ranking import Lists, best_of, filled, horizon_of
 from training.recommend.reasons import habit_sentence, shares_of, sold, sold_lately
@@ -147,7 +147,7 @@ def _candidates(together: Together, asked: Partial, depth: int, novel: bool) -> 
         best_columns(lift, depth, together.lift.products), best_columns(alike, depth // 2, together.cosine.products),
         (known_rows[own], owned), (np.repeat(rows, len(popular)), np.tile(popular, baskets)),
     ]  # fmt: skip
-    pair = np.unique(np.concatenate([row.astype(np.int64) * total + product for row, product in sources]))
+    pair = distinct(np.concatenate([row.astype(np.int64) * total + product for row, product in sources]))
     pair = pair[~np.isin(pair, _taken(asked, known.past.bought, total, novel))]
     row, product = pair // total, pair % total
     return row, product, _features(together, asked, row, product, lift, alike)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from training.recommend.purchases import Purchases
+from training.recommend.purchases import Purchases, distinct
 
 #: half-lives in days of the decayed purchase counts
 HALF_LIVES = (14, 45, 150)
@@ -80,7 +80,7 @@ def _visits(past: Purchases) -> _Visits:
     known = (past.customer >= 0) & past.kept
     span = past.span + 1
     pair = past.customer[known].astype(np.int64) * total + past.product[known]
-    visit = np.unique(pair * span + (past.day[known] - first_day))
+    visit = distinct(pair * span + (past.day[known] - first_day))
     key, age = visit // span, (past.last_day - first_day - visit % span).astype(np.int32)
     start = np.flatnonzero(np.r_[True, key[1:] != key[:-1]]) if len(key) else np.zeros(0, dtype=np.int64)
     return _Visits(key[start], age, start, np.diff(np.r_[start, len(key)]), total)
@@ -99,7 +99,7 @@ class _Trips:
         known = past.customer >= 0
         span = past.span + 1
         day = past.day[known].astype(np.int64) - int(past.day[0])
-        return cls(np.unique(past.customer[known] * span + day), span, past.last_day - int(past.day[0]))
+        return cls(distinct(past.customer[known] * span + day), span, past.last_day - int(past.day[0]))
 
     def since(self, customer: np.ndarray, age: np.ndarray) -> np.ndarray:
         """Trips of each customer on days younger than `age`."""

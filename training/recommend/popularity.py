@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from training.recommend.purchases import Purchases
+from training.recommend.purchases import Purchases, distinct
 
 PRODUCT_FEATURES = ("lines_28", "lines_84", "trend", "since_sold", "since_new", "repeat_share", "season")
 CUSTOMER_FEATURES = ("trips", "trips_28", "since_trip", "lines_a_trip", "novelty")
@@ -51,7 +51,7 @@ def customer_features(past: Purchases) -> np.ndarray:
     known = past.customer >= 0
     customer, day = past.customer[known].astype(np.int64), past.day[known].astype(np.int64)
     total = len(past.customers)
-    visits = np.unique(customer * 1_000_000 + day)
+    visits = distinct(customer * 1_000_000 + day)
     who, when = visits // 1_000_000, visits % 1_000_000
     trips = np.bincount(who, minlength=total)
     recent = np.bincount(who[when > past.last_day - 28], minlength=total)

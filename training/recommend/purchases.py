@@ -96,14 +96,21 @@ def encode(lines: pd.DataFrame, products: np.ndarray | None = None, last_day: in
     return Purchases(customers, own, customer[order], product[order], basket[order], day[order], kept[order], last)
 
 
+def distinct(codes: np.ndarray) -> np.ndarray:
+    """The distinct whole numbers, ascending. By sorting: numpy's own `unique` hashes, which takes ten times as long on keys
+    made of a customer and a product."""
+    ordered = np.sort(codes)
+    return ordered[np.diff(ordered, prepend=ordered[:1] - 1) > 0]
+
+
 def numbered(values: pd.Series) -> tuple[np.ndarray, np.ndarray]:
     """Codes (int32, -1 where blank) into the sorted distinct values."""
-    codes, distinct = pd.factorize(values)
-    order = np.argsort(np.asarray(distinct, dtype=object))
-    rank = np.empty(len(distinct) + 1, dtype=np.int32)
-    rank[order] = np.arange(len(distinct))
+    codes, found = pd.factorize(values)
+    order = np.argsort(np.asarray(found, dtype=object))
+    rank = np.empty(len(found) + 1, dtype=np.int32)
+    rank[order] = np.arange(len(found))
     rank[-1] = -1  # the code of a blank is -1: the last place
-    return rank[codes], np.asarray(distinct, dtype=object)[order]
+    return rank[codes], np.asarray(found, dtype=object)[order]
 
 
 def _kept(customer: np.ndarray, product: np.ndarray, units: np.ndarray, products: int) -> np.ndarray:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from training.recommend.candidates import FEATURES, NEW_FEATURES, Known, Pairs, candidate_pairs, known_at
-from training.recommend.purchases import Purchases
+from training.recommend.purchases import Purchases, distinct
 from training.recommend.ranker import Ranker, learn
 
 #: days looked ahead, candidates of a kind a customer, customers learned from an origin, and customers ranked at a time
@@ -59,7 +59,7 @@ def _examples(purchases: Purchases, origin: int, horizon: int, novel: bool) -> t
 def was_bought(pairs: Pairs, window: Purchases) -> np.ndarray:
     """Whether each pair's customer bought the product in `window`."""
     total, buyer = len(window.products), window.customer >= 0
-    bought = np.unique(window.customer[buyer].astype(np.int64) * total + window.product[buyer])
+    bought = distinct(window.customer[buyer].astype(np.int64) * total + window.product[buyer])
     return np.isin(pairs.customer.astype(np.int64) * total + pairs.product, bought)
 
 

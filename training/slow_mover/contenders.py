@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from infra.errors import NotReady
+from infra.errors import TooLittleHistory
 from training.slow_mover.card import CARD, FEATURES, HORIZON
 from training.slow_mover.closed_form import fit_beta_geometric
 from training.slow_mover.model import (
@@ -134,7 +134,9 @@ def _mllib(name: str, build: Any, dimensions: Any, export: Callable[[TabularFitt
 
     def learn(train: DataFrame, params: Mapping[str, Any]) -> tuple[Scorer, TabularFitted | None]:
         if train.select(CARD.label).distinct().count() < 2:
-            raise NotReady("slow_mover: in the history so far all pairs sold, or none did, and nothing tells them apart: ingest more days.")
+            raise TooLittleHistory(
+                "slow_mover: in the history so far all pairs sold, or none did, and nothing tells them apart: ingest more days or pairs."
+            )
         fitted = tabular.fit(train, params)
         return export(fitted), fitted
 

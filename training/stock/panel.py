@@ -65,7 +65,9 @@ def panel(history: pd.DataFrame, as_of: pd.Timestamp | None = None, pairs: pd.Da
     start = last - pd.Timedelta(days=LONGEST_DAYS + int((last - pd.Timestamp("2000-01-03")).days % 28))
     known = history[(history["ds"] <= last) & (history["ds"] > start)]
     if known.empty:
-        raise BadInput(f"{where}: no row has a ds on or before as_of {last:%Y-%m-%d}; its first day is {history['ds'].min():%Y-%m-%d}")
+        begins, ends = history["ds"].min(), history["ds"].max()
+        days_known = f"its days are {begins:%Y-%m-%d} to {ends:%Y-%m-%d}"
+        raise BadInput(f"{where}: no row has a ds in the {LONGEST_DAYS} days up to as_of {last:%Y-%m-%d}; {days_known}")
     if pairs is None:
         pairs = known[PAIR].drop_duplicates().sort_values(PAIR).reset_index(drop=True)
     row = _rows(known, pairs)
