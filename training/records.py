@@ -63,8 +63,8 @@ def log_story(
 
 def log_model(portable: Portable, fitted: Fitted, family: Family, test: DataFrame, lake: Lake, scratch: Path) -> str:
     """The portable model with signature and input example, and beside it the Spark model of the same fit where there is
-    one; returns the model's URI. `scratch` is emptied. The Spark model goes by way of the lake, where every executor can
-    write."""
+    one, and the names of the features that it kept; returns the model's URI. `scratch` is emptied. The Spark model goes by
+    way of the lake, where every executor can write."""
     import mlflow
 
     folder = save_portable(portable, scratch / "portable")
@@ -78,6 +78,9 @@ def log_model(portable: Portable, fitted: Fitted, family: Family, test: DataFram
         input_example=example,
         pip_requirements=_REQUIREMENTS,
     )
+    kept = getattr(fitted, "kept", ())
+    if kept:
+        mlflow.log_dict({"kept": list(kept)}, "features.json")
     spark_model = getattr(fitted, "spark_model", None)
     if spark_model is not None:
         away = f"{lake.url.rstrip('/')}/scratch/{scratch.name}"

@@ -90,6 +90,8 @@ def test_a_family_is_trained_registered_and_decides(spark: SparkSession, home: S
     kept = {Path(file.path).name for file in registry.client.list_artifacts(trained.run_id, "spark_model")}
     learned = trained.contender in {"linear_regression", "decision_tree", "random_forest", "gbt", "xgboost"}
     assert kept == ({"metadata", "stages"} if learned else set()) and not list((home.home / "lake" / "scratch").glob("*"))
+    artifacts = {file.path for file in registry.client.list_artifacts(trained.run_id)}
+    assert ("features.json" in artifacts) is learned
     again = train(spark, home, name, trials=1)
     assert again.reused and again.version == trained.version
     registry.promote(name, "1", "test", "the only one")

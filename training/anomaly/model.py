@@ -9,9 +9,12 @@ from typing import Protocol
 import numpy as np
 import pandas as pd
 
+from infra.errors import BadInput
 from training.anomaly.day import CHANNELS, KINDS, channels, expected_units, spread_of
 from training.anomaly.surprise import interval
 
+#: features older than so many days say nothing about today
+FRESH_DAYS = 7
 #: one false alert a thousand days of a pair is what an alert may cost
 ALERT_AT = 3.0
 #: a score that no training day reached grows on by its raw excess up to here
@@ -102,8 +105,11 @@ class AnomalyModel:
         return np.minimum(rarity(self.ranking.raw(found), self.tail, self.shares), _TOP)
 
     def predict(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """One row an item: `item, score, alert, kind, expected_units, why`."""
+        """One row an item: `item, score, alert, kind, expected_units, why`. Where `known_at` says from when on an item's
+        features were known, raises BadInput for a day before that or more than FRESH_DAYS after it."""
         rows = frame.reset_index(drop=True)
+        if "known_at" in rows:
+            _require_fresh(rows)
         found = channels(rows)
         score = self.score(found)
         strongest = found[list(CHANNELS)].to_numpy().argmax(axis=1)
@@ -126,6 +132,17 @@ class AnomalyModel:
         with np.load(Path(folder) / "anomaly.npz") as arrays:
             learned = {name.removeprefix("ranking_"): arrays[name] for name in arrays.files if name.startswith("ranking_")}
             return cls(_RANKINGS[str(arrays["kind"])](**learned), arrays["tail"], arrays["shares"])
+
+
+def _require_fresh(rows: pd.DataFrame) -> None:
+    day, known = (pd.to_datetime(rows[name]).dt.normalize() for name in ("ds", "known_at"))
+    stale = ~(day - known).dt.days.between(0, FRESH_DAYS - 1)
+    if stale.any():
+        at = int(stale.to_numpy().argmax())
+        raise BadInput(
+            f"ds is {day[at]:%Y-%m-%d}: expected {known[at]:%Y-%m-%d}, from when on the newest features of the pair are known, "
+            f"or one of the {FRESH_DAYS - 1} days after it."
+        )
 
 
 def upper_tail(values: np.ndarray, points: int = 400) -> tuple[np.ndarray, np.ndarray]:

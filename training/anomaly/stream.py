@@ -15,14 +15,13 @@ from infra.registry import CHAMPION, Registry
 from infra.settings import Settings
 from training.anomaly.card import CARD, FEATURES
 from training.anomaly.family import scored
+from training.anomaly.model import FRESH_DAYS
 from training.portable import Portable, load_portable
 from training.tables import ALERTS
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
-#: features older than this say nothing about today
-_FRESH_DAYS = 7
 _KEY = ("store_id", "product_id", "ds")
 
 
@@ -72,7 +71,7 @@ def _judge(lake: Lake, batch: DataFrame, model: Portable, version: str) -> int:
     if days:
         events = lake.read(batch.sparkSession, BRONZE["sales"]).where(F.col("ds").isin(days)).join(touched, list(_KEY), "left_semi")
         facts = sales_daily(events).withColumnRenamed("returned_units", "returns")
-        before = lake.read(batch.sparkSession, DEMAND_FEATURES).where(F.col("ds") >= F.lit(days[0] - timedelta(days=_FRESH_DAYS)))
+        before = lake.read(batch.sparkSession, DEMAND_FEATURES).where(F.col("ds") >= F.lit(days[0] - timedelta(days=FRESH_DAYS)))
         merge_alerts(lake, scored(_with_features(facts, before), model, version))
     count = touched.count()
     touched.unpersist()
@@ -86,7 +85,7 @@ def _with_features(facts: DataFrame, features: DataFrame) -> DataFrame:
 
     known = features.select("store_id", "product_id", F.col("ds").alias("known_ds"), *FEATURES)
     both = facts.join(known, ["store_id", "product_id"]).where(
-        (F.col("known_ds") < F.col("ds")) & (F.col("known_ds") >= F.date_sub("ds", _FRESH_DAYS))
+        (F.col("known_ds") < F.col("ds")) & (F.col("known_ds") >= F.date_sub("ds", FRESH_DAYS))
     )
     newest = Window.partitionBy(*_KEY).orderBy(F.col("known_ds").desc())
     return both.withColumn("_place", F.row_number().over(newest)).where("_place = 1").drop("_place", "known_ds")

@@ -94,6 +94,11 @@ class CalibratedFitted:
         """The Spark pipeline of the mean; None for a baseline."""
         return getattr(self.mean, "spark_model", None)
 
+    @property
+    def kept(self) -> tuple[str, ...]:
+        """The features that the mean reads; none for a baseline."""
+        return getattr(self.mean, "kept", ())
+
     def predict(self, frame: DataFrame) -> DataFrame:
         """`frame` with `units_mean` and the columns of QUANTILES."""
         from pyspark.sql.types import DoubleType, StructField, StructType
@@ -182,6 +187,11 @@ class LearnedFitted:
     def spark_model(self) -> Any:
         """The fitted Spark pipeline."""
         return self.tabular.spark_model
+
+    @property
+    def kept(self) -> tuple[str, ...]:
+        """The features that the estimator reads."""
+        return self.tabular.kept
 
     def predict(self, frame: DataFrame) -> DataFrame:
         """`frame` with `units_mean` of a whole day in stock."""

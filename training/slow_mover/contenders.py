@@ -83,6 +83,11 @@ class SilenceFitted:
         """The fitted Spark pipeline, or None."""
         return self.tabular.spark_model if self.tabular else None
 
+    @property
+    def kept(self) -> tuple[str, ...]:
+        """The features that the estimator reads; none for a rule."""
+        return self.tabular.kept if self.tabular else ()
+
     def predict(self, frame: DataFrame) -> DataFrame:
         """`frame` with `chance`, the calibrated probability; a pipeline's own probabilities are Spark's."""
         from pyspark.ml.functions import vector_to_array

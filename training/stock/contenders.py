@@ -159,6 +159,11 @@ class LearnedFitted:
         """The fitted Spark pipeline."""
         return self.tabular.spark_model
 
+    @property
+    def kept(self) -> tuple[str, ...]:
+        """The features that the estimator reads."""
+        return self.tabular.kept
+
     def predict(self, frame: DataFrame) -> DataFrame:
         """`frame` with the rule's columns."""
         from pyspark.sql import functions as F

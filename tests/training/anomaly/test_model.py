@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from infra.errors import BadInput
 from training.anomaly.card import CARD, FEATURES
 from training.anomaly.day import CHANNELS, channels, expected_units
 from training.anomaly.model import AnomalyModel, Bands, Centres, Tails, rarity, upper_tail
@@ -74,3 +75,13 @@ def test_rarity_of_a_tail_is_its_share() -> None:
     got = rarity(np.quantile(values, [0.5, 0.9, 0.999]), tail, shares)
     np.testing.assert_allclose(got, -np.log10([0.5, 0.1, 0.001]), rtol=0.05)
     assert rarity(np.array([99.0]), tail, shares) > rarity(np.array([9.0]), tail, shares)
+
+
+@pytest.mark.parametrize(("known_at", "fits"), [("2024-03-02", False), ("2024-03-01", True), ("2024-02-24", True), ("2024-02-23", False)])
+def test_a_day_is_judged_by_what_was_known_shortly_before_it(known_at: str, fits: bool) -> None:
+    asked = known(1).assign(known_at=pd.Timestamp(known_at))
+    if fits:
+        assert len(model().predict(asked)) == 1
+    else:
+        with pytest.raises(BadInput, match=f"ds is 2024-03-01: expected {known_at}"):
+            model().predict(asked)
