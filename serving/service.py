@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -63,6 +64,8 @@ def serve(settings: Settings) -> int:
     check_reach(settings)
     command = [sys.executable, "-m", "bentoml", "serve", TARGET, "--host", settings.serve_host, "--port", str(settings.serve_port)]
     process = subprocess.Popen(command, env=child_environment(settings, dict(os.environ)))
+    # who ends us by TERM, as systemd and containers do, means the process that answers
+    signal.signal(signal.SIGTERM, lambda *_: process.terminate())
     while True:
         try:
             return max(process.wait(), 0)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,8 @@ from infra.tables import require_columns
 _CSV = (".csv", ".csv.gz")
 _PARQUET = (".parquet", ".pq")
 _ENDINGS = ", ".join((*_CSV, *_PARQUET))
+#: what separates columns where it is not the comma
+_OTHER_MARKS = (";", "\t", "|")
 #: what a CSV may write for "not known" in a column that is not text
 _BLANKS = ["", "NA", "N/A", "NaN", "nan", "null", "NULL", "None"]
 
@@ -83,6 +86,18 @@ def check_frame(
     return checked
 
 
+def day_of(value: Any, name: str) -> pd.Timestamp:
+    """The day that an argument names: a date of any type, or text as YYYY-MM-DD and no other, since 01.02. is two days.
+    Raises BadInput."""
+    try:
+        day = pd.Timestamp(datetime.fromisoformat(value) if isinstance(value, str) else value)
+    except (ValueError, TypeError) as problem:
+        raise BadInput(f"{name} is {value!r}: expected a date as YYYY-MM-DD") from problem
+    if pd.isna(day):
+        raise BadInput(f"{name} is {value!r}: expected a date as YYYY-MM-DD")
+    return day.tz_localize(None).normalize()
+
+
 def write_frame(frame: pd.DataFrame, path: str | Path) -> Path:
     """Write rows to a CSV or parquet file (by its ending), replacing it at once when whole; days are written YYYY-MM-DD in
     CSV. Raises BadInput when the file cannot be written there or its ending is unknown."""
@@ -133,6 +148,8 @@ def _read(path: Path, where: str, types: Mapping[str, str]) -> pd.DataFrame:
 
 def _read_csv(path: Path, types: Mapping[str, str]) -> pd.DataFrame:
     header = list(pd.read_csv(path, nrows=0, encoding="utf-8-sig").columns)
+    if len(header) == 1 and (other := next((mark for mark in _OTHER_MARKS if mark in header[0]), None)):
+        raise ValueError(f"its columns seem to be separated by {other!r}; expected commas, and points in numbers")
     text = {name for name in header if types.get(name) == "text"}
     # an id "NA" is an id: only the empty cell is blank in a text column
     blanks = {name: [""] if name in text else _BLANKS for name in header}

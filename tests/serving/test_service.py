@@ -256,3 +256,23 @@ def test_metrics_and_the_contract_are_published(running: Running) -> None:
     for path, status in (("/v1/sum", 405), ("/v1/nothing", 404)):
         answer = running.client.get(path)
         assert (answer.status_code, answer.json()) == (status, {"error": f"GET {path} is not an endpoint: /openapi.json lists them."})
+
+
+def test_the_service_ends_when_its_verb_is_told_to(tmp_path: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    environment = {**os.environ, "SHELFCAST_HOME": str(tmp_path), "SHELFCAST_SERVE_PORT": str(port)}
+    command = [sys.executable, "-m", "infra.cli", "serve"]
+    with (
+        subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process,
+        httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client,
+    ):
+        deadline = time.monotonic() + 300
+        while not _answers(client):
+            assert process.poll() is None and time.monotonic() < deadline
+            time.sleep(0.2)
+        process.send_signal(signal.SIGTERM)
+        process.wait(60)
+        with pytest.raises(httpx.ConnectError):
+            client.get("/readyz")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import pandas as pd
 import pytest
 
 from infra.errors import BadInput
-from training.files import check_output, read_frame, write_frame
+from training.files import check_output, day_of, read_frame, write_frame
 
 REQUIRED = {"store_id": "text", "product_id": "text", "ds": "date", "units": "number"}
 KEY = ("store_id", "product_id", "ds")
@@ -121,3 +122,22 @@ def test_a_result_is_whole_or_absent(tmp_path: Path) -> None:
             check_output(path)
         with pytest.raises(BadInput, match=word):
             write_frame(pd.DataFrame({"a": [1]}), path)
+
+
+@pytest.mark.parametrize("value", ["2024-02-01", "2024-02-01T10:00:00", date(2024, 2, 1), pd.Timestamp("2024-02-01 23:00", tz="UTC")])
+def test_a_day_is_told_in_one_way(value: object) -> None:
+    assert day_of(value, "origin") == pd.Timestamp("2024-02-01")
+
+
+@pytest.mark.parametrize("value", ["01.02.2024", "2024/02/01", "tomorrow", "", pd.NaT])
+def test_any_other_way_is_refused(value: object) -> None:
+    with pytest.raises(BadInput, match=r"origin is .*: expected a date as YYYY-MM-DD"):
+        day_of(value, "origin")
+
+
+@pytest.mark.parametrize("mark", [";", "\t", "|"])
+def test_columns_that_are_not_separated_by_commas_are_named(tmp_path: Path, mark: str) -> None:
+    path = tmp_path / "h.csv"
+    path.write_text(f"product_id{mark}units\nA{mark}1\n")
+    with pytest.raises(BadInput, match=r"separated by .*; expected commas"):
+        read_frame(path, required={"product_id": "text", "units": "number"}, what="history")

@@ -11,7 +11,7 @@ import pandas as pd
 from infra.errors import BadInput
 from training.anomaly.channels import EXTRA, Judged, judge, panel_of
 from training.anomaly.reasons import kinds, reasons
-from training.files import check_frame, check_output, read_frame, write_frame
+from training.files import check_frame, check_output, day_of, read_frame, write_frame
 
 #: at most about one false alert a thousand series-days: on real sales the scores run a little ahead of their name
 ALERT_AT = 3.2
@@ -46,12 +46,10 @@ def _detect(history: pd.DataFrame, since: object, where: str) -> pd.DataFrame:
     days = judged.panel.days
     if since is None or since == "":
         return table(judged, 0)
-    first = pd.to_datetime(since, errors="coerce")  # type: ignore[call-overload]
-    if pd.isna(first):
-        raise BadInput(f"--since is {since!r}: expected a date as YYYY-MM-DD")
+    first = day_of(since, "--since")
     if first > days[-1]:
         raise BadInput(f"--since is {first:%Y-%m-%d}: expected a date up to the last day of {where}, {days[-1]:%Y-%m-%d}")
-    return table(judged, int(np.searchsorted(days, first)))
+    return table(judged, int(np.searchsorted(days, np.datetime64(first))))
 
 
 def table(judged: Judged, first: int) -> pd.DataFrame:

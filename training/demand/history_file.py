@@ -11,7 +11,7 @@ import pandas as pd
 
 from feature_repo.panel import KEYS, Panel, frequency, from_frame
 from infra.errors import BadInput
-from training.files import check_frame, read_frame
+from training.files import check_frame, day_of, read_frame
 
 #: required and optional columns of the history, by type of `training.files`
 HISTORY = {"store_id": "text", "product_id": "text", "ds": "date", "units": "number"}
@@ -85,11 +85,8 @@ def _origin(history: pd.DataFrame, origin: object) -> pd.Timestamp:
     first, last = history["ds"].min(), history["ds"].max()
     if origin is None:
         return last
-    try:
-        end = pd.Timestamp(origin).normalize()  # type: ignore[arg-type]
-    except (ValueError, TypeError) as problem:
-        raise BadInput(f"origin is {origin!r}; expected a date as YYYY-MM-DD") from problem
-    if pd.isna(end) or end < first:
+    end = day_of(origin, "origin")
+    if end < first:
         raise BadInput(f"origin {origin} lies before the first day of the history; expected {first:%Y-%m-%d} or later")
     return end
 

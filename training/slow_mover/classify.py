@@ -9,7 +9,7 @@ import pandas as pd
 
 from feature_repo.panel import frequency
 from infra.errors import BadInput
-from training.files import check_frame, check_output, read_frame, write_frame
+from training.files import check_frame, check_output, day_of, read_frame, write_frame
 from training.slow_mover.actions import decide
 from training.slow_mover.blend import examples, fit_blend
 from training.slow_mover.features import Ledger, alive, features, ledger
@@ -57,6 +57,7 @@ def _classify(history: pd.DataFrame, items: pd.DataFrame | None, origin: object,
     if items is not None and "category" in items:
         category = items.dropna(subset=["category"]).drop_duplicates("product_id").set_index("product_id")["category"]
     book = ledger(history, keys, day, step, category)
+    items = None if items is None else _of_units(items, keys, book)
     periods = max(round(horizon / step), 1)
     blend = fit_blend(examples(book, periods), periods, float(periods * step))
     rows = pd.concat([book.keys, features(book, book.periods - 1, periods)], axis=1)
@@ -81,14 +82,22 @@ def _feature_names(rows: pd.DataFrame) -> list[str]:
 def _checked(history: pd.DataFrame, origin: object, horizon: int, where: str) -> pd.Timestamp:
     if not isinstance(horizon, (int, np.integer)) or not 1 <= horizon <= LONGEST_HORIZON:
         raise BadInput(f"--horizon is {horizon!r}: expected a whole number of days from 1 to {LONGEST_HORIZON}")
-    day = pd.to_datetime(origin, errors="coerce")  # type: ignore[call-overload]
-    if day is None or pd.isna(day):
-        raise BadInput(f"--origin is {origin!r}: expected a date as YYYY-MM-DD")
+    day = day_of(origin, "--origin")
     sold = history[(history["units"] > 0) & (history["ds"] <= day)]
     if sold.empty:
         days = f"{history['ds'].min():%Y-%m-%d} to {_last_day(history)}"
         raise BadInput(f"{where}: it has no sale up to --origin {day:%Y-%m-%d}; its days are {days}")
     return day
+
+
+def _of_units(items: pd.DataFrame, keys: list[str], book: Ledger) -> pd.DataFrame:
+    """The items with a row a unit: one without a store stands for its product in every store that has it, but where the
+    pair has a row of its own."""
+    if "store_id" not in keys or "store_id" not in items or not items["store_id"].isna().any():
+        return items
+    everywhere = items["store_id"].isna()
+    spread = items[everywhere].drop(columns="store_id").merge(book.keys[keys], on="product_id")
+    return pd.concat([items[~everywhere], spread], ignore_index=True).drop_duplicates(keys)
 
 
 def _wanted(rows: pd.DataFrame, book: Ledger, items: pd.DataFrame | None) -> np.ndarray:

@@ -13,6 +13,8 @@ PAIR = ["store_id", "product_id"]
 
 #: longest history that is used, in days: three years say all that the level, the season and the learner ask
 LONGEST_DAYS = 1096
+#: days without any row before the day of the order, above which a wrong day is likelier than shops that sold nothing
+LATEST_DAYS = 56
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,12 @@ def panel(history: pd.DataFrame, as_of: pd.Timestamp | None = None, pairs: pd.Da
     sale; pairs without history are rows of exposure 0. Raises BadInput when nothing is known by `as_of`."""
     days = period_days(history["ds"])
     last = pd.Timestamp(history["ds"].max() if as_of is None else as_of).normalize()
+    ends = history["ds"].max()
+    if (last - ends).days > LATEST_DAYS:
+        raise BadInput(
+            f"{where}: its last day is {ends:%Y-%m-%d}, {(last - ends).days} days before as_of {last:%Y-%m-%d}; expected at most "
+            f"{LATEST_DAYS}: a day without a row is a day without a sale"
+        )
     if days == 7:
         # as_of may be any day of the last known week
         last = last - pd.Timedelta(days=int((last - history["ds"].iloc[0]).days % 7))
@@ -65,7 +73,7 @@ def panel(history: pd.DataFrame, as_of: pd.Timestamp | None = None, pairs: pd.Da
     start = last - pd.Timedelta(days=LONGEST_DAYS + int((last - pd.Timestamp("2000-01-03")).days % 28))
     known = history[(history["ds"] <= last) & (history["ds"] > start)]
     if known.empty:
-        begins, ends = history["ds"].min(), history["ds"].max()
+        begins = history["ds"].min()
         days_known = f"its days are {begins:%Y-%m-%d} to {ends:%Y-%m-%d}"
         raise BadInput(f"{where}: no row has a ds in the {LONGEST_DAYS} days up to as_of {last:%Y-%m-%d}; {days_known}")
     if pairs is None:

@@ -86,10 +86,12 @@ def _planned(
     rules: Rules,
 ) -> pd.DataFrame:
     """The orders of frames whose columns are checked; `names` of the three in messages."""
+    from training.files import day_of
+
     pairs = pairs_of(stock, names[1])
     if items is not None:
         check_items(items, names[2])
-    known = panel(history, None if as_of is None else _day(as_of), pairs, names[0])
+    known = panel(history, None if as_of is None else day_of(as_of, "as_of"), pairs, names[0])
     here, notes = shelf(stock, pairs, known.last, known.days)
     facts = by_pair(items, known.pairs, rules.columns).assign(**{VELOCITY: _velocity(known)})
     facts = rules.applied(facts)
@@ -216,10 +218,3 @@ def _checked(
 
 def _item_types() -> dict[str, str]:
     return {**_TEXT, **dict.fromkeys(sorted(NUMBERS), "number")}
-
-
-def _day(as_of: date | str | pd.Timestamp) -> pd.Timestamp:
-    try:
-        return pd.Timestamp(as_of).normalize()
-    except ValueError as problem:
-        raise BadInput(f"as_of is {as_of!r}; expected a date as YYYY-MM-DD") from problem

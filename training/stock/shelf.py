@@ -43,7 +43,9 @@ def shelf(stock: pd.DataFrame, pairs: pd.DataFrame, last: pd.Timestamp, days: in
     ahead = (stock["arrives_on"][coming] - last).dt.days.to_numpy()
     place = -(-ahead // days) - 1
     late = place < 0
-    notes[np.unique(row[coming][late])] += "overdue delivery taken as arriving with the next period"
+    overdue = np.unique(row[coming][late])
+    joint = np.where(notes[overdue] == "", "", "; ")
+    notes[overdue] += joint + np.full(len(overdue), "overdue delivery taken as arriving with the next period", dtype=object)
     near = place < FARTHEST
     receipts = np.zeros((len(pairs), int(max(place[near].max(initial=0), 0)) + 1))
     np.add.at(receipts, (row[coming][near], np.maximum(place[near], 0)), order[coming][near])

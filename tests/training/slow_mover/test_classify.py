@@ -74,6 +74,20 @@ def test_items_bring_the_arithmetic_and_units_that_never_sold(history: pd.DataFr
     assert found.loc["GHOST", "action"] == "clear" and "7 x 2.00 = 14.00" in found.loc["GHOST", "why"]
 
 
+def test_an_item_without_a_store_stands_for_its_product_everywhere_but_where_the_pair_is_named() -> None:
+    history = world(30, 200, stores=2)
+    stores = sorted(history["store_id"].unique())
+    items = pd.DataFrame(
+        {"store_id": [None, stores[0]], "product_id": ["P1", "P1"], "on_hand": [40.0, 3.0], "unit_cost": 2.0, "price": 3.0}
+    )
+    plain, found = (slow_movers(history, told, FIRST + pd.Timedelta(days=190), 28) for told in (None, items))
+    assert found["store_id"].notna().all() and set(zip(plain.store_id, plain.product_id, strict=True)) <= set(
+        zip(found.store_id, found.product_id, strict=True)
+    )
+    why = found[found["product_id"] == "P1"].set_index("store_id")["why"]
+    assert "3 x 2.00 = 6.00" in why[stores[0]] and "40 x 2.00 = 80.00" in why[stores[1]]
+
+
 def test_file_in_file_out(tmp_path: Path) -> None:
     world(30, 120).to_csv(tmp_path / "h.csv", index=False)
     slow_movers_file(tmp_path / "h.csv", None, "2023-04-20", 28, tmp_path / "o.parquet")

@@ -11,6 +11,7 @@ import pytest
 from infra.errors import BadInput
 from training.files import read_frame
 from training.stock import plan
+from training.stock.panel import LATEST_DAYS
 from training.stock.plan import order_file
 
 ANSWER = {"store_id", "product_id", "order_units", "reorder_point", "order_up_to", "expected_cost", "money_at_risk", "rank", "why"}
@@ -110,6 +111,8 @@ def test_assumptions_are_said() -> None:
     late = here.head(1).assign(on_hand=np.nan, on_order=5.0, arrives_on=pd.Timestamp("2024-02-01"))
     got = plan(history, pd.concat([here, new, late]), items(), "2024-02-29").set_index("product_id")
     assert "negative on_hand taken as 0" in got.loc["new", "why"] and "no history" in got.loc["new", "why"]
+    both = pd.concat([here.assign(on_hand=-1.0), late])
+    assert "taken as 0; overdue" in plan(history, both, items(), "2024-02-29").set_index("product_id").loc["p0", "why"]
     assert "overdue" in got.loc["p0", "why"] and got.loc["p0", "on_order"] == 5
     assert got.loc["new", "order_units"] >= 0 and np.isfinite(got.loc["new", "expected_cost"])
 
@@ -174,6 +177,10 @@ def test_refused_rows_and_days() -> None:
         plan(history, pd.concat([stock(history), stock(history)]))
     with pytest.raises(BadInput, match="as_of 2023-01-01"):
         plan(history, stock(history), None, "2023-01-01")
+    late = history["ds"].max() + pd.Timedelta(days=LATEST_DAYS)
+    plan(history, stock(history), None, late)
+    with pytest.raises(BadInput, match=f"{LATEST_DAYS + 1} days before as_of"):
+        plan(history, stock(history), None, late + pd.Timedelta(days=1))
     with pytest.raises(BadInput, match="repeats the product_id"):
         plan(history, stock(history), pd.concat([items(), items()]))
 
