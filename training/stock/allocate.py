@@ -2,7 +2,8 @@
 
 Every unit ordered is charged `multiplier x what it takes of the limit` (Lagrange's multiplier, Everett 1963), so that the
 units with the best return on the limit stay, and the multiplier is the smallest under which the orders fit. What is left
-by whole packs is filled with the orders that the next smaller multiplier would have added, best return first."""
+by whole packs, and by one limit where another binds, is filled with what smaller multipliers would have added, best return
+first."""
 
 from __future__ import annotations
 
@@ -15,6 +16,10 @@ from training.stock.policies import Decision
 
 #: halvings of the multiplier's bracket
 STEPS = 16
+#: parts of the multipliers under which the room that is left is filled
+SHARES = (0.75, 0.5, 0.25, 0.0)
+#: what rounding may add to what is taken
+SLACK = 1e-9
 #: the decision of every pair under a charge (pairs,) or one number, money a unit
 Decide = Callable[[np.ndarray], Decision]
 
@@ -37,15 +42,23 @@ def within(decide: Decide, limits: Sequence[Limit]) -> tuple[Decision, np.ndarra
     without limits, and the name of the limit that cut them, '' where none."""
     charge: np.ndarray = np.zeros(len(limits[0].each)) if limits else np.asarray(0.0)
     best = free = decide(charge)
-    cut = np.full(len(free.order), "", dtype=object)
     for number, limit in enumerate(limits):
-        if limit.taken(best.order) <= limit.total:
-            continue
-        before = best.order
-        charge, best = _fitting(decide, charge, limit, limits[: number + 1])
-        cut[(best.order < before) & (cut == "")] = limit.name
+        if limit.taken(best.order) > limit.total:
+            charge, best = _fitting(decide, charge, limit, limits[: number + 1])
+    if best is not free:
+        # a later limit lowers the orders below what an earlier one's multiplier would ask for, and packs leave gaps
+        for share in SHARES:
+            best = _filled(decide(share * charge), best, limits)
     told = replace(free, order=best.order, holding=best.holding, shortage=best.shortage)
-    return told, free.order, np.where(best.order < free.order, cut, "")
+    return told, free.order, _cut(free.order - best.order, best.order, limits)
+
+
+def _cut(lacking: np.ndarray, order: np.ndarray, limits: Sequence[Limit]) -> np.ndarray:
+    """The first limit that has no room for the units that an order lacks, '' where it lacks none."""
+    name = np.full(len(order), "", dtype=object)
+    for limit in reversed(limits):
+        name[(lacking > 0) & (limit.each * lacking > limit.total - limit.taken(order) + SLACK)] = limit.name
+    return name
 
 
 def _fitting(decide: Decide, charge: np.ndarray, limit: Limit, limits: Sequence[Limit]) -> tuple[np.ndarray, Decision]:
@@ -61,18 +74,20 @@ def _fitting(decide: Decide, charge: np.ndarray, limit: Limit, limits: Sequence[
             low, loose = middle, found
         else:
             high, tight = middle, found
-    return charge + high * limit.each, _filled(loose, tight, limit, limits)
+    return charge + high * limit.each, _filled(loose, tight, limits)
 
 
-def _filled(loose: Decision, tight: Decision, limit: Limit, limits: Sequence[Limit]) -> Decision:
-    """`tight` with those of the larger orders of `loose` that fit, best saving for what they take first."""
+def _filled(loose: Decision, tight: Decision, limits: Sequence[Limit]) -> Decision:
+    """`tight` with those of the larger orders of `loose` that fit, best saving for the shares of the limits that they take
+    first."""
     more = loose.order - tight.order
     rows = np.flatnonzero(more > 0)
-    saved = (tight.shortage - loose.shortage)[rows] / np.maximum(limit.each[rows] * more[rows], 1e-12)
+    price = np.sum([limit.each / max(limit.total, SLACK) for limit in limits], axis=0)
+    saved = (tight.shortage - loose.shortage)[rows] / np.maximum(price[rows] * more[rows], 1e-12)
     take, room = np.zeros(len(more), bool), [each.total - each.taken(tight.order) for each in limits]
     for row in rows[np.argsort(-saved, kind="stable")]:
         asked = [each.each[row] * more[row] for each in limits]
-        if all(ask <= left + 1e-9 for ask, left in zip(asked, room, strict=True)):
+        if all(ask <= left + SLACK for ask, left in zip(asked, room, strict=True)):
             room = [left - ask for ask, left in zip(asked, room, strict=True)]
             take[row] = True
     return Decision(**{f.name: np.where(take, getattr(loose, f.name), getattr(tight, f.name)) for f in fields(Decision)})

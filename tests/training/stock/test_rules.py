@@ -76,6 +76,27 @@ def test_a_budget_goes_to_the_units_that_return_most() -> None:
     assert both["order_units"].sum() <= 20
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_what_a_limit_is_said_to_cut_does_not_fit_into_it(seed: int) -> None:
+    draw = np.random.default_rng(seed)
+    history = sales(rates=tuple(draw.uniform(1.0, 9.0, 12)))
+    facts = pd.DataFrame({"product_id": [f"p{at}" for at in range(12)], "unit_cost": draw.uniform(0.5, 8.0, 12).round(2)}).assign(
+        shortage_cost=draw.uniform(0.5, 6.0, 12).round(2), holding_cost=0.01, lead_time_days=3, review_period_days=7,
+        pack_size=draw.integers(1, 7, 12),
+    )  # fmt: skip
+    free = plan(history, stock(history), facts, "2024-02-29").set_index("product_id")
+    cost = facts.set_index("product_id")["unit_cost"]
+    limits = Rules(budget=0.6 * (free["order_units"] * cost).sum(), capacity=0.4 * free["order_units"].sum())
+    told = plan(history, stock(history), facts, "2024-02-29", rules=limits).set_index("product_id")
+    money, units = (told["order_units"] * cost).sum(), told["order_units"].sum()
+    assert money <= limits.budget and units <= limits.capacity
+    lacking = (free["order_units"] - told["order_units"]).reindex(told.index)
+    needs = {"budget": lacking * cost.reindex(told.index) > limits.budget - money, "capacity": lacking > limits.capacity - units}
+    for name, needed in needs.items():
+        assert needed[told["why"].str.contains(f"cut by the {name}")].all()
+    assert (told["why"].str.contains("cut by the") == (lacking > 0)).all() and (lacking > 0).any()
+
+
 def test_orders_go_out_on_the_suppliers_days_and_last_until_the_next() -> None:
     history = sales()  # until Thursday 2024-02-29
     daily = order(plan(history, stock(history), items(review_period_days=1), "2024-02-29"))
