@@ -101,7 +101,18 @@ def _notes(panel: Panel, series: np.ndarray) -> np.ndarray:
         "ended: no row in the last 28 days": silent >= _ENDED_DAYS,
         "new: fewer than 28 days": age < _NEW_DAYS,
     }
-    return np.select(list(told.values()), list(told), "ok")
+    return np.select(list(told.values()), list(told), _unplanned(panel, series))
+
+
+def _unplanned(panel: Panel, series: np.ndarray) -> np.ndarray:
+    """(k,) `ok`, or on how many of the coming days nothing is planned of a series where the future file plans anything."""
+    coming = [~np.isnan(values[:, panel.units.shape[1] :]) for values in panel.known.values()]
+    coming = [there for there in coming if there.any()]
+    if not coming:
+        return np.full(len(series), "ok", dtype=object)
+    days = coming[0].shape[1]
+    lacking = days - np.any([there[series] for there in coming], axis=0).sum(axis=1)
+    return np.array(["ok" if not few else f"no row in the future file for {few} of {days} steps" for few in lacking], dtype=object)
 
 
 def _quantiles(model: DemandModel, rows: Rows, units: np.ndarray, horizon: np.ndarray, levels: list[float]) -> dict[str, np.ndarray]:

@@ -37,6 +37,8 @@ _TEXT = {"store_id": "text", "product_id": "text", **dict.fromkeys(sorted(WORDS)
 _ITEM_RULES: dict[str, Any] = {"nonnegative": NUMBERS, "between": {"service_level": (0, HIGHEST_SERVICE)}}
 #: weeks over which the velocity of a segment's filter is measured
 _VELOCITY_WEEKS = 13
+#: days without a sale after which the why asks
+_SILENT_DAYS = 91
 
 
 def plan(
@@ -201,7 +203,12 @@ def _answer(known: Panel, here: Shelf, costs: Terms, decision: Decision, told: l
 
 
 def _noted(notes: np.ndarray, known: Panel) -> np.ndarray:
-    return _joined(notes, np.where(known.exposure.sum(axis=1) <= 0, "no history of this pair: the level of all pairs", ""))
+    told = np.where(known.exposure.sum(axis=1) <= 0, "no history of this pair: the level of all pairs", "").astype(object)
+    sold = known.units > 0
+    silent = sold[:, ::-1].argmax(axis=1) * known.days
+    for pair in np.flatnonzero(sold.any(axis=1) & (silent >= _SILENT_DAYS)):
+        told[pair] = f"last sold {silent[pair]} days before: is it still on sale?"
+    return _joined(notes, told)
 
 
 def _checked(

@@ -57,6 +57,17 @@ def test_it_knows_weekends_promotions_and_how_sure_it_is(sold: pd.DataFrame, ans
         assert calibration_gap(both["units_sold"].to_numpy(), both[f"q{level:g}"].to_numpy(), level) < 0.05
 
 
+def test_days_that_the_future_file_lacks_are_told(sold: pd.DataFrame) -> None:
+    few = sold[sold["store_id"] == "s0"]
+    past, later = few[few["ds"] <= ORIGIN].drop(columns="mean"), few[few["ds"] > ORIGIN][["store_id", "product_id", "ds", "promotion"]]
+    lacking = later[later["ds"] != ORIGIN + pd.Timedelta(days=3)]
+    lacking = lacking[(lacking["product_id"] != "p1") | (lacking["ds"] > ORIGIN + pd.Timedelta(days=5))]
+    notes = forecast(past, 14, future=lacking).groupby("product_id")["note"].unique().str.join("")
+    assert notes["p0"] == "no row in the future file for 1 of 14 steps"
+    assert notes["p1"] == "no row in the future file for 5 of 14 steps"
+    assert (forecast(past, 7, future=later)["note"] == "ok").all()
+
+
 def test_what_follows_the_origin_changes_nothing() -> None:
     frame = history(150, 8).drop(columns="mean")
     origin = frame["ds"].min() + pd.Timedelta(days=100)

@@ -111,6 +111,9 @@ def test_assumptions_are_said() -> None:
     late = here.head(1).assign(on_hand=np.nan, on_order=5.0, arrives_on=pd.Timestamp("2024-02-01"))
     got = plan(history, pd.concat([here, new, late]), items(), "2024-02-29").set_index("product_id")
     assert "negative on_hand taken as 0" in got.loc["new", "why"] and "no history" in got.loc["new", "why"]
+    ended = sales().assign(product_id="ended", ds=lambda rows: rows["ds"] - pd.Timedelta(days=120)).drop_duplicates(["store_id", "ds"])
+    asked = plan(pd.concat([history, ended]), stock(pd.concat([history, ended])), items(), "2024-02-29").set_index("product_id")["why"]
+    assert "last sold 120 days before" in asked["ended"] and not asked.drop("ended").str.contains("last sold").any()
     both = pd.concat([here.assign(on_hand=-1.0), late])
     assert "taken as 0; overdue" in plan(history, both, items(), "2024-02-29").set_index("product_id").loc["p0", "why"]
     assert "overdue" in got.loc["p0", "why"] and got.loc["p0", "on_order"] == 5
