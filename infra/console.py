@@ -13,10 +13,14 @@ from typing import Any, TextIO
 
 from rich.console import Console
 from rich.markup import escape
+from rich.padding import Padding
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
-from rich.table import Table as Grid
+from rich.text import Text
 
 ROOT = Path(__file__).parents[1]
+
+#: characters of a text that still stands in its row
+_LONGEST_CELL = 48
 
 console, complaints = Console(), Console(stderr=True)
 
@@ -82,10 +86,16 @@ def show(value: Any, as_json: bool) -> None:
 
 
 def _grid(rows: list[dict[str, Any]]) -> None:
-    grid = Grid(*rows[0].keys(), show_lines=False)
-    for row in rows:
-        grid.add_row(*(escape(_words(value)) for value in row.values()))
-    console.print(grid)
+    """Rows below their names; what is long stands under its row, over the whole width."""
+    told = {name: [_words(row[name]) for row in rows] for name in rows[0]}
+    long = [name for name, texts in told.items() if max(map(len, texts)) > _LONGEST_CELL]
+    widths = {name: max(map(len, [name, *texts])) for name, texts in told.items() if name not in long}
+    console.print("  ".join(f"[bold]{escape(name):{width}}[/]" for name, width in widths.items()), highlight=False, soft_wrap=True)
+    for number in range(len(rows)):
+        cells = "  ".join(f"{told[name][number]:{width}}" for name, width in widths.items())
+        console.print(escape(cells.rstrip()), highlight=False, soft_wrap=True)
+        for name in long:
+            console.print(Padding(Text(told[name][number]), (0, 0, 0, 4)))
 
 
 def _words(value: Any) -> str:
