@@ -16,7 +16,7 @@ Why = Annotated[str, typer.Option(help="Why; the registry remembers it.")]
 FamilyName = Annotated[str, typer.Argument(help="demand, stock, anomaly, slow_mover or recommend.")]
 Out = Annotated[Path, typer.Option("--out", help="File to write: .parquet or .csv.")]
 History = Annotated[Path, typer.Option("--history", help="store_id, product_id, ds, units and more: .parquet or .csv.")]
-Day = Annotated[str | None, typer.Option(metavar="YYYY-MM-DD")]
+Day = Annotated[str | None, typer.Option(metavar="YYYY-MM-DD", help="A day, in this form only; default: all that is known.")]
 
 
 def day_of(text: str | None, option: str) -> date | None:
