@@ -87,7 +87,7 @@ def check_frame(
 
 
 def day_of(value: Any, name: str) -> pd.Timestamp:
-    """The day that an argument names: a date of any type, or text as YYYY-MM-DD and no other, since 01.02. is two days.
+    """The day that an argument names: a date of any type, or text in ISO 8601 and no other, since 01.02. is two days.
     Raises BadInput."""
     try:
         day = pd.Timestamp(datetime.fromisoformat(value) if isinstance(value, str) else value)

@@ -24,7 +24,7 @@ from training.stock.panel import PAIR, Panel, panel
 from training.stock.patience import patience
 from training.stock.policies import Decision, Shelf, marginal
 from training.stock.rules import VELOCITY, Rules, read_rules
-from training.stock.shelf import pairs_of, shelf
+from training.stock.shelf import joined, pairs_of, shelf
 from training.stock.terms import HIGHEST_SERVICE, NUMBERS, WORDS, Terms, by_pair, check_items, terms
 
 _HISTORY = {"store_id": "text", "product_id": "text", "ds": "date", "units": "number"}
@@ -106,7 +106,7 @@ def _planned(
         return found if opened.all() else replace(found, order=np.where(opened, found.order, 0.0))
 
     decision, asked, cut = within(decide, _limits(rules, costs))
-    told = why.sentences(decision, here, costs, known.days, _noted(_joined(notes, closed), known), why.Held(opened, asked, cut))
+    told = why.sentences(decision, here, costs, known.days, _noted(joined(notes, closed), known), why.Held(opened, asked, cut))
     return _answer(known, here, costs, decision, told)
 
 
@@ -131,10 +131,6 @@ def _calendar(facts: pd.DataFrame, costs: Terms, known: Panel) -> tuple[Terms, n
 def _limits(rules: Rules, costs: Terms) -> list[Limit]:
     money = [] if rules.budget is None else [Limit("budget", costs.unit_cost, rules.budget)]
     return money + ([] if rules.capacity is None else [Limit("capacity", np.ones(len(costs.pack)), rules.capacity)])
-
-
-def _joined(notes: np.ndarray, more: np.ndarray) -> np.ndarray:
-    return notes + np.where((notes != "") & (more != ""), "; ", "") + more
 
 
 def expected(known: Panel, periods: int, costs: Terms, forecast: pd.DataFrame | None = None) -> Demand:
@@ -208,7 +204,7 @@ def _noted(notes: np.ndarray, known: Panel) -> np.ndarray:
     silent = sold[:, ::-1].argmax(axis=1) * known.days
     for pair in np.flatnonzero(sold.any(axis=1) & (silent >= _SILENT_DAYS)):
         told[pair] = f"last sold {silent[pair]} days before: is it still on sale?"
-    return _joined(notes, told)
+    return joined(notes, told)
 
 
 def _checked(

@@ -43,13 +43,18 @@ def shelf(stock: pd.DataFrame, pairs: pd.DataFrame, last: pd.Timestamp, days: in
     ahead = (stock["arrives_on"][coming] - last).dt.days.to_numpy()
     place = -(-ahead // days) - 1
     late = place < 0
-    overdue = np.unique(row[coming][late])
-    joint = np.where(notes[overdue] == "", "", "; ")
-    notes[overdue] += joint + np.full(len(overdue), "overdue delivery taken as arriving with the next period", dtype=object)
+    overdue = np.full(len(pairs), "", dtype=object)
+    overdue[row[coming][late]] = "overdue delivery taken as arriving with the next period"
+    notes = joined(notes, overdue)
     near = place < FARTHEST
     receipts = np.zeros((len(pairs), int(max(place[near].max(initial=0), 0)) + 1))
     np.add.at(receipts, (row[coming][near], np.maximum(place[near], 0)), order[coming][near])
     return Shelf(np.nan_to_num(np.maximum(hand, 0.0)), receipts), notes
+
+
+def joined(notes: np.ndarray, more: np.ndarray) -> np.ndarray:
+    """Two notes of each pair as one, (pairs,), empty ones left out."""
+    return notes + np.where((notes != "") & (more != ""), "; ", "") + more
 
 
 def _column(stock: pd.DataFrame, name: str) -> pd.Series:
