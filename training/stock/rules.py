@@ -18,10 +18,8 @@ what it sets wins over the items file, a later segment over an earlier one, an i
 
 from __future__ import annotations
 
-import ast
-import operator
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,14 +28,12 @@ import numpy as np
 import pandas as pd
 
 from infra.errors import BadInput
+from training.filters import columns_of, matches
 from training.stock.order_days import weekdays
 from training.stock.panel import PAIR
 from training.stock.terms import HIGHEST_SERVICE, NUMBERS, WORDS, lead_points
 
 VELOCITY = "velocity"
-_COMPARED: dict[type, Callable[[Any, Any], Any]] = {
-    ast.Eq: operator.eq, ast.NotEq: operator.ne, ast.Lt: operator.lt, ast.LtE: operator.le, ast.Gt: operator.gt, ast.GtE: operator.ge,
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -53,7 +49,7 @@ class Rules:
     @property
     def columns(self) -> set[str]:
         """The columns that the filters compare."""
-        return {node.id for when, _ in self.segments for node in ast.walk(_parsed(when)) if isinstance(node, ast.Name)}
+        return set().union(*(columns_of(when) for when, _ in self.segments))
 
     def applied(self, facts: pd.DataFrame) -> pd.DataFrame:
         """`facts`, a row a pair, with what the rules set. Raises BadInput for a filter whose column is not there."""
@@ -93,12 +89,6 @@ def rules(found: Mapping[str, Any]) -> Rules:
     return Rules(limits.get("budget"), limits.get("capacity"), segments, items)
 
 
-def matches(when: str, facts: pd.DataFrame) -> np.ndarray:
-    """Which rows of `facts` a filter holds for (rows,)."""
-    found = _value(_parsed(when).body, facts, when)
-    return np.broadcast_to(np.asarray(found, bool), (len(facts),))
-
-
 def _tables(found: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
     tables = found.get(name, [])
     if not isinstance(tables, list):
@@ -112,7 +102,7 @@ def _segment(number: int, table: Mapping[str, Any]) -> tuple[str, Mapping[str, A
     if not isinstance(when, str):
         raise BadInput(f"{where}: when is missing; expected a filter such as \"category == 'dairy' and velocity > 2\"")
     try:
-        _parsed(when)
+        columns_of(when)
     except BadInput as problem:
         raise BadInput(f"{where}: {problem}") from problem
     return when, _values({name: value for name, value in table.items() if name != "when"}, where)
@@ -152,50 +142,3 @@ def _set(facts: pd.DataFrame, rows: np.ndarray, values: Mapping[str, Any]) -> No
         if name not in facts:
             facts[name] = pd.Series(None if name in WORDS else np.nan, index=facts.index, dtype=object if name in WORDS else float)
         facts.loc[rows, name] = value
-
-
-def _parsed(when: str) -> ast.Expression:
-    try:
-        tree = ast.parse(when, mode="eval")
-    except (SyntaxError, ValueError) as problem:
-        raise BadInput(f"when is {when!r}; expected comparisons joined by and, or, not") from problem
-    allowed = (ast.Expression, ast.BoolOp, ast.And, ast.Or, ast.UnaryOp, ast.Not, ast.USub, ast.Compare, ast.Name, ast.Load,
-               ast.Constant, ast.List, ast.Tuple, ast.In, ast.NotIn, *_COMPARED)  # fmt: skip
-    for node in ast.walk(tree):
-        if not isinstance(node, allowed):
-            raise BadInput(f"when is {when!r}: {type(node).__name__.lower()} is not known; expected comparisons joined by and, or, not")
-    return tree
-
-
-def _value(node: ast.expr, facts: pd.DataFrame, when: str) -> Any:
-    match node:
-        case ast.BoolOp(op, values):
-            parts = [np.broadcast_to(np.asarray(_value(value, facts, when), bool), (len(facts),)) for value in values]
-            return np.all(parts, axis=0) if isinstance(op, ast.And) else np.any(parts, axis=0)
-        case ast.UnaryOp(op, value):
-            found = _value(value, facts, when)
-            return ~np.asarray(found, bool) if isinstance(op, ast.Not) else -found
-        case ast.Compare(left, [op], [right]):
-            return _compared(op, _value(left, facts, when), _value(right, facts, when), when)
-        case ast.Compare(left, ops, rights):
-            terms = [left, *rights]
-            return np.all([_value(ast.Compare(a, [op], [b]), facts, when) for a, op, b in zip(terms, ops, rights, strict=False)], axis=0)
-        case ast.Name(name):
-            if name not in facts:
-                raise BadInput(f"when is {when!r}: there is no column {name!r}; it may be {', '.join(sorted(map(str, facts.columns)))}")
-            return facts[name]
-        case ast.List(elements) | ast.Tuple(elements):
-            return [_value(element, facts, when) for element in elements]
-        case ast.Constant(value):
-            return value
-    raise BadInput(f"when is {when!r}; expected comparisons joined by and, or, not")
-
-
-def _compared(op: ast.cmpop, left: Any, right: Any, when: str) -> Any:
-    try:
-        if isinstance(op, (ast.In, ast.NotIn)):
-            found = pd.Series(left).isin(right).to_numpy()
-            return found if isinstance(op, ast.In) else ~found
-        return np.asarray(_COMPARED[type(op)](left, right), bool)
-    except TypeError as problem:
-        raise BadInput(f"when is {when!r}: text is compared with a number") from problem

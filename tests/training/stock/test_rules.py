@@ -10,9 +10,10 @@ import pytest
 
 from infra.errors import BadInput
 from tests.training.stock.test_plan import items, order, sales, stock
+from training.filters import matches
 from training.stock import plan
 from training.stock.plan import order_file
-from training.stock.rules import Rules, matches, read_rules, rules
+from training.stock.rules import Rules, read_rules, rules
 
 FACTS = pd.DataFrame({"category": ["dairy", "dairy", "bread"], "velocity": [3.0, 1.0, 9.0], "store_id": "S1"})
 
