@@ -289,15 +289,41 @@ def forecast(
     items: Annotated[Path | None, typer.Option(help="Static attributes by product_id and/or store_id.")] = None,
     origin: Day = None,
     quantiles: str = "0.1,0.5,0.9",
+    explain: Annotated[Path | None, typer.Option(help="A second file to write: each forecast's contributions by driver.")] = None,
 ) -> None:
     """Forecast each series: mean and quantiles for every step ahead."""
     from training.demand.forecast import forecast_file
 
     with progress() as say:
         written = forecast_file(
-            history, horizon, out, future=future, items=items, origin=origin, quantiles=levels_of(quantiles), progress=say
+            history, horizon, out, future=future, items=items, origin=origin, quantiles=levels_of(quantiles), explain=explain,
+            progress=say,
+        )  # fmt: skip
+    console.print(f"{len(written):,} rows in {out}{'' if explain is None else f', their contributions by driver in {explain}'}")
+
+
+@app.command("what-if", rich_help_panel=FILES)
+def what_if(
+    history: History,
+    horizon: Annotated[int, typer.Option(help="Periods ahead: days, or weeks for weekly data.")],
+    out: Out,
+    change: Annotated[list[str], typer.Option(help="column=value, or column=-10% of what was planned; repeat.")],
+    where: Annotated[str | None, typer.Option(help="Only these series: a filter such as \"category == 'dairy'\".")] = None,
+    since: Day = None,
+    until: Day = None,
+    future: Annotated[Path | None, typer.Option(help="Known-future columns by store_id, product_id, ds.")] = None,
+    items: Annotated[Path | None, typer.Option(help="Static attributes by product_id and/or store_id.")] = None,
+    origin: Day = None,
+) -> None:
+    """Forecast with another price, promotion or plan beside the forecast as it is, with the elasticity that this implies."""
+    from training.demand.what_if import change_of, what_if_file
+
+    changes = [change_of(text) for text in change]
+    with progress() as say:
+        written = what_if_file(
+            history, horizon, changes, out, where=where, since=since, until=until, future=future, items=items, origin=origin, progress=say
         )
-    console.print(f"{len(written):,} rows in {out}")
+    console.print(f"{len(written):,} rows in {out}; units {written['units'].sum():,.1f}, with the change {written['units_if'].sum():,.1f}")
 
 
 @app.command(rich_help_panel=FILES)

@@ -38,16 +38,21 @@ class BalancedMean:
         centres = np.bincount(size, log, _SIZES) / np.maximum(np.bincount(size, minlength=_SIZES), 1)
         seen = np.bincount(size, minlength=_SIZES) > 0
         by_size = cls(mean, centres[seen], _factors(size, units, found, days, _SIZES)[seen], np.ones(7))
-        found = found * by_size._by_size(found)
+        found = found * by_size.by_size(found)
         return cls(mean, by_size.sizes, by_size.factors, _factors(_weekday(rows), units, found, days, 7))
 
     def predict(self, rows: Rows) -> np.ndarray:
         """(m,) units."""
         found = self.mean.predict(rows)
-        return found * self._by_size(found) * self.weekdays[_weekday(rows)]
+        return found * self.by_size(found) * self.by_weekday(rows)
 
-    def _by_size(self, found: np.ndarray) -> np.ndarray:
+    def by_size(self, found: np.ndarray) -> np.ndarray:
+        """(m,) the factor for the size of each of the mean's forecasts."""
         return np.interp(np.log(np.maximum(found, _LEAST)), self.sizes, self.factors)
+
+    def by_weekday(self, rows: Rows) -> np.ndarray:
+        """(m,) the factor for each row's weekday."""
+        return self.weekdays[_weekday(rows)]
 
     def save(self, folder: Path, name: str = "mean") -> None:
         """Write `<name>_balance.npz` and the mean's files."""

@@ -35,6 +35,8 @@ class Covariates:
     closed: np.ndarray | None
     #: (n, T + H) int16 which days are alike in every planned yes/no column, None without such a column
     kinds: np.ndarray | None = None
+    #: the names of these columns
+    alike: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, panel: Panel) -> Covariates:
@@ -44,7 +46,8 @@ class Covariates:
         closed = _closed(panel)
         if closed is not None:
             panel = with_groups(replace(panel, in_stock=np.where(closed[:, : panel.units.shape[1]], np.float32(0), panel.in_stock)))
-        return cls(panel, _attributes(panel), _last_year(panel), closed, _kinds(panel))
+        alike = _told_apart(panel)
+        return cls(panel, _attributes(panel), _last_year(panel), closed, _kinds(panel, alike), alike)
 
     def columns(self, series: np.ndarray, position: int, horizon: np.ndarray, dow: np.ndarray) -> dict[str, np.ndarray]:
         """Features of m = len(series) x len(horizon[0]) rows, in rows of series: `series` (k,) numbers in the panel,
@@ -142,11 +145,15 @@ def _planned(panel: Panel) -> dict[str, np.ndarray]:
     return {name: values for name, values in panel.known.items() if values.shape[1] == length or not np.isnan(values[:, length:]).all()}
 
 
-def _kinds(panel: Panel) -> np.ndarray | None:
-    flags = [np.nan_to_num(values) > 0.5 for values in _planned(panel).values() if _yes_no(values)][:_ALIKE_COLUMNS]
-    if not flags:
+def _told_apart(panel: Panel) -> tuple[str, ...]:
+    """The yes/no columns by which days are told apart."""
+    return tuple(name for name, values in _planned(panel).items() if _yes_no(values))[:_ALIKE_COLUMNS]
+
+
+def _kinds(panel: Panel, alike: tuple[str, ...]) -> np.ndarray | None:
+    if not alike:
         return None
-    return np.sum([flag.astype(np.int16) << bit for bit, flag in enumerate(flags)], axis=0)
+    return np.sum([(np.nan_to_num(panel.known[name]) > 0.5).astype(np.int16) << bit for bit, name in enumerate(alike)], axis=0)
 
 
 def _forward_filled(values: np.ndarray) -> np.ndarray:

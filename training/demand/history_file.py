@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,28 +53,48 @@ def read_items(path: str | Path) -> pd.DataFrame:
     return read_frame(path, required={}, optional=dict.fromkeys(KEYS, "text"), what="items", blank=KEYS)
 
 
+def checked_history(history: pd.DataFrame) -> pd.DataFrame:
+    """A history brought as a frame, typed and checked as the file is."""
+    return check_frame(
+        history, required=HISTORY, optional=HISTORY_OPTIONAL, where="history", key=tuple(FUTURE), nonnegative=("units", "price"),
+        between={"in_stock": (0.0, 1.0)},
+    )  # fmt: skip
+
+
+def checked_future(future: pd.DataFrame) -> pd.DataFrame:
+    """A plan brought as a frame, typed and checked as the file is."""
+    return check_frame(future, required=FUTURE, optional=FUTURE_OPTIONAL, where="future", key=tuple(FUTURE), nonnegative=("price",))
+
+
+def checked_items(items: pd.DataFrame) -> pd.DataFrame:
+    """Attributes brought as a frame, by product_id and/or store_id, typed and checked as the file is."""
+    on = [name for name in KEYS if name in items]
+    if not on:
+        raise BadInput("items: it has neither product_id nor store_id; expected at least one of them")
+    return check_frame(items, required=dict.fromkeys(on, "text"), where="items", key=on)
+
+
 def bring(
     history: pd.DataFrame,
     horizon: int,
     future: pd.DataFrame | None = None,
     items: pd.DataFrame | None = None,
     origin: object = None,
+    blank: Collection[str] = (),
 ) -> Brought:
     """Check the three frames and make the panel as known at `origin` (default: the last day of the history). Planned
-    columns are those that both frames have, and the price; text is replaced by what such days sold against the usual."""
-    history = check_frame(
-        history, required=HISTORY, optional=HISTORY_OPTIONAL, where="history", key=tuple(FUTURE), nonnegative=("units", "price"),
-        between={"in_stock": (0.0, 1.0)},
-    )  # fmt: skip
+    columns are those that both frames have, and the price; text is replaced by what such days sold against the usual.
+    Columns of `blank` are planned though the future has no value of them."""
+    history = checked_history(history)
     end = _origin(history, origin)
     inside = history["ds"] <= end
     known = history if inside.all() else history[inside]
     step = frequency(known["ds"])
     _check_horizon(horizon, step)
     planned = None if future is None else _future(future, end)
-    columns = _planned_columns(known, planned)
+    columns = _planned_columns(known, planned, blank)
     known, planned = _numeric_columns(known, planned, columns)
-    static = None if items is None else _items(items)
+    static = None if items is None else checked_items(items)
     panel = from_frame(
         known, known=columns, future=planned, last_day=end, horizon=horizon, static=static, pairs=planned, step=step
     )  # fmt: skip
@@ -98,24 +118,15 @@ def _check_horizon(horizon: int, step: int) -> None:
 
 
 def _future(future: pd.DataFrame, end: pd.Timestamp) -> pd.DataFrame | None:
-    planned = check_frame(
-        future, required=FUTURE, optional=FUTURE_OPTIONAL, where="future", key=tuple(FUTURE), nonnegative=("price",)
-    )  # fmt: skip
+    planned = checked_future(future)
     planned = planned[planned["ds"] > end]
     return planned if len(planned) else None
 
 
-def _items(items: pd.DataFrame) -> pd.DataFrame:
-    on = [name for name in KEYS if name in items]
-    if not on:
-        raise BadInput("items: it has neither product_id nor store_id; expected at least one of them")
-    return check_frame(items, required=dict.fromkeys(on, "text"), where="items", key=on)
-
-
-def _planned_columns(known: pd.DataFrame, planned: pd.DataFrame | None) -> list[str]:
+def _planned_columns(known: pd.DataFrame, planned: pd.DataFrame | None, blank: Collection[str]) -> list[str]:
     """The columns whose values reach beyond the origin, and price and promotion, whose past is used too."""
     own = [name for name in known.columns if name not in (*HISTORY, "in_stock")]
-    both = [name for name in own if planned is not None and name in planned.columns and planned[name].notna().any()]
+    both = [name for name in own if planned is not None and name in planned.columns and (name in blank or planned[name].notna().any())]
     return [name for name in own if name in both or name in ("price", "promotion")]
 
 

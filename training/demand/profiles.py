@@ -60,7 +60,7 @@ _FLOOR = 1e-3
 @dataclass(frozen=True)
 class StackedMean:
     """The simple forecasts of a row, each the mean of its own window or of days like the target's, mixed by `weights`
-    (one for each of `names`), none below 0: how far back a level reaches is learnt from the data."""
+    (the profile's, then one for each of `names`), none below 0: how far back a level reaches is learnt from the data."""
 
     names: tuple[str, ...]
     weights: np.ndarray
@@ -80,6 +80,10 @@ class StackedMean:
     def predict(self, rows: Rows) -> np.ndarray:
         """(m,) units."""
         return np.maximum(_simple(rows, self.names) @ self.weights, _FLOOR)
+
+    def parts(self, rows: Rows) -> np.ndarray:
+        """(m, 1 + len(names)) units of the profile and of each simple forecast, by its weight."""
+        return _simple(rows, self.names) * self.weights
 
     def save(self, folder: Path, name: str = "mean") -> None:
         """Write `<name>.npz`."""
