@@ -289,6 +289,9 @@ def forecast(
     items: Annotated[Path | None, typer.Option(help="Static attributes by product_id and/or store_id.")] = None,
     origin: Day = None,
     quantiles: str = "0.1,0.5,0.9",
+    overrides: Annotated[
+        Path | None, typer.Option(help="A planner's changes: store_id, product_id, since, until, units or factor, who, why.")
+    ] = None,
     explain: Annotated[Path | None, typer.Option(help="A second file to write: each forecast's contributions by driver.")] = None,
 ) -> None:
     """Forecast each series: mean and quantiles for every step ahead."""
@@ -296,8 +299,8 @@ def forecast(
 
     with progress() as say:
         written = forecast_file(
-            history, horizon, out, future=future, items=items, origin=origin, quantiles=levels_of(quantiles), explain=explain,
-            progress=say,
+            history, horizon, out, future=future, items=items, origin=origin, quantiles=levels_of(quantiles),
+            overrides=overrides, explain=explain, progress=say,
         )  # fmt: skip
     console.print(f"{len(written):,} rows in {out}{'' if explain is None else f', their contributions by driver in {explain}'}")
 
@@ -324,6 +327,17 @@ def what_if(
             history, horizon, changes, out, where=where, since=since, until=until, future=future, items=items, origin=origin, progress=say
         )
     console.print(f"{len(written):,} rows in {out}; units {written['units'].sum():,.1f}, with the change {written['units_if'].sum():,.1f}")
+
+
+@app.command("value-added", rich_help_panel=FILES)
+def value_added(
+    forecasts: Annotated[Path, typer.Option(help="What `forecast --overrides` wrote.")], history: History, out: Out, as_json: Json = False
+) -> None:
+    """Say whether a planner's overrides made the forecasts better, now that the sales are known."""
+    from training.demand.overrides import value_added_file
+
+    found = value_added_file(forecasts, history, out)
+    show(found.to_dict("records"), as_json)
 
 
 @app.command(rich_help_panel=FILES)

@@ -10,6 +10,7 @@ import pandas as pd
 from infra.errors import BadInput
 from training.demand.forecaster import Forecaster, Progress
 from training.demand.history_file import bring, read_future, read_history, read_items
+from training.demand.overrides import overridden, read_overrides
 from training.files import check_output, write_frame
 
 QUANTILES = (0.1, 0.5, 0.9)
@@ -33,18 +34,22 @@ def forecast(
 
 def forecast_file(
     history: str | Path, horizon: int, out: str | Path, *, future: str | Path | None = None, items: str | Path | None = None,
-    origin: str | None = None, quantiles: Sequence[float] = QUANTILES, explain: str | Path | None = None, seed: int = 0,
-    progress: Progress | None = None,
+    origin: str | None = None, quantiles: Sequence[float] = QUANTILES, overrides: str | Path | None = None,
+    explain: str | Path | None = None, seed: int = 0, progress: Progress | None = None,
 ) -> pd.DataFrame:  # fmt: skip
     """`forecast` from files to a file (CSV or parquet by ending, replaced at once when whole); answers what was written.
-    `explain`: a second file, of contributions by driver (`Forecaster.explanation`)."""
+    `overrides`: a planner's changes, laid over it (`training.demand.overrides`); `explain`: a second file, of what the
+    model's forecasts are made of (`Forecaster.explanation`)."""
     for path in (out, *([] if explain is None else [explain])):
         check_output(path)
     levels = _checked_levels(quantiles)
+    changes = None if overrides is None else read_overrides(overrides)
     plan = None if future is None else read_future(future)
     attributes = None if items is None else read_items(items)
     forecaster = Forecaster.learnt(bring(read_history(history), horizon, plan, attributes, origin), horizon, seed, progress)
     found = forecaster.answer(levels)
+    if changes is not None:
+        found = overridden(found, changes)
     if explain is not None:
         write_frame(forecaster.explanation(progress), explain)
     write_frame(found, out)
