@@ -289,6 +289,9 @@ def forecast(
     items: Annotated[Path | None, typer.Option(help="Static attributes by product_id and/or store_id.")] = None,
     origin: Day = None,
     quantiles: str = "0.1,0.5,0.9",
+    levels: Annotated[str | None, typer.Option(help="Sums to forecast too: total, store_id, store_id+category, ...")] = None,
+    levels_out: Annotated[Path | None, typer.Option(help="File to write them to.")] = None,
+    reconcile: Annotated[bool, typer.Option("--reconcile", help="Let forecasts of these sums move those of the series.")] = False,
     overrides: Annotated[
         Path | None, typer.Option(help="A planner's changes: store_id, product_id, since, until, units or factor, who, why.")
     ] = None,
@@ -299,10 +302,13 @@ def forecast(
 
     with progress() as say:
         written = forecast_file(
-            history, horizon, out, future=future, items=items, origin=origin, quantiles=levels_of(quantiles),
-            overrides=overrides, explain=explain, progress=say,
+            history, horizon, out, future=future, items=items, origin=origin, quantiles=levels_of(quantiles), levels=levels,
+            levels_out=levels_out, reconcile=reconcile, overrides=overrides, explain=explain, progress=say,
         )  # fmt: skip
-    console.print(f"{len(written):,} rows in {out}{'' if explain is None else f', their contributions by driver in {explain}'}")
+    console.print(f"{len(written):,} rows in {out}")
+    for path, of in ((levels_out, "their sums"), (explain, "their contributions by driver")):
+        if path is not None:
+            console.print(f"{of} in {path}")
 
 
 @app.command("what-if", rich_help_panel=FILES)

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from infra.errors import BadInput
 from training.demand.forecaster import Forecaster, Progress
+from training.demand.hierarchy import levels_of, reconciled, summed
 from training.demand.history_file import bring, read_future, read_history, read_items
 from training.demand.overrides import overridden, read_overrides
 from training.files import check_output, write_frame
@@ -29,31 +31,50 @@ def forecast(
     ds, origin, units` (the mean of a day in stock), a column a quantile (`q0.1`) and `note`: why a forecast rests on little,
     `ok` where it does not. Same seed, same answer. Raises BadInput."""
     levels = _checked_levels(quantiles)
-    return Forecaster.learnt(bring(history, horizon, future, items, origin), horizon, seed, progress).answer(levels)
+    return Forecaster.learn(bring(history, horizon, future, items, origin), horizon, seed, progress).answer(levels)
 
 
 def forecast_file(
     history: str | Path, horizon: int, out: str | Path, *, future: str | Path | None = None, items: str | Path | None = None,
-    origin: str | None = None, quantiles: Sequence[float] = QUANTILES, overrides: str | Path | None = None,
-    explain: str | Path | None = None, seed: int = 0, progress: Progress | None = None,
+    origin: str | None = None, quantiles: Sequence[float] = QUANTILES, levels: str | None = None, levels_out: str | Path | None = None,
+    reconcile: bool = False, overrides: str | Path | None = None, explain: str | Path | None = None, seed: int = 0,
+    progress: Progress | None = None,
 ) -> pd.DataFrame:  # fmt: skip
     """`forecast` from files to a file (CSV or parquet by ending, replaced at once when whole); answers what was written.
-    `overrides`: a planner's changes, laid over it (`training.demand.overrides`); `explain`: a second file, of what the
-    model's forecasts are made of (`Forecaster.explanation`)."""
-    for path in (out, *([] if explain is None else [explain])):
-        check_output(path)
-    levels = _checked_levels(quantiles)
+
+    `levels` with `levels_out`: sums such as `total,store_id+category` and the file for them, coherent with the first;
+    `reconcile`: let forecasts of these sums move the series' (`training.demand.hierarchy`). `overrides`: a planner's
+    changes, laid over all of it (`training.demand.overrides`). `explain`: a file of what the model's forecasts are made
+    of, before it was reconciled or overridden (`Forecaster.explanation`)."""
+    if (levels is None) != (levels_out is None):
+        raise BadInput("levels: the levels and the file for their sums go together; expected both --levels and --levels-out")
+    if reconcile and levels is None:
+        raise BadInput("reconcile: there are no levels to reconcile with; expected --levels")
+    for path in (out, levels_out, explain):
+        if path is not None:
+            check_output(path)
+    asked = _checked_levels(quantiles)
     changes = None if overrides is None else read_overrides(overrides)
-    plan = None if future is None else read_future(future)
-    attributes = None if items is None else read_items(items)
-    forecaster = Forecaster.learnt(bring(read_history(history), horizon, plan, attributes, origin), horizon, seed, progress)
-    found = forecaster.answer(levels)
+    plan, attributes = None if future is None else read_future(future), None if items is None else read_items(items)
+    brought = bring(read_history(history), horizon, plan, attributes, origin)
+    sums = None if levels is None else levels_of(levels, brought.panel, np.flatnonzero(brought.alive))
+    forecaster = Forecaster.learn(brought, horizon, seed, progress)
+    found = forecaster.answer(asked)
+    if reconcile and sums is not None:
+        found = forecaster.answer(asked, reconciled(forecaster, sums, _grid(found, horizon), seed))
     if changes is not None:
         found = overridden(found, changes)
+    if sums is not None and levels_out is not None:
+        write_frame(summed(forecaster, sums, _grid(found, horizon), asked), levels_out)
     if explain is not None:
         write_frame(forecaster.explanation(progress), explain)
     write_frame(found, out)
     return found
+
+
+def _grid(found: pd.DataFrame, horizon: int) -> np.ndarray:
+    """(k, horizon) the units of an answer."""
+    return found["units"].to_numpy().reshape(-1, horizon)
 
 
 def _checked_levels(quantiles: Sequence[float]) -> list[float]:

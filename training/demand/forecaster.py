@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -12,9 +13,9 @@ from feature_repo.panel import KEYS, Panel
 from infra.errors import BadInput
 from training.demand import explain
 from training.demand.covariates import Covariates
-from training.demand.examples import Rows
+from training.demand.examples import FULL, Rows
 from training.demand.history_file import Brought
-from training.demand.learning import learn, rows_at
+from training.demand.learning import Learnt, learn, rows_at
 from training.demand.model import DemandModel
 
 Progress = Callable[[int, int, str], None]
@@ -22,32 +23,66 @@ Progress = Callable[[int, int, str], None]
 _NEW_DAYS, _ENDED_DAYS = 28, 28
 #: rows answered and explained at a time: the first bounds the memory of series x horizons, the second tells of its progress
 _ROWS, _EXPLAINED_ROWS = 300_000, 20_000
+#: origins from which the held-out end is forecast
+_HELD_ORIGINS = 4
 
 
 @dataclass(frozen=True)
 class Forecaster:
-    """`model` learnt on the panel of `covariates`; `series` (k,) the numbers of those that are alive; `horizon` in periods."""
+    """What was `learnt` on the panel of `covariates`; `series` (k,) the numbers of those that are alive; `horizon` in periods."""
 
-    model: DemandModel
+    learnt: Learnt
     covariates: Covariates
     series: np.ndarray
     horizon: int
 
     @classmethod
-    def learnt(cls, brought: Brought, horizon: int, seed: int = 0, progress: Progress | None = None) -> Forecaster:
+    def learn(cls, brought: Brought, horizon: int, seed: int = 0, progress: Progress | None = None) -> Forecaster:
         """From what a user brought. Raises BadInput when no series is alive."""
         if not brought.alive.any():
             raise BadInput("history: no series has a row in the 91 days up to the origin; expected at least one that is alive")
         covariates = Covariates.of(brought.panel)
-        return cls(learn(covariates, horizon, seed, progress), covariates, np.flatnonzero(brought.alive), horizon)
+        return cls.of(covariates, np.flatnonzero(brought.alive), horizon, seed, progress)
+
+    @classmethod
+    def of(cls, covariates: Covariates, series: np.ndarray, horizon: int, seed: int = 0, progress: Progress | None = None) -> Forecaster:
+        """For some series of a panel, learnt on all of them."""
+        return cls(learn(covariates, horizon, seed, progress), covariates, series, horizon)
+
+    @property
+    def model(self) -> DemandModel:
+        """The model that forecasts."""
+        return self.learnt.model
 
     def planning(self, brought: Brought) -> Forecaster:
         """The same model for another plan of the same history's future."""
         return replace(self, covariates=Covariates.of(brought.panel), series=np.flatnonzero(brought.alive))
 
-    def answer(self, levels: Sequence[float]) -> pd.DataFrame:
-        """A row a series and step: keys, `ds, origin, units`, a column a quantile, `note`."""
-        return pd.concat([self._answered(*part, levels) for part in self._parts(_ROWS)], ignore_index=True)
+    def answer(self, levels: Sequence[float], means: np.ndarray | None = None) -> pd.DataFrame:
+        """A row a series and step: keys, `ds, origin, units`, a column a quantile, `note`. `means` (k, horizon) units stand
+        for the model's where they are given."""
+        parts, at = [], 0
+        for series, rows, closed in self._parts(_ROWS):
+            units = self.model.units(rows) if means is None else means[at : at + len(series)].ravel()
+            parts.append(self._answered(series, rows, np.where(closed, 0.0, units), levels))
+            at += len(series)
+        return pd.concat(parts, ignore_index=True)
+
+    @cached_property
+    def held_out(self) -> tuple[np.ndarray, np.ndarray]:
+        """How the trial forecast the end that it had not seen, from a few origins: (origins, k, horizon) mean units, and
+        the units of days wholly in stock, NaN elsewhere. No origin where the history is too short to hold out a horizon."""
+        panel = self.covariates.panel
+        end = panel.units.shape[1] - 1
+        first, last = end - self.learnt.held, end - self.horizon
+        origins = np.unique(np.linspace(first, last, _HELD_ORIGINS).round().astype(int)) if 0 <= first <= last else np.empty(0, dtype=int)
+        means, actual = (np.full((len(origins), len(self.series), self.horizon), np.nan) for _ in range(2))
+        for at, origin in enumerate(origins):
+            parts = [self.learnt.trial.predict(rows) for _, rows, _ in self._parts(_ROWS, origin)]
+            means[at] = np.concatenate(parts).reshape(len(self.series), self.horizon)
+            ahead = self.series, slice(origin + 1, origin + 1 + self.horizon)
+            actual[at] = np.where(panel.in_stock[ahead] >= FULL, panel.units[ahead], np.nan)
+        return means, actual
 
     def explanation(self, progress: Progress | None = None) -> pd.DataFrame:
         """A row a series and step: keys, `ds, origin, units`, columns `by_<driver>` that sum to `units`, and `why` in words."""
@@ -59,16 +94,18 @@ class Forecaster:
             say(told, len(self.series), "explaining")
         return pd.concat(parts, ignore_index=True)
 
-    def _parts(self, size: int) -> Iterator[tuple[np.ndarray, Rows, np.ndarray]]:
-        """Some series at a time: their numbers, the rows of every step, and (m,) on which the shop is closed."""
-        panel, chunk = self.covariates.panel, max(size // self.horizon, 1)
-        last = panel.units.shape[1] - 1
+    def _parts(self, size: int, origin: int | None = None) -> Iterator[tuple[np.ndarray, Rows, np.ndarray]]:
+        """Some series at a time: their numbers, the rows of every step from `origin` (a period's number; default: the last),
+        and (m,) on which the shop is closed."""
+        whole, chunk = self.covariates.panel, max(size // self.horizon, 1)
+        last = whole.units.shape[1] - 1 if origin is None else origin
+        panel = whole.upto(last)
         for start in range(0, len(self.series), chunk):
             series = self.series[start : start + chunk]
             ahead = np.tile(np.arange(1, self.horizon + 1), (len(series), 1))
             closed = np.zeros(ahead.size, dtype=bool)
             if self.covariates.closed is not None:
-                closed = self.covariates.closed[series][:, last + 1 :].ravel()
+                closed = self.covariates.closed[series][:, last + 1 : last + 1 + self.horizon].ravel()
             yield series, rows_at(self.covariates, panel, series, last, ahead), closed
 
     def _keyed(self, series: np.ndarray, rows: Rows, units: np.ndarray) -> pd.DataFrame:
@@ -76,8 +113,7 @@ class Forecaster:
         keys = panel.keys.iloc[np.repeat(series, self.horizon)].reset_index(drop=True)
         return keys[list(KEYS)].assign(ds=rows.ds, origin=panel.days[-1], units=units)
 
-    def _answered(self, series: np.ndarray, rows: Rows, closed: np.ndarray, levels: Sequence[float]) -> pd.DataFrame:
-        units = np.where(closed, 0.0, self.model.units(rows))
+    def _answered(self, series: np.ndarray, rows: Rows, units: np.ndarray, levels: Sequence[float]) -> pd.DataFrame:
         ahead = np.tile(np.arange(1, self.horizon + 1), len(series))
         quantiles = self.model.quantiles(rows, units, ahead, levels) if levels else np.empty((len(units), 0))
         named = {f"q{level:g}": quantiles[:, at] for at, level in enumerate(levels)}

@@ -67,7 +67,16 @@ class Sample:
         return Sample(self.rows.take(at), self.units[at], self.horizon[at], self.series[at])
 
 
-def learn(covariates: Covariates, horizon: int, seed: int = 0, progress: Progress | None = None) -> DemandModel:
+@dataclass(frozen=True)
+class Learnt:
+    """`model`, fitted on everything, and `trial`, the mean that had not seen the last `held` periods when it was judged."""
+
+    model: DemandModel
+    trial: MeanPredictor
+    held: int
+
+
+def learn(covariates: Covariates, horizon: int, seed: int = 0, progress: Progress | None = None) -> Learnt:
     """The model of a panel for forecasts of up to `horizon` periods from its end; same seed, same model.
 
     Held out first: the last periods, seen from several origins. Members that have not seen them tell how many rounds each
@@ -83,14 +92,14 @@ def learn(covariates: Covariates, horizon: int, seed: int = 0, progress: Progres
     mean = trial.predict(judged.rows)
     error = _fit_error(trial, earlier, seed)
     wild = spread(judged.rows) if error is None else relative_error(error, judged.rows, mean)
-    calibration = Calibration.fit(mean * _level_shift(mean, judged.units), judged.units, wild, judged.horizon)
+    calibration = Calibration.fit(mean * level_shift(mean, judged.units), judged.units, wild, judged.horizon)
     say(2, 4, "examples up to the end")
     final = trial
     if len(trial.parts) > 1:
         everything = training_sample(covariates, end, horizon, EXAMPLES, seed + 1)
         final = MixedMean(tuple(fit_members(everything, seed, like=trial)), trial.shares)
     say(4, 4, "learnt")
-    return DemandModel(final, calibration, step=covariates.panel.step, error=error)
+    return Learnt(DemandModel(final, calibration, step=covariates.panel.step, error=error), trial, held)
 
 
 def _held_out(panel: Panel, horizon: int) -> int:
@@ -100,7 +109,7 @@ def _held_out(panel: Panel, horizon: int) -> int:
     return min(wanted, max(length // 4, min(horizon, length // 3)))
 
 
-def _level_shift(mean: np.ndarray, actual: np.ndarray) -> float:
+def level_shift(mean: np.ndarray, actual: np.ndarray) -> float:
     """By how much all actuals together lay beside all forecasts of the held-out end: what was peculiar to that month, which
     the quantiles of the next one must not repeat."""
     return float(np.clip(actual.sum() / mean.sum(), 0.7, 1.4)) if len(mean) and mean.sum() > 0 else 1.0

@@ -87,7 +87,7 @@ def what_if(
     columns = list(dict.fromkeys(change.column for change in changes))
     plan = _whole_plan(history, brought, horizon, columns, future)
     changed = _changed(plan, changes, _chosen(plan, where, since, until, items))
-    forecaster = Forecaster.learnt(bring(history, horizon, plan, items, origin, columns), horizon, seed, progress)
+    forecaster = Forecaster.learn(bring(history, horizon, plan, items, origin, columns), horizon, seed, progress)
     before = forecaster.answer([])
     after = forecaster.planning(bring(history, horizon, changed, items, origin, columns)).answer([])
     both = before[[*KEYS, "ds", "origin", "units"]].assign(units_if=after["units"])

@@ -21,7 +21,7 @@ PLANNED = ["store_id", "product_id", "ds", "promotion"]
 @pytest.fixture(scope="module")
 def forecaster() -> Forecaster:
     sold = history(240, 40).drop(columns="mean")
-    return Forecaster.learnt(bring(sold[sold["ds"] <= ORIGIN], 14, sold[sold["ds"] > ORIGIN][PLANNED]), 14)
+    return Forecaster.learn(bring(sold[sold["ds"] <= ORIGIN], 14, sold[sold["ds"] > ORIGIN][PLANNED]), 14)
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +60,7 @@ def test_closed_days_are_a_driver() -> None:
     frame["open"] = (frame["ds"].dt.day != 15).astype(int)
     frame["units"] = frame["units"] * frame["open"]
     later = frame["ds"] > "2024-07-10"
-    told = Forecaster.learnt(bring(frame[~later], 10, frame[later].drop(columns="units")), 10).explanation()
+    told = Forecaster.learn(bring(frame[~later], 10, frame[later].drop(columns="units")), 10).explanation()
     closed = told["ds"].dt.day == 15
     np.testing.assert_allclose(by(told).sum(axis=1), told["units"], atol=1e-9)
     assert (told.loc[closed, "by_closed"] < 0).all() and (told.loc[~closed, "by_closed"] == 0).all()

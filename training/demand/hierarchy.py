@@ -1,0 +1,179 @@
+"""Forecasts of sums: by store, by category, of everything. Higher levels are the sums of the series (bottom-up), so that
+means are coherent whatever made them; their quantiles are calibrated on how the sums of a held-out end came out, since
+what series have in common does not average out.
+
+`reconciled` moves the series toward forecasts that were made of the sums themselves, in proportion to how uncertain each is
+(MinT with a diagonal of error variances, known as WLS: Wickramasuriya, Athanasopoulos and Hyndman 2019)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+from scipy import sparse
+
+from feature_repo.panel import KEYS, Panel, with_groups
+from infra.errors import BadInput
+from training.demand.calibration import Calibration
+from training.demand.covariates import Covariates
+from training.demand.forecaster import Forecaster
+from training.demand.learning import level_shift
+
+TOTAL = "total"
+#: joins the columns of a level, and the values of a member
+_AND = "+"
+#: sums that may be reconciled at once: what is solved grows with their square
+MOST_SUMS = 4000
+
+
+@dataclass(frozen=True)
+class Level:
+    """Groups of series: `members` (g,) names, `codes` (k,) the group of each series; a blank attribute is a group too."""
+
+    name: str
+    members: np.ndarray
+    codes: np.ndarray
+
+    def sums(self, values: np.ndarray) -> np.ndarray:
+        """(..., g, H) sums of (..., k, H) values."""
+        order = np.argsort(self.codes, kind="stable")
+        starts = np.searchsorted(self.codes[order], np.arange(len(self.members)))
+        return np.add.reduceat(values[..., order, :], starts, axis=-2)
+
+
+def levels_of(text: str, panel: Panel, series: np.ndarray) -> list[Level]:
+    """The levels of a list such as `total,store_id,store_id+category`, over the `series` (k,) of a panel. Raises BadInput."""
+    facts = pd.concat([panel.keys, panel.static], axis=1).iloc[series]
+    return [_level(name.strip(), facts) for name in dict.fromkeys(text.split(","))]
+
+
+def _level(name: str, facts: pd.DataFrame) -> Level:
+    if name == TOTAL:
+        return Level(name, np.array([TOTAL], dtype=object), np.zeros(len(facts), dtype=np.int64))
+    columns = name.split(_AND)
+    for column in columns:
+        if column not in facts:
+            known = ", ".join(map(str, facts.columns))
+            raise BadInput(f"levels: there is no {column!r}; expected {TOTAL}, or one or more of {known}, joined by {_AND}")
+    labels = facts[columns[0]].astype(object).where(facts[columns[0]].notna(), "").astype(str)
+    for column in columns[1:]:
+        labels = labels + _AND + facts[column].astype(object).where(facts[column].notna(), "").astype(str)
+    codes, members = pd.factorize(labels, sort=True)
+    return Level(name, np.asarray(members, dtype=object), codes)
+
+
+def summed(
+    forecaster: Forecaster, levels: Sequence[Level], means: np.ndarray, quantiles: Sequence[float]
+) -> pd.DataFrame:  # fmt: skip
+    """Rows `level, member, ds, origin, units` and a column a quantile, for each member and step. `means` (k, horizon) are the
+    forecasts of the series, as they will be read beside these."""
+    held, actual = forecaster.held_out
+    held = np.where(np.isnan(actual), 0.0, held)
+    actual = np.nan_to_num(actual)
+    panel = forecaster.covariates.panel
+    days = pd.date_range(panel.day(panel.units.shape[1]), periods=forecaster.horizon, freq=f"{panel.step}D")
+    parts = []
+    for level in levels:
+        calibration = _calibrated(level.sums(held), level.sums(actual))
+        parts.append(_rows(level, level.sums(means), calibration, quantiles, days, panel))
+    return pd.concat(parts, ignore_index=True)
+
+
+def _calibrated(mean: np.ndarray, actual: np.ndarray) -> Calibration:
+    """Of one level, from its held-out sums, (origins, g, horizon). What the whole level was off by, to one side, the next time
+    it may be off by to the other: each sum counts twice, once with the shift and once with its inverse."""
+    shift = level_shift(mean, actual)
+    ahead = np.broadcast_to(np.arange(1, mean.shape[-1] + 1), mean.shape)
+    twice = np.concatenate([mean.ravel(), mean.ravel() * shift**2])
+    known = twice > 0
+    unknown = np.full(int(known.sum()), np.nan)
+    return Calibration.fit(twice[known], np.tile(actual.ravel(), 2)[known], unknown, np.tile(ahead.ravel(), 2)[known])
+
+
+def _rows(
+    level: Level, means: np.ndarray, calibration: Calibration, quantiles: Sequence[float], days: pd.DatetimeIndex, panel: Panel
+) -> pd.DataFrame:  # fmt: skip
+    count, horizon = means.shape
+    units = means.ravel()
+    found = calibration.quantiles(units, np.full(len(units), np.nan), np.tile(np.arange(1, horizon + 1), count), quantiles)
+    frame = pd.DataFrame(
+        {
+            "level": level.name,
+            "member": np.repeat(level.members, horizon),
+            "ds": np.tile(days, count),
+            "origin": panel.days[-1],
+            "units": units,
+        }
+    )
+    # a day on which nothing can be sold has no spread
+    found[units <= 0] = 0.0
+    return frame.assign(**{f"q{at:g}": found[:, index] for index, at in enumerate(quantiles)})
+
+
+def reconciled(forecaster: Forecaster, levels: Sequence[Level], means: np.ndarray, seed: int = 0) -> np.ndarray:
+    """(k, horizon) means of the series, moved toward forecasts of the sums of `levels`, never below 0; a series closed or at 0
+    stays there. Raises BadInput when there are more than MOST_SUMS sums."""
+    count = sum(len(level.members) for level in levels)
+    if count > MOST_SUMS:
+        raise BadInput(f"levels: {count:,} sums are too many to reconcile; expected at most {MOST_SUMS:,}")
+    above = Forecaster.of(Covariates.of(_panel_of_sums(forecaster, levels)), np.arange(count), forecaster.horizon, seed)
+    if not (len(forecaster.held_out[0]) and len(above.held_out[0])):
+        return means
+    own = above.answer([])["units"].to_numpy().reshape(count, -1)
+    return adjusted(means, own, matrix(levels), _variance(forecaster), _variance(above))
+
+
+def matrix(levels: Sequence[Level]) -> sparse.csr_matrix:
+    """(g, k) which series each sum is of."""
+    size = len(levels[0].codes)
+    rows = [sparse.csr_matrix((np.ones(size), (level.codes, np.arange(size))), (len(level.members), size)) for level in levels]
+    return sparse.vstack(rows).tocsr()
+
+
+def adjusted(means: np.ndarray, above: np.ndarray, sums: sparse.csr_matrix, spread: np.ndarray, spread_above: np.ndarray) -> np.ndarray:
+    """(k, H) bottom means with the least sum of squared moves over variance, of themselves and of the sums: `means` (k, H) with
+    variance `spread` (k,), `above` (g, H) with `spread_above` (g,)."""
+    weighted = sums.multiply(spread[None, :]).tocsr()
+    inner = (weighted @ sums.T).toarray() + np.diag(spread_above)
+    moves = weighted.T @ np.linalg.solve(inner, above - sums @ means)
+    return np.where(means > 0, np.maximum(means + moves, 0.0), means)
+
+
+def _variance(forecaster: Forecaster) -> np.ndarray:
+    """(k,) mean squared error of each series over the held-out end; of a series never seen there, the median one's."""
+    means, actual = forecaster.held_out
+    known = ~np.isnan(actual)
+    count = known.sum(axis=(0, 2))
+    error = np.where(known, (np.nan_to_num(actual) - means) ** 2, 0).sum(axis=(0, 2)) / np.maximum(count, 1)
+    usual = np.median(error[count > 0]) if (count > 0).any() else 1.0
+    return np.maximum(np.where(count > 0, error, usual), 1e-9)
+
+
+def _panel_of_sums(forecaster: Forecaster, levels: Sequence[Level]) -> Panel:
+    """The sums as series of their own. A period partly out of stock counts by the share of the usual sales that were on offer;
+    planned columns are the mean of the members', by their usual sales."""
+    panel = forecaster.covariates.panel.rows(forecaster.series)
+    exposure, started = panel.exposure, np.maximum.accumulate(~np.isnan(panel.units), axis=1)
+    sold = np.where(exposure > 0, np.nan_to_num(panel.units), 0)
+    usual = (sold.sum(axis=1) / np.maximum(exposure.sum(axis=1), 1e-9) + 1e-6)[:, None]
+    which = matrix(levels)
+    whole = which @ (usual * started)
+    units = np.where(whole > 0, which @ sold, np.nan)
+    in_stock = np.divide(which @ (usual * exposure), whole, out=np.zeros_like(whole), where=whole > 0)
+    # rounding leaves a share of 0.9999999 of a day wholly in stock
+    in_stock = np.where(in_stock > 1 - 1e-6, 1.0, in_stock)
+    known = {}
+    for name, values in panel.known.items():
+        told = ~np.isnan(values)
+        weight = which @ (usual * told)
+        known[name] = np.divide(which @ (usual * np.nan_to_num(values)), weight, out=np.full(weight.shape, np.nan), where=weight > 0)
+    keys = pd.DataFrame({KEYS[0]: np.repeat([level.name for level in levels], [len(level.members) for level in levels]),
+                         KEYS[1]: np.concatenate([level.members for level in levels])})  # fmt: skip
+    series = {name: values.astype(np.float32) for name, values in known.items()}
+    bare = replace(
+        panel, keys=keys, units=units.astype(np.float32), in_stock=in_stock.astype(np.float32), known=series,
+        static=pd.DataFrame(index=keys.index), groups={},
+    )  # fmt: skip
+    return with_groups(bare)
