@@ -28,8 +28,9 @@ def forecast(
     `history`: `store_id, product_id, ds, units` and optionally `in_stock` (0..1), `price`, `promotion`, further columns;
     `future`: the same keys and planned columns; `items`: attributes by product_id and/or store_id. Answers a row for
     every step of every series that is alive (a row in the last 91 days, or listed in `future`): `store_id, product_id,
-    ds, origin, units` (the mean of a day in stock), a column a quantile (`q0.1`) and `note`: why a forecast rests on little,
-    `ok` where it does not. Same seed, same answer. Raises BadInput."""
+    ds, origin, units` (the mean of a day in stock), a column a quantile (`q0.1`), `demand` (the mean of what would be asked
+    for: more than `units` where busy days empty the shelf) and `note`: why a forecast rests on little, `ok` where it does
+    not. Same seed, same answer. Raises BadInput."""
     levels = _checked_levels(quantiles)
     return Forecaster.learn(bring(history, horizon, future, items, origin), horizon, seed, progress).answer(levels)
 

@@ -59,7 +59,7 @@ class Forecaster:
         return replace(self, covariates=Covariates.of(brought.panel), series=np.flatnonzero(brought.alive))
 
     def answer(self, levels: Sequence[float], means: np.ndarray | None = None) -> pd.DataFrame:
-        """A row a series and step: keys, `ds, origin, units`, a column a quantile, `note`. `means` (k, horizon) units stand
+        """A row a series and step: keys, `ds, origin, units`, a column a quantile, `demand`, `note`. `means` (k, horizon) units stand
         for the model's where they are given."""
         parts, at = [], 0
         for series, rows, closed in self._parts(_ROWS):
@@ -117,7 +117,8 @@ class Forecaster:
         ahead = np.tile(np.arange(1, self.horizon + 1), len(series))
         quantiles = self.model.quantiles(rows, units, ahead, levels) if levels else np.empty((len(units), 0))
         named = {f"q{level:g}": quantiles[:, at] for at, level in enumerate(levels)}
-        return self._keyed(series, rows, units).assign(**named, note=np.repeat(notes(self.covariates.panel, series), self.horizon))
+        note = np.repeat(notes(self.covariates.panel, series), self.horizon)
+        return self._keyed(series, rows, units).assign(**named, demand=self.learnt.latent.demand(rows, units), note=note)
 
     def _explained(self, series: np.ndarray, rows: Rows, closed: np.ndarray) -> pd.DataFrame:
         parts = explain.explained(self.model, rows, explain.drivers(rows.names, self.covariates.panel.known, self.covariates.alike))

@@ -18,6 +18,7 @@ from training.demand.balance import BalancedMean
 from training.demand.calibration import Calibration
 from training.demand.covariates import Covariates
 from training.demand.examples import AT, EXAMPLE_FEATURES, FLOOR, FULL, Rows, example_rows, spread
+from training.demand.latent import LatentDemand
 from training.demand.model import BoosterMean, DemandModel, MeanPredictor, MixedMean, OffsetMean, relative_error
 from training.demand.profiles import ProfileMean, StackedMean
 
@@ -28,6 +29,8 @@ Progress = Callable[[int, int, str], None]
 
 #: examples a booster is fitted on, at most, and those on which the blend and the quantiles are judged
 EXAMPLES, JUDGED = 800_000, 400_000
+#: examples from which latent demand is learnt, and the least share of a day in stock that says anything of it
+LATENT, _LEAST_SEEN = 400_000, 1e-3
 #: below this many examples nothing is learnt that the profile does not know
 _FEWEST = 300
 #: origins between which the examples are spread, and horizons taken of each
@@ -54,26 +57,30 @@ _DOW = [AT[f"dow_{d}"] for d in range(7)]
 
 @dataclass(frozen=True)
 class Sample:
-    """m examples with their label `units` (m,), the `horizon` and the number of the `series`, each (m,)."""
+    """m examples with their label `units` (m,), the `horizon`, the number of the `series` and the share of the day in stock,
+    each (m,)."""
 
     rows: Rows
     units: np.ndarray
     horizon: np.ndarray
     series: np.ndarray
+    in_stock: np.ndarray
 
     def thinned(self, most: int) -> Sample:
         """About `most` of the examples, evenly taken."""
         at = np.arange(0, len(self.units), max(len(self.units) // most, 1))
-        return Sample(self.rows.take(at), self.units[at], self.horizon[at], self.series[at])
+        return Sample(self.rows.take(at), self.units[at], self.horizon[at], self.series[at], self.in_stock[at])
 
 
 @dataclass(frozen=True)
 class Learnt:
-    """`model`, fitted on everything, and `trial`, the mean that had not seen the last `held` periods when it was judged."""
+    """`model`, fitted on everything, `trial`, the mean that had not seen the last `held` periods when it was judged, and how
+    far `latent` demand is above the model's mean of a day in stock."""
 
     model: DemandModel
     trial: MeanPredictor
     held: int
+    latent: LatentDemand
 
 
 def learn(covariates: Covariates, horizon: int, seed: int = 0, progress: Progress | None = None) -> Learnt:
@@ -98,8 +105,18 @@ def learn(covariates: Covariates, horizon: int, seed: int = 0, progress: Progres
     if len(trial.parts) > 1:
         everything = training_sample(covariates, end, horizon, EXAMPLES, seed + 1)
         final = MixedMean(tuple(fit_members(everything, seed, like=trial)), trial.shares)
+    model = DemandModel(final, calibration, step=covariates.panel.step, error=error)
+    latent = _latent(model, covariates, end, horizon, seed + 2)
     say(4, 4, "learnt")
-    return Learnt(DemandModel(final, calibration, step=covariates.panel.step, error=error), trial, held)
+    return Learnt(model, trial, held, latent)
+
+
+def _latent(model: DemandModel, covariates: Covariates, end: int, horizon: int, seed: int) -> LatentDemand:
+    exposure = covariates.panel.exposure
+    if not ((exposure > 0) & (exposure < FULL)).any():
+        return LatentDemand.nothing_lost()
+    some = training_sample(covariates, end, horizon, LATENT, seed, _LEAST_SEEN)
+    return LatentDemand.fit(some.rows, model.units(some.rows), some.units, some.in_stock)
 
 
 def _held_out(panel: Panel, horizon: int) -> int:
@@ -126,13 +143,14 @@ def rows_at(covariates: Covariates, panel: Panel, series: np.ndarray, position: 
     return rows.with_columns(covariates.columns(series, position, horizon, dow))
 
 
-def training_sample(covariates: Covariates, end: int, horizon: int, size: int, seed: int) -> Sample:
-    """About `size` examples whose origin and label both lie at `end` or before, origins spread evenly."""
+def training_sample(covariates: Covariates, end: int, horizon: int, size: int, seed: int, least: float = FULL) -> Sample:
+    """About `size` examples whose origin and label both lie at `end` or before, origins spread evenly; of days in stock for
+    at least the share `least`."""
     panel, rng = covariates.panel, np.random.default_rng(seed)
     first = min(periods(91, panel.step), (end + 1) // 4)
     origins = np.unique(np.linspace(first, max(end - 1, first), _ORIGINS).round().astype(int))
     share = size / max(len(origins) * len(panel.keys) * min(_HORIZONS, horizon), 1)
-    parts = [_part(covariates, position, min(horizon, end - position), min(_HORIZONS, horizon), share, rng) for position in origins]
+    parts = [_part(covariates, position, min(horizon, end - position), min(_HORIZONS, horizon), share, rng, least) for position in origins]
     return _joined([part for part in parts if part is not None], covariates, first)
 
 
@@ -234,7 +252,9 @@ def _blended(parts: Sequence[MeanPredictor], judged: Sample) -> MixedMean:
     return MixedMean(tuple(parts), tuple(choices[int(np.argmin(losses))].tolist()))
 
 
-def _part(covariates: Covariates, position: int, ahead: int, count: int, share: float, rng: np.random.Generator) -> Sample | None:
+def _part(
+    covariates: Covariates, position: int, ahead: int, count: int, share: float, rng: np.random.Generator, least: float = FULL
+) -> Sample | None:
     """Examples of one origin: a `share` of the series that are on sale, `count` horizons of 1..ahead each."""
     panel, count = covariates.panel, min(count, ahead)
     if count < 1:
@@ -249,17 +269,19 @@ def _part(covariates: Covariates, position: int, ahead: int, count: int, share: 
     target, each = (position + horizon).ravel(), np.repeat(series, count)
     units, seen = panel.units[each, target], panel.in_stock[each, target]
     # what sold out is no evidence of low demand, nor is what sold out late one of the usual demand
-    usable = ~np.isnan(units) & (seen >= FULL)
-    return Sample(rows.take(usable), units[usable].astype(np.float64), horizon.ravel()[usable], each[usable])
+    usable = ~np.isnan(units) & (seen >= least)
+    return Sample(rows.take(usable), units[usable].astype(np.float64), horizon.ravel()[usable], each[usable], seen[usable])
 
 
 def _joined(parts: list[Sample], covariates: Covariates, position: int) -> Sample:
     if not parts:
         nothing = np.empty((0, 1), dtype=np.int64)
         empty = rows_at(covariates, covariates.panel.upto(position), np.empty(0, dtype=np.int64), position, nothing)
-        return Sample(empty, np.empty(0), np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64))
+        nobody = np.empty(0, dtype=np.int64)
+        return Sample(empty, np.empty(0), nobody, nobody, np.empty(0))
     rows = [part.rows for part in parts]
     matrix, base = np.concatenate([r.matrix for r in rows]), np.concatenate([r.base for r in rows])
     joined = Rows(rows[0].names, matrix, base, pd.DatetimeIndex(np.concatenate([r.ds.to_numpy() for r in rows])))
-    units, horizon, series = (np.concatenate([getattr(part, name) for part in parts]) for name in ("units", "horizon", "series"))
-    return Sample(joined, units, horizon, series)
+    columns = ("units", "horizon", "series", "in_stock")
+    units, horizon, series, in_stock = (np.concatenate([getattr(part, name) for part in parts]) for name in columns)
+    return Sample(joined, units, horizon, series, in_stock)

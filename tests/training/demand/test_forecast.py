@@ -12,7 +12,7 @@ from infra.errors import BadInput
 from training.demand.forecast import forecast, forecast_file
 from training.evaluation.metrics import bias, calibration_gap, wape
 
-COLUMNS = ["store_id", "product_id", "ds", "origin", "units", "q0.1", "q0.5", "q0.9", "note"]
+COLUMNS = ["store_id", "product_id", "ds", "origin", "units", "q0.1", "q0.5", "q0.9", "demand", "note"]
 ORIGIN = pd.Timestamp("2024-08-01")
 
 
@@ -138,7 +138,7 @@ def test_files_in_and_out(tmp_path: Path) -> None:
     )  # fmt: skip
     read = pd.read_csv(tmp_path / "out.csv", parse_dates=["ds", "origin"])
     pd.testing.assert_frame_equal(read, written, check_dtype=False)
-    assert list(read.columns) == [*COLUMNS[:5], "q0.05", "q0.95", "note"]
+    assert list(read.columns) == [*COLUMNS[:5], "q0.05", "q0.95", "demand", "note"]
     assert steps == sorted(steps) and steps[-1] == 4
 
 
