@@ -353,13 +353,14 @@ def order(
     out: Out,
     items: Annotated[Path | None, typer.Option(help="Prices, costs, lead times, packs by product_id and/or store_id.")] = None,
     as_of: Day = None,
-    rules: Annotated[Path | None, typer.Option(help="TOML: budget, capacity, rules by segment and item.")] = None,
+    rules: Annotated[Path | None, typer.Option(help="TOML: budget, capacity, transfers, rules by segment and item.")] = None,
+    transfers: Annotated[Path | None, typer.Option(help="File for what to move between stores first, by the rules' [transfer].")] = None,
 ) -> None:
     """Say what to order today, ranked by money at risk, each line with its arithmetic."""
     from training.stock.plan import order_file
 
-    rows = order_file(history, stock, items, day_of(as_of, "--as-of"), out, rules)
-    console.print(f"{rows:,} rows in {out}")
+    rows = order_file(history, stock, items, day_of(as_of, "--as-of"), out, rules, transfers)
+    console.print(f"{rows:,} rows in {out}{'' if transfers is None else f', what to move first in {transfers}'}")
 
 
 @app.command(rich_help_panel=FILES)

@@ -26,6 +26,7 @@ from training.stock.policies import Decision, Shelf, marginal
 from training.stock.rules import VELOCITY, Rules, read_rules
 from training.stock.shelf import joined, pairs_of, shelf
 from training.stock.terms import HIGHEST_SERVICE, NUMBERS, WORDS, Terms, by_pair, check_items, terms
+from training.stock.transfers import Moves, moves
 
 _HISTORY = {"store_id": "text", "product_id": "text", "ds": "date", "units": "number"}
 _STOCK = {"store_id": "text", "product_id": "text", "on_hand": "number"}
@@ -60,20 +61,43 @@ def plan(
     if ordered. `rules`: limits over all items, and what holds for segments and single items (training.stock.rules).
     `money_at_risk`: shortage money expected in that time without this order, less with it.
     Pairs of the history that have no stock row are not planned; pairs without history take the level of all pairs."""
+    return planned(history, stock, items, as_of, forecast=forecast, rules=rules)[0]
+
+
+def planned(
+    history: pd.DataFrame,
+    stock: pd.DataFrame,
+    items: pd.DataFrame | None = None,
+    as_of: date | str | pd.Timestamp | None = None,
+    *,
+    forecast: pd.DataFrame | None = None,
+    rules: Rules | None = None,
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """What `plan` answers, and the moves between stores that it counts on (training.stock.transfers.COLUMNS; none where the
+    rules know no transfer)."""
     return _planned(*_checked(history, stock, items), as_of, ("history", "stock", "items"), forecast, rules or Rules())
 
 
-def order_file(history: Path, stock: Path, items: Path | None, as_of: date | None, out: Path, rules: Path | None = None) -> int:
-    """Read the files, plan, and write the orders to `out` whole or not at all. Returns the number of orders' rows."""
+def order_file(
+    history: Path, stock: Path, items: Path | None, as_of: date | None, out: Path, rules: Path | None = None, transfers: Path | None = None
+) -> int:  # fmt: skip
+    """Read the files, plan, and write the orders to `out`, and the moves between stores to `transfers`, whole or not at all.
+    Returns the number of orders' rows."""
     from training.files import check_output, read_frame, write_frame
 
-    check_output(out)
+    for path in (out, transfers):
+        if path is not None:
+            check_output(path)
     said = Rules() if rules is None else read_rules(rules)
+    if (said.transfer is None) != (transfers is None):
+        raise BadInput("transfers: a table [transfer] in the rules file and a file for the moves go together; expected both or neither")
     sales = read_frame(history, required=_HISTORY, optional=_SEEN, what="history", **_HISTORY_RULES)
     shelves = read_frame(stock, required=_STOCK, optional=_COMING, what="stock", **_STOCK_RULES)
     facts = None if items is None else read_frame(items, required={}, optional=_item_types(), what="items", **_ITEM_RULES)
     names = (f"history file {history}", f"stock file {stock}", f"items file {items}")
-    orders = _planned(sales, shelves, facts, as_of, names, None, said)
+    orders, moved = _planned(sales, shelves, facts, as_of, names, None, said)
+    if transfers is not None:
+        write_frame(moved, transfers)
     write_frame(orders, out)
     return len(orders)
 
@@ -86,8 +110,8 @@ def _planned(
     names: tuple[str, str, str],
     forecast: pd.DataFrame | None,
     rules: Rules,
-) -> pd.DataFrame:
-    """The orders of frames whose columns are checked; `names` of the three in messages."""
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The orders and moves of frames whose columns are checked; `names` of the three in messages."""
     from training.files import day_of
 
     pairs = pairs_of(stock, names[1])
@@ -100,14 +124,16 @@ def _planned(
     costs, opened, closed = _calendar(facts, terms(facts, known.price, known.days), known)
     demand = expected(known, int((costs.leads.max(axis=1) + costs.review).max()), costs, forecast)
     waits = patience(known, costs)
+    moved = Moves.none(here) if rules.transfer is None else moves(known.pairs, demand, here, costs, rules.transfer, known.days)
 
     def decide(charge: np.ndarray) -> Decision:
-        found = marginal(demand, here, costs, waits, charge)
+        found = marginal(demand, moved.shelf, costs, waits, charge)
         return found if opened.all() else replace(found, order=np.where(opened, found.order, 0.0))
 
     decision, asked, cut = within(decide, _limits(rules, costs))
-    told = why.sentences(decision, here, costs, known.days, _noted(joined(notes, closed), known), why.Held(opened, asked, cut))
-    return _answer(known, here, costs, decision, told)
+    noted = _noted(joined(joined(notes, closed), moved.notes), known)
+    told = why.sentences(decision, moved.shelf, costs, known.days, noted, why.Held(opened, asked, cut))
+    return _answer(known, moved.shelf, costs, decision, told), moved.frame
 
 
 def _velocity(known: Panel) -> np.ndarray:

@@ -145,7 +145,7 @@ def _need(demand: Demand, shelf: Shelf, terms: Terms, buckets: int) -> _Need:
         # lead times come in ascending order, so that each goes on from where the one before it stood
         lead = terms.leads[:, option]
         coming = until(demand, shelf, coming, lead, width)
-        stock, arrived = _with_window(shelf, coming.stock, lead, window, width)
+        stock, arrived = with_window(shelf, coming.stock, lead, window, width)
         mean, variance = demand.total(lead, lead + window)
         pmf += share[:, None] * grid.requirement(stock, grid.pmf(mean, variance, width, buckets))
         if np.isfinite(terms.shelf_life).any():
@@ -186,7 +186,7 @@ def until(demand: Demand, shelf: Shelf, now: Coming, lead: np.ndarray, width: np
     return Coming(stock, lead, lost + short)
 
 
-def _with_window(shelf: Shelf, stock: np.ndarray, lead: np.ndarray, window: np.ndarray, width: np.ndarray) -> tuple[np.ndarray, ...]:
+def with_window(shelf: Shelf, stock: np.ndarray, lead: np.ndarray, window: np.ndarray, width: np.ndarray) -> tuple[np.ndarray, ...]:
     """The stock with the receipts that come after `lead` but within the window, as if there at its start; and all units on
     order that come before its end (pairs,)."""
     ahead = np.arange(shelf.receipts.shape[1])[None, :]

@@ -3,6 +3,11 @@
     budget = 5000          # money of one day's orders, at unit cost
     capacity = 900         # units of one day's orders
 
+    [transfer]             # units may be moved between stores, before anything is ordered
+    days = 1
+    unit_cost = 0.05       # money a unit, and a line of one product from one store to another
+    line_cost = 0.5
+
     [[segment]]
     when = "category == 'dairy' and velocity > 2"
     service_level = 0.98
@@ -20,7 +25,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +37,7 @@ from training.filters import columns_of, matches
 from training.stock.order_days import weekdays
 from training.stock.panel import PAIR
 from training.stock.terms import HIGHEST_SERVICE, NUMBERS, WORDS, lead_points
+from training.stock.transfers import Transfer
 
 VELOCITY = "velocity"
 
@@ -39,12 +45,13 @@ VELOCITY = "velocity"
 @dataclass(frozen=True)
 class Rules:
     """`budget` money and `capacity` units of all orders together (None: no limit); `segments` and `items`, in their order, as
-    (filter or keys, values set)."""
+    (filter or keys, values set); `transfer`: how units may be moved between stores (None: they are not)."""
 
     budget: float | None = None
     capacity: float | None = None
     segments: tuple[tuple[str, Mapping[str, Any]], ...] = ()
     items: tuple[tuple[Mapping[str, str], Mapping[str, Any]], ...] = ()
+    transfer: Transfer | None = None
 
     @property
     def columns(self) -> set[str]:
@@ -80,13 +87,22 @@ def read_rules(path: Path) -> Rules:
 
 def rules(found: Mapping[str, Any]) -> Rules:
     """The rules of a parsed file."""
-    unknown = set(found) - {"budget", "capacity", "segment", "item"}
+    unknown = set(found) - {"budget", "capacity", "transfer", "segment", "item"}
     if unknown:
-        raise BadInput(f"{sorted(unknown)[0]!r} is not known; expected budget, capacity, [[segment]] or [[item]]")
+        raise BadInput(f"{sorted(unknown)[0]!r} is not known; expected budget, capacity, [transfer], [[segment]] or [[item]]")
     limits = {name: _number(name, found[name], name) for name in ("budget", "capacity") if name in found}
     segments = tuple(_segment(number, table) for number, table in enumerate(_tables(found, "segment"), 1))
     items = tuple(_item(number, table) for number, table in enumerate(_tables(found, "item"), 1))
-    return Rules(limits.get("budget"), limits.get("capacity"), segments, items)
+    return Rules(limits.get("budget"), limits.get("capacity"), segments, items, _transfer(found.get("transfer")))
+
+
+def _transfer(found: Any) -> Transfer | None:
+    if found is None:
+        return None
+    names = [field.name for field in fields(Transfer)]
+    if not isinstance(found, dict) or set(found) - set(names):
+        raise BadInput(f"transfer is {found!r}; expected a table [transfer] of {', '.join(names)}")
+    return Transfer(**{name: _number(name, value, f"transfer: {name}") for name, value in found.items()})
 
 
 def _tables(found: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
