@@ -62,7 +62,8 @@ def _cut(lacking: np.ndarray, order: np.ndarray, limits: Sequence[Limit]) -> np.
 
 
 def _fitting(decide: Decide, charge: np.ndarray, limit: Limit, limits: Sequence[Limit]) -> tuple[np.ndarray, Decision]:
-    low, high = 0.0, 1.0 / max(float(np.median(limit.each)), 1e-9)
+    takes = limit.each[limit.each > 0]
+    low, high = 0.0, 1.0 / max(float(np.median(takes)), 1e-9) if len(takes) else 1.0
     loose, tight = decide(charge), decide(charge + high * limit.each)
     while limit.taken(tight.order) > limit.total and high < 1e12:
         low, loose, high = high, tight, 4.0 * high

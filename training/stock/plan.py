@@ -17,8 +17,9 @@ import pandas as pd
 
 from infra.errors import BadInput
 from training.stock import demand_distribution, learned_level, why
-from training.stock.allocate import Limit, within
+from training.stock.allocate import Decide, Limit, within
 from training.stock.demand_distribution import Demand
+from training.stock.echelons import Network
 from training.stock.order_days import calendar
 from training.stock.panel import PAIR, Panel, panel
 from training.stock.patience import patience
@@ -122,18 +123,36 @@ def _planned(
     facts = by_pair(items, known.pairs, rules.columns).assign(**{VELOCITY: _velocity(known)})
     facts = rules.applied(facts)
     costs, opened, closed = _calendar(facts, terms(facts, known.price, known.days), known)
-    demand = expected(known, int((costs.leads.max(axis=1) + costs.review).max()), costs, forecast)
+    network = Network.of(known.pairs, facts)
+    reach = (costs.leads.max(axis=1) + costs.review).max() + (costs.leads.max() if network.fed.any() else 0)
+    demand = network.demand(expected(known, int(reach), costs, forecast))
     waits = patience(known, costs)
-    moved = Moves.none(here) if rules.transfer is None else moves(known.pairs, demand, here, costs, rules.transfer, known.days)
+    moved = Moves.none(here)
+    if rules.transfer is not None:
+        moved = moves(known.pairs, demand, here, costs, rules.transfer, known.days, ~network.centres)
+    seen, costs = network.shelf(moved.shelf), network.terms(costs, demand)
 
     def decide(charge: np.ndarray) -> Decision:
-        found = marginal(demand, moved.shelf, costs, waits, charge)
+        found = marginal(demand, seen, costs, waits, charge)
         return found if opened.all() else replace(found, order=np.where(opened, found.order, 0.0))
 
-    decision, asked, cut = within(decide, _limits(rules, costs))
-    noted = _noted(joined(joined(notes, closed), moved.notes), known)
-    told = why.sentences(decision, moved.shelf, costs, known.days, noted, why.Held(opened, asked, cut))
-    return _answer(known, moved.shelf, costs, decision, told), moved.frame
+    decision, asked, cut = _supplied(decide, network, moved.shelf, costs, known.pairs, _limits(rules, costs, network))
+    noted = _noted(joined(joined(notes, closed), moved.notes), known, network.centres)
+    noted = joined(noted, network.notes(known.pairs, moved.shelf))
+    told = why.sentences(decision, seen, costs, known.days, noted, why.Held(opened, asked, cut))
+    return _answer(known, seen, costs, decision, told), moved.frame
+
+
+def _supplied(
+    decide: Decide, network: Network, here: Shelf, costs: Terms, pairs: pd.DataFrame, limits: list[Limit]
+) -> tuple[Decision, np.ndarray, np.ndarray]:
+    """The decisions within the limits and within what the centres have, the units asked for without either, and what cut them."""
+    if not network.fed.any():
+        return within(decide, limits)
+    free = decide(np.zeros(len(pairs)))
+    best, supplied, cut = within(network.shared(decide, here.on_hand, costs.pack), limits)
+    cut = np.where((cut == "") & (supplied < free.order), network.limits(pairs), cut)
+    return replace(free, order=best.order, holding=best.holding, shortage=best.shortage), free.order, cut
 
 
 def _velocity(known: Panel) -> np.ndarray:
@@ -154,8 +173,9 @@ def _calendar(facts: pd.DataFrame, costs: Terms, known: Panel) -> tuple[Terms, n
     return replace(costs, review=gap), opened, notes
 
 
-def _limits(rules: Rules, costs: Terms) -> list[Limit]:
-    money = [] if rules.budget is None else [Limit("budget", costs.unit_cost, rules.budget)]
+def _limits(rules: Rules, costs: Terms, network: Network) -> list[Limit]:
+    # what a centre sends to its stores is bought already
+    money = [] if rules.budget is None else [Limit("budget", np.where(network.fed, 0.0, costs.unit_cost), rules.budget)]
     return money + ([] if rules.capacity is None else [Limit("capacity", np.ones(len(costs.pack)), rules.capacity)])
 
 
@@ -224,8 +244,8 @@ def _answer(known: Panel, here: Shelf, costs: Terms, decision: Decision, told: l
     return out.sort_values("rank", kind="stable").reset_index(drop=True)
 
 
-def _noted(notes: np.ndarray, known: Panel) -> np.ndarray:
-    told = np.where(known.exposure.sum(axis=1) <= 0, "no history of this pair: the level of all pairs", "").astype(object)
+def _noted(notes: np.ndarray, known: Panel, centres: np.ndarray) -> np.ndarray:
+    told = np.where((known.exposure.sum(axis=1) <= 0) & ~centres, "no history of this pair: the level of all pairs", "").astype(object)
     sold = known.units > 0
     silent = sold[:, ::-1].argmax(axis=1) * known.days
     for pair in np.flatnonzero(sold.any(axis=1) & (silent >= _SILENT_DAYS)):

@@ -24,7 +24,7 @@ what it sets wins over the items file, a later segment over an earlier one, an i
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -40,6 +40,8 @@ from training.stock.terms import HIGHEST_SERVICE, NUMBERS, WORDS, lead_points
 from training.stock.transfers import Transfer
 
 VELOCITY = "velocity"
+#: how what is said in words is read
+_READ: dict[str, Callable[[Any], Any]] = {"order_days": weekdays, "lead_time_distribution": lead_points, "supplied_by": str}
 
 
 @dataclass(frozen=True)
@@ -140,7 +142,7 @@ def _values(table: Mapping[str, Any], where: str) -> Mapping[str, Any]:
             raise BadInput(f"{where}: {name!r} is not known; expected one of {', '.join(sorted(NUMBERS | WORDS))}")
         else:
             try:
-                (weekdays if name == "order_days" else lead_points)(value)
+                _READ[name](value)
             except BadInput as problem:
                 raise BadInput(f"{where}: {problem}") from problem
     return table

@@ -28,8 +28,8 @@ NUMBERS = {
     "price", "unit_cost", "holding_cost", "shortage_cost", "fixed_order_cost", "lead_time_days", "lead_time_days_sd",
     "review_period_days", "pack_size", "minimum_order", "maximum_order", "shelf_life_days", "service_level",
 }  # fmt: skip
-#: what items and rules say in words: JSON of days to probability, weekdays on which orders go out
-WORDS = {"lead_time_distribution", "order_days"}
+#: what items and rules say in words: JSON of days to probability, weekdays on which orders go out, the centre that supplies
+WORDS = {"lead_time_distribution", "order_days", "supplied_by"}
 #: a service level beyond this asks for more than a grid can tell
 HIGHEST_SERVICE = 0.9999
 

@@ -49,8 +49,11 @@ class Moves:
         return cls(pd.DataFrame(columns=COLUMNS), shelf, np.full(len(shelf.on_hand), "", dtype=object))
 
 
-def moves(pairs: pd.DataFrame, demand: Demand, shelf: Shelf, terms: Terms, rule: Transfer, days: int) -> Moves:
-    """The moves that pay, of pairs (their keys, in the order of the arrays); `days` a period."""
+def moves(
+    pairs: pd.DataFrame, demand: Demand, shelf: Shelf, terms: Terms, rule: Transfer, days: int, among: np.ndarray | None = None
+) -> Moves:  # fmt: skip
+    """The moves that pay, of pairs (their keys, in the order of the arrays); `days` a period; `among` (pairs,) which may send
+    and get (default: all)."""
     periods = int(np.ceil(rule.days / days - 1e-9))
     # an order placed today is there before the sales of this period: the mean lead time, a part of a period as a whole one
     lead = np.ceil((terms.leads * terms.lead_share).sum(axis=1) - 1e-9).astype(int)
@@ -60,8 +63,9 @@ def moves(pairs: pd.DataFrame, demand: Demand, shelf: Shelf, terms: Terms, rule:
     saved: dict[tuple[int, int], float] = {}
     several = pairs.groupby("product_id").indices
     for rows in several.values():
+        rows = np.asarray(rows) if among is None else np.asarray(rows)[among[rows]]
         if len(rows) > 1:
-            for sender, receiver, worth in _of_product(np.asarray(rows), missed, needed, shelf.on_hand, rule.unit_cost):
+            for sender, receiver, worth in _of_product(rows, missed, needed, shelf.on_hand, rule.unit_cost):
                 lines[sender, receiver] += 1
                 saved[sender, receiver] = saved.get((sender, receiver), 0.0) + worth
     kept = {line: units for line, units in lines.items() if saved[line] > rule.line_cost}
