@@ -23,5 +23,5 @@ def test_an_example_runs_and_touches_nothing_of_the_installation(example: Path, 
 
 
 def test_every_file_verb_has_an_example_of_about_twenty_lines() -> None:
-    assert [path.stem for path in EXAMPLES] == ["detect", "forecast", "order", "recommend", "slow_movers"]
+    assert [path.stem for path in EXAMPLES] == ["detect", "forecast", "order", "recommend", "slow_movers", "what_if"]
     assert all(len(path.read_text().splitlines()) <= 25 for path in EXAMPLES)
