@@ -343,6 +343,8 @@ def value_added(
     from training.demand.overrides import value_added_file
 
     found = value_added_file(forecasts, history, out)
+    if found.empty:
+        tell("No overridden day has known sales (of a day in stock) yet.")
     show(found.to_dict("records"), as_json)
 
 

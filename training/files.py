@@ -128,6 +128,13 @@ def check_output(path: str | Path) -> Path:
     return target
 
 
+def check_outputs(*paths: str | Path | None) -> None:
+    """`check_output` of every path that is given, each a file of its own."""
+    targets = [check_output(path).resolve() for path in paths if path is not None]
+    if twice := next((target for target in targets if targets.count(target) > 1), None):
+        raise BadInput(f"output file {twice}: two results would be written to it; expected a file each")
+
+
 def _ends(path: Path, endings: tuple[str, ...]) -> bool:
     return path.name.lower().endswith(endings)
 

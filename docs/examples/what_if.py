@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 folder = Path(tempfile.mkdtemp())
-days, rng = pd.date_range("2024-01-01", periods=200), np.random.default_rng(1)
-price = np.where(np.arange(200) // 10 % 4 == 3, 2.4, 3.0)  # every fourth ten days at 20 % off
+days, rng = pd.date_range("2024-01-01", periods=206), np.random.default_rng(1)
+price = np.where(np.arange(206) // 10 % 4 == 3, 2.4, 3.0)  # every fourth ten days at 20 % off
 parts = [
     pd.DataFrame({"store_id": f"S{s}", "product_id": "milk", "ds": days, "price": price, "units": rng.poisson(8 * (price / 3) ** -2)})
     for s in range(1, 9)

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from infra.errors import BadInput
-from training.files import check_output, day_of, read_frame, write_frame
+from training.files import check_output, check_outputs, day_of, read_frame, write_frame
 
 REQUIRED = {"store_id": "text", "product_id": "text", "ds": "date", "units": "number"}
 KEY = ("store_id", "product_id", "ds")
@@ -141,3 +141,9 @@ def test_columns_that_are_not_separated_by_commas_are_named(tmp_path: Path, mark
     path.write_text(f"product_id{mark}units\nA{mark}1\n")
     with pytest.raises(BadInput, match=r"separated by .*; expected commas"):
         read_frame(path, required={"product_id": "text", "units": "number"}, what="history")
+
+
+def test_two_results_are_not_written_to_one_file(tmp_path: Path) -> None:
+    check_outputs(tmp_path / "a.csv", None, tmp_path / "b.csv")
+    with pytest.raises(BadInput, match=r"a\.csv: two results"):
+        check_outputs(tmp_path / "a.csv", tmp_path / "b.csv", f"{tmp_path}/./a.csv")

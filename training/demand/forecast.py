@@ -13,7 +13,7 @@ from training.demand.forecaster import Forecaster, Progress
 from training.demand.hierarchy import levels_of, reconciled, summed
 from training.demand.history_file import bring, read_future, read_history, read_items
 from training.demand.overrides import overridden, read_overrides
-from training.files import check_output, write_frame
+from training.files import check_outputs, write_frame
 
 QUANTILES = (0.1, 0.5, 0.9)
 
@@ -51,9 +51,7 @@ def forecast_file(
         raise BadInput("levels: the levels and the file for their sums go together; expected both --levels and --levels-out")
     if reconcile and levels is None:
         raise BadInput("reconcile: there are no levels to reconcile with; expected --levels")
-    for path in (out, levels_out, explain):
-        if path is not None:
-            check_output(path)
+    check_outputs(out, levels_out, explain)
     asked = _checked_levels(quantiles)
     changes = None if overrides is None else read_overrides(overrides)
     plan, attributes = None if future is None else read_future(future), None if items is None else read_items(items)

@@ -41,8 +41,9 @@ def read_overrides(path: str | Path) -> pd.DataFrame:
 
 def overridden(forecasts: pd.DataFrame, overrides: pd.DataFrame) -> pd.DataFrame:
     """`forecasts` (keys, `ds, units`, columns `q...`) with the overrides that hold on each row; the last one of the file
-    wins. Adds `model_units`, what the model said, and `override`: who and why, blank where there is none. Quantiles keep
-    their distance from the mean in proportion; a mean that the model put at 0 has them all at the planner's. Raises BadInput."""
+    wins. Adds `model_units`, what the model said, and `override`: who and why, blank where there is none. Quantiles and
+    `demand` keep their distance from the mean in proportion; a mean that the model put at 0 has them all at the planner's.
+    Raises BadInput."""
     overrides = _checked(check_frame(overrides, where="overrides", **_OVERRIDES), "overrides")
     units, told = forecasts["units"].to_numpy(float).copy(), np.full(len(forecasts), "", dtype=object)
     days = forecasts["ds"].to_numpy()
@@ -59,7 +60,7 @@ def overridden(forecasts: pd.DataFrame, overrides: pd.DataFrame) -> pd.DataFrame
     scaled = {
         name: np.where((before <= 0) & (units > 0), units, forecasts[name].to_numpy(float) * ratio)
         for name in map(str, forecasts.columns)
-        if name.startswith("q") and name[1:].replace(".", "", 1).isdigit()
+        if name == "demand" or (name.startswith("q") and name[1:].replace(".", "", 1).isdigit())
     }
     return forecasts.assign(**{"units": units, **scaled, "model_units": before, "override": told})
 

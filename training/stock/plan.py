@@ -84,11 +84,9 @@ def order_file(
 ) -> int:  # fmt: skip
     """Read the files, plan, and write the orders to `out`, and the moves between stores to `transfers`, whole or not at all.
     Returns the number of orders' rows."""
-    from training.files import check_output, read_frame, write_frame
+    from training.files import check_outputs, read_frame, write_frame
 
-    for path in (out, transfers):
-        if path is not None:
-            check_output(path)
+    check_outputs(out, transfers)
     said = Rules() if rules is None else read_rules(rules)
     if (said.transfer is None) != (transfers is None):
         raise BadInput("transfers: a table [transfer] in the rules file and a file for the moves go together; expected both or neither")

@@ -19,7 +19,7 @@ DAYS = pd.date_range("2024-09-01", periods=3)
 def forecasts() -> pd.DataFrame:
     keys = pd.DataFrame({"store_id": ["a", "a", "b"], "product_id": ["x", "y", "x"], "units": [4.0, 0.0, 2.0]})
     frame = keys.merge(DAYS.to_frame(index=False, name="ds"), how="cross").assign(origin=pd.Timestamp("2024-08-31"))
-    return frame.assign(**{"q0.1": frame["units"] / 2, "q0.9": frame["units"] * 2, "note": "ok"})
+    return frame.assign(**{"q0.1": frame["units"] / 2, "q0.9": frame["units"] * 2, "demand": frame["units"] * 1.5, "note": "ok"})
 
 
 def change(**more: object) -> dict:
@@ -37,6 +37,7 @@ def test_the_last_one_that_holds_wins_and_the_model_stays_beside_it() -> None:
     assert found["override"].tolist() == ["ann: fair", "ann: fair", "bo: delisting y", "", "", "", *["ann: fair"] * 3]
     np.testing.assert_allclose(found["q0.9"], 2 * found["units"])
     np.testing.assert_allclose(found["q0.1"], found["units"] / 2)
+    np.testing.assert_allclose(found["demand"], 1.5 * found["units"])
 
 
 def test_units_where_the_model_saw_none_have_no_spread() -> None:
