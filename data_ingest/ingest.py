@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -21,6 +21,7 @@ from infra.lake import Lake
 from infra.patience import Tell, persevere
 from infra.publish import publish
 from infra.settings import Settings
+from infra.tables import Table
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -55,16 +56,16 @@ class IngestSummary:
 
 def ingest(
     spark: SparkSession, settings: Settings, *, now: datetime | None = None, available_now: bool = True, progress: Progress | None = None,
-    tell: Tell | None = None,
+    tell: Tell | None = None, copied: Sequence[Table] = (QUARANTINE, INGESTED),
 ) -> IngestSummary:  # fmt: skip
     """Land what the event log holds beyond the checkpoint, then stop; with `available_now=False`, go on until the query
     is stopped. Events later than `now` (UTC; the present unless given) and a day are quarantined.
 
-    A micro-batch is written to the lake under the checkpoint's identity and its own number, copied to the warehouse by
-    the lake's version, and committed to the checkpoint last: wherever a run is killed, the next one repeats that batch
-    and changes nothing that was there. While a service is away it waits, told to `tell`, and goes on from the
-    checkpoint. Raises NotReady while another ingest works on the same checkpoint."""
-    run = _Run(settings, now, progress, settings.checkpoints / "ingest")
+    A micro-batch is written to the lake under the checkpoint's identity and its own number, then the tables `copied` (none
+    of them: the lake alone) to the warehouse by the lake's version, and it is committed to the checkpoint last: wherever a
+    run is killed, the next one repeats that batch and changes nothing that was there. While a service is away it waits,
+    told to `tell`, and goes on from the checkpoint. Raises NotReady while another ingest works on the same checkpoint."""
+    run = _Run(settings, now, progress, settings.checkpoints / "ingest", copied)
     with alone(settings):
         persevere(settings, lambda: run.follow(spark, available_now), tell or (lambda said: None))
     if progress:
@@ -80,13 +81,14 @@ class _Run:
     now: datetime | None
     progress: Progress | None
     checkpoint: Path
+    copied: Sequence[Table]
     summary: IngestSummary = field(default_factory=IngestSummary)
     stopped: BadInput | NotReady | None = None
 
     def start(self, spark: SparkSession, available_now: bool) -> StreamingQuery:
         """Start the query over all topics."""
         lines = event_log(self.settings).stream(spark, TOPICS)
-        writer = lines.writeStream.foreachBatch(self.land).option("checkpointLocation", self.checkpoint.as_uri()).queryName("ingest")
+        writer = lines.writeStream.foreachBatch(self.land).option("checkpointLocation", f"file://{self.checkpoint}").queryName("ingest")
         return (writer.trigger(availableNow=True) if available_now else writer.trigger(processingTime="5 seconds")).start()
 
     def follow(self, spark: SparkSession, available_now: bool) -> None:
@@ -114,7 +116,7 @@ class _Run:
             batch.sparkSession, Lake(self.settings.lake_url), _query_id(self.checkpoint), self.settings.checkpoints / "ingest-basis"
         )
         self.summary.add(number, landing.land(batch, number, _naive_utc(self.now or datetime.now(UTC))))
-        publish(self.settings, QUARANTINE, INGESTED)
+        publish(self.settings, *self.copied)
         if self.progress:
             aside = sum(self.summary.quarantined.values())
             self.progress(self.summary.events, 0, f"ingested {self.summary.events:,} events, {aside:,} to quarantine")

@@ -31,6 +31,8 @@ def publish(settings: Settings, *tables: Table) -> int:
     before it makes the next run copy the same months again."""
     lake = Lake(settings.lake_url)
     there = [table for table in tables if lake.exists(table)]
+    if not there:
+        return 0
     with Warehouse(settings.warehouse_url).client() as client:
         declare(client)
         held = {name: (source, version) for name, source, version in client.query(_HELD).result_rows}

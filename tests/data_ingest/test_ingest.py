@@ -6,6 +6,7 @@ import fcntl
 import random
 from collections import Counter
 from datetime import datetime
+from pathlib import Path
 
 import pytest
 
@@ -15,7 +16,7 @@ from data_ingest.rules import LONGEST_LINE
 from data_ingest.tables import BRONZE, INGESTED, PRODUCTS, QUARANTINE, STORES
 from infra.errors import NotReady
 from infra.lake import Lake
-from infra.settings import Settings
+from infra.settings import Settings, load_settings
 from infra.warehouse import Warehouse
 from tests.data_ingest import events
 
@@ -62,6 +63,25 @@ def test_good_events_land_once_with_their_local_day(spark, settings) -> None:
     again = ingest(spark, settings, now=NOW)
     assert (again.events, again.batches) == (0, 0)
     assert warehouse_counts(settings) == (3, 2)
+
+
+def test_a_home_with_a_blank_and_a_plus_in_its_name_is_like_any_other(spark, tmp_path) -> None:
+    settings = load_settings(home=tmp_path / "my shop+more")
+    events.send(settings, [events.purchase(DAY, event_id="a")])
+    assert ingest(spark, settings, now=NOW).events == 1
+    assert ingest(spark, settings, now=NOW).events == 0
+    assert warehouse_counts(settings) == (1, 0)
+    assert [each.name for each in tmp_path.iterdir()] == ["my shop+more"]
+
+
+def test_without_copies_the_lake_has_the_batch_and_the_next_one_copies_both(spark, settings) -> None:
+    events.send(settings, [events.purchase(DAY, event_id="a")])
+    assert ingest(spark, settings, now=NOW, copied=()).events == 1
+    assert landed(spark, settings)[0] == Counter({"a": 1})
+    assert not Path(settings.warehouse_url.removeprefix("chdb://")).exists()
+    events.send(settings, [events.purchase(DAY, event_id="b")])
+    ingest(spark, settings, now=NOW)
+    assert warehouse_counts(settings) == (2, 0)
 
 
 def test_duplicates_within_and_across_runs_are_set_aside_once(spark, settings) -> None:

@@ -46,7 +46,7 @@ def watch(spark: SparkSession, settings: Settings, *, available_now: bool = True
 
     lines = spark.readStream.format("delta").load(lake.path(BRONZE["sales"]))
     checkpoint = settings.checkpoints / "alerts"
-    writer = lines.writeStream.foreachBatch(judge).option("checkpointLocation", checkpoint.as_uri()).queryName("alerts")
+    writer = lines.writeStream.foreachBatch(judge).option("checkpointLocation", f"file://{checkpoint}").queryName("alerts")
     query = (writer.trigger(availableNow=True) if available_now else writer.trigger(processingTime="5 seconds")).start()
     try:
         query.awaitTermination()
