@@ -1,4 +1,4 @@
-.PHONY: help setup demo stack-demo test test-stack-long test-airflow test-resume check format lock serve clean-demo bench-demand bench-stock bench-anomaly bench-slow-mover bench-recommend
+.PHONY: help setup demo stack-demo test test-stack-long test-airflow test-resume check format lock serve clean-demo bench-demand bench-stock bench-anomaly bench-slow-mover bench-recommend bench-ingest bench-features bench-scale
 SHELL := /bin/bash
 BIN := .venv/bin
 DATA ?= ../shared/data
@@ -53,3 +53,7 @@ serve: setup ## the HTTP service over the champions
 bench-demand bench-stock bench-anomaly bench-slow-mover bench-recommend: bench-%: ## a benchmark with its competitors (DATA=folder)
 	@infra/setup.sh dev
 	@$(BIN)/python -m benchmarks.$(subst -,_,$*) --data $(DATA)
+
+bench-ingest bench-features bench-scale: bench-%: ## a benchmark on the real servers, which must run (`shelfcast stack up`)
+	@infra/setup.sh dev
+	@variables=$$($(BIN)/shelfcast stack env) && eval "$$variables" && $(BIN)/python -m benchmarks.$*

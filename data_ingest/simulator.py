@@ -89,11 +89,11 @@ def simulate(
             raise BadInput(f"simulate: {name} is {value}: expected at least 1")
     world, say = make_world(stores, products, days, seed, start), progress or (lambda done, total, label: None)
     log, lake = event_log(settings), Lake(settings.lake_url)
-    _declare(spark, lake, world)
+    declare(spark, lake, world)
     events: Counter[str] = Counter()
     strange: list[pa.Table] = []
     written, demanded, sold = 0, 0.0, 0.0
-    blocks = _store_blocks(world)
+    blocks = store_blocks(world)
     with open_truth(settings, "demand", DEMAND) as truth:
         for done, rows in enumerate(blocks):
             say(done, len(blocks), f"stores {rows[0] + 1} to {rows[-1] + 1}")
@@ -113,7 +113,8 @@ def simulate(
     return SimulateSummary(start, start + timedelta(days=days - 1), stores, products, dict(events), written, demanded, sold, dict(kinds))
 
 
-def _store_blocks(world: World) -> list[np.ndarray]:
+def store_blocks(world: World) -> list[np.ndarray]:
+    """The stores (rows of `world.stores`) in blocks that memory bounds."""
     size = max(1, BLOCK_PAIR_DAYS // (len(world.products) * world.days))
     return [np.arange(low, min(low + size, len(world.stores))) for low in range(0, len(world.stores), size)]
 
@@ -241,7 +242,8 @@ def _history(sales: pa.Table) -> pa.Table:
         "ds", pa.array(local.astype("datetime64[D]"))).append_column("revenue", revenue)  # fmt: skip
 
 
-def _declare(spark: SparkSession, lake: Lake, world: World) -> None:
+def declare(spark: SparkSession, lake: Lake, world: World) -> None:
+    """Declare the retailer's stores and products to the lake."""
     places = world.stores[["store_id"]].assign(utc_offset_hours=UTC_OFFSET_HOURS, open_hour=OPEN_HOUR, close_hour=CLOSE_HOUR)
     declare_stores(spark, lake, places)
     declare_products(spark, lake, world.products[PRODUCTS.names])
