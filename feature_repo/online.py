@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 
 from feature_repo.definitions import service_features, service_key, service_references, service_types
@@ -34,9 +35,11 @@ class OnlineFeatures:
         require_columns(keys, key.columns, f"the keys of {service}")
         wanted = key.pandas(keys).fillna("").astype(object).tolist()
         parts = [self._read(service, key.join_key, wanted[at : at + CHUNK_KEYS]) for at in range(0, len(wanted), CHUNK_KEYS)]
-        values = pd.concat(parts, ignore_index=True) if parts else _frame(service, {}, [], [])
+        values = parts[0] if len(parts) == 1 else pd.concat(parts or [_frame(service, {}, [])], ignore_index=True)
         values.index = keys.index
-        return pd.concat([keys[list(key.columns)], values], axis=1)
+        for place, name in enumerate(key.columns):
+            values.insert(place, name, keys[name].array)
+        return values
 
     def _read(self, service: str, join_key: str, keys: list[str]) -> pd.DataFrame:
         # a new list of names each time: Feast keeps and, with Redis, has appended to the one it is given
@@ -55,8 +58,7 @@ def _decoded(service: str, answer: GetOnlineFeaturesResponse) -> pd.DataFrame:
     columns = {name: [_value(value) for value in vector.values] for name, vector in asked.items()}
     stamps = ([stamp.seconds for stamp in vector.event_timestamps] for vector in asked.values())
     seconds = [max(row) for row in zip(*stamps, strict=True)]
-    # not by the status: for a key that it lacks, Feast's Redis store says that every value is present
-    return _frame(service, columns, [second > 0 for second in seconds], seconds)
+    return _frame(service, columns, seconds)
 
 
 def _value(value: Any) -> Any:
@@ -64,8 +66,11 @@ def _value(value: Any) -> Any:
     return None if kind is None else getattr(value, kind)
 
 
-def _frame(service: str, columns: dict[str, list], found: list[bool], seconds: list[int]) -> pd.DataFrame:
-    dtypes = {name: "float64" if kind == "double" else "object" for name, kind in service_types(service).items()}
-    values = {name: pd.Series(columns.get(name, []), dtype=dtype) for name, dtype in dtypes.items()}
-    known_at = pd.to_datetime(pd.Series(seconds, dtype="float64").where(pd.Series(found, dtype=bool)), unit="s")
-    return pd.DataFrame({**values, FOUND: pd.Series(found, dtype=bool), KNOWN_AT: known_at})
+def _frame(service: str, columns: dict[str, list], seconds: list[int]) -> pd.DataFrame:
+    # of arrays: a pandas series a column takes four times as long as the read from Redis
+    dtypes = {name: np.float64 if kind == "double" else object for name, kind in service_types(service).items()}
+    values = {name: np.array(columns.get(name, []), dtype=dtype) for name, dtype in dtypes.items()}
+    # not by the status: for a key that it lacks, Feast's Redis store says that every value is present
+    known = np.array(seconds, dtype="datetime64[s]")
+    found = known > np.datetime64(0, "s")
+    return pd.DataFrame({**values, FOUND: found, KNOWN_AT: np.where(found, known, np.datetime64("NaT")).astype("datetime64[ns]")})
