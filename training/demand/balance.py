@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from training.demand.examples import Rows
+from training.demand.examples import FULL, Rows
 from training.demand.model import MeanPredictor, load_mean, save_mean
 
 #: classes of size, and the target days that pull a factor to 1: the days, not the rows, are what varies
@@ -64,6 +64,44 @@ class BalancedMean:
         """Read what `save` wrote."""
         with np.load(Path(folder) / f"{name}_balance.npz") as arrays:
             return cls(load_mean(folder, f"{name}_unbalanced"), **{key: arrays[key] for key in ("sizes", "factors", "weekdays")})
+
+
+#: cuts of the share of the last four weeks in stock: often out, sometimes, hardly, never
+IN_STOCK = np.array([0.8, 0.95, FULL])
+
+
+def stocked(rows: Rows) -> np.ndarray:
+    """(m,) the class of each series by its share of the last four weeks in stock, 0 to len(IN_STOCK)."""
+    return np.digitize(np.nan_to_num(rows.column("in_stock_28").astype(np.float64), nan=1.0), IN_STOCK)
+
+
+@dataclass(frozen=True)
+class StockedMean:
+    """`mean` times a factor, `factors` (4,), for how often the series was out of stock lately: levels count the rate of sale of
+    days that sold out, which days in stock do not reach."""
+
+    mean: MeanPredictor
+    factors: np.ndarray
+
+    @classmethod
+    def fit(cls, mean: MeanPredictor, rows: Rows, units: np.ndarray) -> StockedMean:
+        """From m examples of days in stock with their (m,) units."""
+        days = rows.ds.to_numpy().astype("datetime64[D]").astype(np.int64)
+        return cls(mean, _factors(stocked(rows), units, mean.predict(rows), days, len(IN_STOCK) + 1))
+
+    def predict(self, rows: Rows) -> np.ndarray:
+        """(m,) units."""
+        return self.mean.predict(rows) * self.factors[stocked(rows)]
+
+    def save(self, folder: Path, name: str = "mean") -> None:
+        """Write `<name>_stocked.npy` and the mean's files."""
+        np.save(Path(folder) / f"{name}_stocked.npy", self.factors)
+        save_mean(self.mean, folder, f"{name}_unstocked")
+
+    @classmethod
+    def load(cls, folder: Path, name: str = "mean") -> StockedMean:
+        """Read what `save` wrote."""
+        return cls(load_mean(folder, f"{name}_unstocked"), np.load(Path(folder) / f"{name}_stocked.npy"))
 
 
 def _weekday(rows: Rows) -> np.ndarray:

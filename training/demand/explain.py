@@ -14,7 +14,7 @@ from functools import singledispatch
 import numpy as np
 
 from feature_repo.calendar import CALENDAR_FEATURES
-from training.demand.balance import BalancedMean
+from training.demand.balance import BalancedMean, StockedMean, stocked
 from training.demand.examples import FLOOR, Rows
 from training.demand.model import BoosterMean, DemandModel, MixedMean, OffsetMean
 from training.demand.profiles import ProfileMean, StackedMean
@@ -107,6 +107,12 @@ def _of_balanced(mean: BalancedMean, rows: Rows, level: np.ndarray, by: Mapping[
     sized = found * mean.by_size(found)
     balance = {OVERALL: sized - found, WEEKDAY: sized * (mean.by_weekday(rows) - 1)}
     return _summed([contributions(mean.mean, rows, level, by), balance])
+
+
+@contributions.register
+def _of_stocked(mean: StockedMean, rows: Rows, level: np.ndarray, by: Mapping[str, str]) -> dict[str, np.ndarray]:
+    found = mean.mean.predict(rows)
+    return _summed([contributions(mean.mean, rows, level, by), {OVERALL: found * (mean.factors[stocked(rows)] - 1)}])
 
 
 @contributions.register

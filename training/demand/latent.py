@@ -12,10 +12,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from training.demand.balance import IN_STOCK, stocked
 from training.demand.examples import FULL, Rows
 
-#: classes of the mean's size, and cuts of the share of four weeks in stock
-_SIZES, _IN_STOCK = 8, np.array([0.8, 0.95, FULL])
+#: classes of the mean's size
+_SIZES = 8
 #: units of sale that pull a class's factor to that of its size, and a size's to that of all
 _UNITS = 200.0
 #: demand is not taken for more than this many times the sales of a day in stock
@@ -33,7 +34,7 @@ class LatentDemand:
     @classmethod
     def nothing_lost(cls) -> LatentDemand:
         """Where nothing ever sold out: demand is what is sold."""
-        return cls(np.empty(0), np.ones((1, len(_IN_STOCK) + 1)))
+        return cls(np.empty(0), np.ones((1, len(IN_STOCK) + 1)))
 
     @classmethod
     def fit(cls, rows: Rows, mean: np.ndarray, units: np.ndarray, in_stock: np.ndarray) -> LatentDemand:
@@ -43,9 +44,9 @@ class LatentDemand:
         if full.all() or not units[full].sum() > 0:
             return cls.nothing_lost()
         sizes = np.unique(np.quantile(mean, np.arange(1, _SIZES) / _SIZES))
-        size, stocked = np.digitize(mean, sizes), np.digitize(_stocked(rows), _IN_STOCK)
-        shape = (len(sizes) + 1, len(_IN_STOCK) + 1)
-        cell = size * shape[1] + stocked
+        size, often = np.digitize(mean, sizes), stocked(rows)
+        shape = (len(sizes) + 1, len(IN_STOCK) + 1)
+        cell = size * shape[1] + often
         # both over the same forecasts, so that what these are off by falls out
         sold, expected = _sums(cell, units, shape), _sums(cell, mean * in_stock, shape)
         sold_full, expected_full = _sums(cell, units * full, shape), _sums(cell, mean * full, shape)
@@ -55,11 +56,7 @@ class LatentDemand:
 
     def demand(self, rows: Rows, units: np.ndarray) -> np.ndarray:
         """(m,) units that would be asked for, of rows whose mean of a day in stock is `units`."""
-        return units * self.factors[np.digitize(units, self.sizes), np.digitize(_stocked(rows), _IN_STOCK)]
-
-
-def _stocked(rows: Rows) -> np.ndarray:
-    return np.nan_to_num(rows.column("in_stock_28").astype(np.float64), nan=1.0)
+        return units * self.factors[np.digitize(units, self.sizes), stocked(rows)]
 
 
 def _sums(cell: np.ndarray, values: np.ndarray, shape: tuple[int, int]) -> np.ndarray:

@@ -14,7 +14,7 @@ import pandas as pd
 
 from feature_repo.demand_features import origin_features, periods
 from feature_repo.panel import Panel
-from training.demand.balance import BalancedMean
+from training.demand.balance import BalancedMean, StockedMean
 from training.demand.calibration import Calibration
 from training.demand.covariates import Covariates
 from training.demand.examples import AT, EXAMPLE_FEATURES, FLOOR, FULL, Rows, example_rows, spread
@@ -95,26 +95,26 @@ def learn(covariates: Covariates, horizon: int, seed: int = 0, progress: Progres
     earlier = training_sample(covariates, end - held, horizon, EXAMPLES // 2, seed)
     judged = judging_sample(covariates, end - held, horizon, seed)
     say(1, 4, "judging on the held-out end")
-    trial = _blended(fit_members(earlier, seed, judged=judged), judged)
+    blend = _blended(fit_members(earlier, seed, judged=judged), judged)
+    sold_out = bool(((covariates.panel.exposure > 0) & (covariates.panel.exposure < FULL)).any())
+    trial: MeanPredictor = StockedMean.fit(blend, earlier.rows, earlier.units) if sold_out else blend
     mean = trial.predict(judged.rows)
     error = _fit_error(trial, earlier, seed)
     wild = spread(judged.rows) if error is None else relative_error(error, judged.rows, mean)
     calibration = Calibration.fit(mean * level_shift(mean, judged.units), judged.units, wild, judged.horizon)
     say(2, 4, "examples up to the end")
     final = trial
-    if len(trial.parts) > 1:
+    if len(blend.parts) > 1:
         everything = training_sample(covariates, end, horizon, EXAMPLES, seed + 1)
-        final = MixedMean(tuple(fit_members(everything, seed, like=trial)), trial.shares)
+        final = MixedMean(tuple(fit_members(everything, seed, like=blend)), blend.shares)
+        final = StockedMean.fit(final, everything.rows, everything.units) if sold_out else final
     model = DemandModel(final, calibration, step=covariates.panel.step, error=error)
-    latent = _latent(model, covariates, end, horizon, seed + 2)
+    latent = _latent(model, covariates, end, horizon, seed + 2) if sold_out else LatentDemand.nothing_lost()
     say(4, 4, "learnt")
     return Learnt(model, trial, held, latent)
 
 
 def _latent(model: DemandModel, covariates: Covariates, end: int, horizon: int, seed: int) -> LatentDemand:
-    exposure = covariates.panel.exposure
-    if not ((exposure > 0) & (exposure < FULL)).any():
-        return LatentDemand.nothing_lost()
     some = training_sample(covariates, end, horizon, LATENT, seed, _LEAST_SEEN)
     return LatentDemand.fit(some.rows, model.units(some.rows), some.units, some.in_stock)
 
