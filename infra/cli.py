@@ -295,7 +295,7 @@ def forecast(
     overrides: Annotated[
         Path | None, typer.Option(help="A planner's changes: store_id, product_id, since, until, units or factor, who, why.")
     ] = None,
-    explain: Annotated[Path | None, typer.Option(help="A second file to write: each forecast's contributions by driver.")] = None,
+    explain: Annotated[Path | None, typer.Option(help="A file of what forecasts are made of, before --reconcile and --overrides.")] = None,
 ) -> None:
     """Forecast each series: mean and quantiles for every step ahead."""
     from training.demand.forecast import forecast_file
@@ -303,7 +303,7 @@ def forecast(
     with progress() as say:
         written = forecast_file(
             history, horizon, out, future=future, items=items, origin=origin, quantiles=levels_of(quantiles), levels=levels,
-            levels_out=levels_out, reconcile=reconcile, overrides=overrides, explain=explain, progress=say,
+            levels_out=levels_out, reconcile=reconcile, overrides=overrides, explain=explain, progress=say, tell=tell,
         )  # fmt: skip
     console.print(f"{len(written):,} rows in {out}")
     for path, of in ((levels_out, "their sums"), (explain, "their contributions by driver")):
@@ -344,7 +344,7 @@ def value_added(
 
     found = value_added_file(forecasts, history, out)
     if found.empty:
-        tell("No overridden day has known sales (of a day in stock) yet.")
+        tell("No overridden row has known sales of a day in stock in this history: its days may lie ahead, or its ids differ.")
     show(found.to_dict("records"), as_json)
 
 

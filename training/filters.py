@@ -25,21 +25,47 @@ def columns_of(when: str) -> set[str]:
 
 def matches(when: str, facts: pd.DataFrame) -> np.ndarray:
     """Which rows of `facts` a filter holds for (rows,)."""
-    found = _value(_parsed(when).body, facts, when)
-    return np.broadcast_to(np.asarray(found, bool), (len(facts),))
+    return np.broadcast_to(np.asarray(_value(_parsed(when).body, facts, when), bool), (len(facts),))
 
 
 def _parsed(when: str) -> ast.Expression:
     try:
         tree = ast.parse(when, mode="eval")
-    except (SyntaxError, ValueError) as problem:
-        raise BadInput(f"when is {when!r}; expected comparisons joined by and, or, not") from problem
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as problem:
+        raise BadInput(f"filter {when!r}; expected comparisons joined by and, or, not") from problem
     allowed = (ast.Expression, ast.BoolOp, ast.And, ast.Or, ast.UnaryOp, ast.Not, ast.USub, ast.Compare, ast.Name, ast.Load,
                ast.Constant, ast.List, ast.Tuple, ast.In, ast.NotIn, *_COMPARED)  # fmt: skip
     for node in ast.walk(tree):
         if not isinstance(node, allowed):
-            raise BadInput(f"when is {when!r}: {type(node).__name__.lower()} is not known; expected comparisons joined by and, or, not")
+            raise BadInput(f"filter {when!r}: {type(node).__name__.lower()} is not known; expected comparisons joined by and, or, not")
+    _check(tree.body, when)
     return tree
+
+
+def _check(node: ast.expr, when: str) -> None:
+    """Raise BadInput unless the parts joined by and, or, not are comparisons of a column with something."""
+    match node:
+        case ast.BoolOp(_, values):
+            for value in values:
+                _check(value, when)
+        case ast.UnaryOp(ast.Not(), value):
+            _check(value, when)
+        case ast.Compare(left, ops, rights):
+            if not any(isinstance(term, ast.Name) for term in (left, *rights)):
+                raise BadInput(f"filter {when!r} compares no column; expected comparisons such as category == 'dairy'")
+            for op, term in zip(ops, rights, strict=True):
+                if isinstance(term, (ast.List, ast.Tuple)) != isinstance(op, (ast.In, ast.NotIn)):
+                    raise BadInput(f"filter {when!r}: expected a list after in and not in, such as ['A', 'B'], and nowhere else")
+            for term in (left, *rights):
+                if isinstance(term, ast.UnaryOp) and not _negative(term):
+                    raise BadInput(f"filter {when!r}: expected a minus before numbers only")
+        case _:
+            raise BadInput(f"filter {when!r} is no comparison; expected comparisons joined by and, or, not")
+
+
+def _negative(term: ast.UnaryOp) -> bool:
+    number = term.operand
+    return isinstance(term.op, ast.USub) and isinstance(number, ast.Constant) and isinstance(number.value, (int, float))
 
 
 def _value(node: ast.expr, facts: pd.DataFrame, when: str) -> Any:
@@ -57,13 +83,13 @@ def _value(node: ast.expr, facts: pd.DataFrame, when: str) -> Any:
             return np.all([_value(ast.Compare(a, [op], [b]), facts, when) for a, op, b in zip(terms, ops, rights, strict=False)], axis=0)
         case ast.Name(name):
             if name not in facts:
-                raise BadInput(f"when is {when!r}: there is no column {name!r}; it may be {', '.join(sorted(map(str, facts.columns)))}")
+                raise BadInput(f"filter {when!r}: there is no column {name!r}; it may be {', '.join(sorted(map(str, facts.columns)))}")
             return facts[name]
         case ast.List(elements) | ast.Tuple(elements):
             return [_value(element, facts, when) for element in elements]
         case ast.Constant(value):
             return value
-    raise BadInput(f"when is {when!r}; expected comparisons joined by and, or, not")
+    raise BadInput(f"filter {when!r}; expected comparisons joined by and, or, not")
 
 
 def _compared(op: ast.cmpop, left: Any, right: Any, when: str) -> Any:
@@ -73,4 +99,4 @@ def _compared(op: ast.cmpop, left: Any, right: Any, when: str) -> Any:
             return found if isinstance(op, ast.In) else ~found
         return np.asarray(_COMPARED[type(op)](left, right), bool)
     except TypeError as problem:
-        raise BadInput(f"when is {when!r}: text is compared with a number") from problem
+        raise BadInput(f"filter {when!r}: text is compared with a number") from problem

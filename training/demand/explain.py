@@ -23,6 +23,7 @@ from training.demand.profiles import ProfileMean, StackedMean
 LEVEL, WEEKDAY, RECENT, SEASON, CALENDAR, PRICE, RELATED, DAYS_ALIKE, OVERALL, CLOSED = (
     "level", "weekday", "recent_sales", "season", "calendar", "price", "related", "days_alike", "overall", "closed",
 )  # fmt: skip
+_BUILT_IN = {LEVEL, WEEKDAY, RECENT, SEASON, CALENDAR, PRICE, RELATED, DAYS_ALIKE, OVERALL, CLOSED}
 #: what a planned column's features add to its name
 _PLANNED = ("_target", "_change", "_lift", "_before", "_after", "_since", "_until")
 _WEEKDAY = {"profile", "recent_same_weekday", "last_same_weekday", "log_base", "dow"}
@@ -41,7 +42,7 @@ def drivers(names: Collection[str], planned: Collection[str] = (), alike: Collec
 def _driver(name: str, planned: Collection[str], alike: Collection[str]) -> str:
     for column in planned:
         if name in {column + ending for ending in _PLANNED}:
-            return column
+            return _own(column)
     if name in {"price_to_usual", "price_to_now", "price_ratio"}:
         return PRICE
     if name in {"promotion", "promotion_28"}:
@@ -53,8 +54,13 @@ def _driver(name: str, planned: Collection[str], alike: Collection[str]) -> str:
     if name in CALENDAR_FEATURES:
         return CALENDAR
     if name == "alike":
-        return next(iter(alike)) if len(alike) == 1 else DAYS_ALIKE
+        return _own(next(iter(alike))) if len(alike) == 1 else DAYS_ALIKE
     return RELATED if name.startswith(_GROUPS) or name == "prior_level" or name.endswith("_code") else RECENT
+
+
+def _own(column: str) -> str:
+    """A planned column's driver: its name, told apart from the drivers that every forecast has."""
+    return f"{column}_planned" if column in _BUILT_IN - {PRICE} else column
 
 
 def explained(model: DemandModel, rows: Rows, by: Mapping[str, str]) -> dict[str, np.ndarray]:

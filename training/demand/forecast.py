@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +10,9 @@ import pandas as pd
 
 from infra.errors import BadInput
 from training.demand.forecaster import Forecaster, Progress
-from training.demand.hierarchy import levels_of, reconciled, summed
+from training.demand.hierarchy import check_reconcilable, levels_of, reconciled, summed
 from training.demand.history_file import bring, read_future, read_history, read_items
-from training.demand.overrides import overridden, read_overrides
+from training.demand.overrides import overridden, read_overrides, unused
 from training.files import check_outputs, write_frame
 
 QUANTILES = (0.1, 0.5, 0.9)
@@ -39,14 +39,14 @@ def forecast_file(
     history: str | Path, horizon: int, out: str | Path, *, future: str | Path | None = None, items: str | Path | None = None,
     origin: str | None = None, quantiles: Sequence[float] = QUANTILES, levels: str | None = None, levels_out: str | Path | None = None,
     reconcile: bool = False, overrides: str | Path | None = None, explain: str | Path | None = None, seed: int = 0,
-    progress: Progress | None = None,
+    progress: Progress | None = None, tell: Callable[[str], None] = lambda said: None,
 ) -> pd.DataFrame:  # fmt: skip
     """`forecast` from files to a file (CSV or parquet by ending, replaced at once when whole); answers what was written.
 
     `levels` with `levels_out`: sums such as `total,store_id+category` and the file for them, coherent with the first;
     `reconcile`: let forecasts of these sums move the series' (`training.demand.hierarchy`). `overrides`: a planner's
     changes, laid over all of it (`training.demand.overrides`). `explain`: a file of what the model's forecasts are made
-    of, before it was reconciled or overridden (`Forecaster.explanation`)."""
+    of, before it was reconciled or overridden (`Forecaster.explanation`). `tell` is told of overrides that hold nowhere."""
     if (levels is None) != (levels_out is None):
         raise BadInput("levels: the levels and the file for their sums go together; expected both --levels and --levels-out")
     if reconcile and levels is None:
@@ -57,12 +57,16 @@ def forecast_file(
     plan, attributes = None if future is None else read_future(future), None if items is None else read_items(items)
     brought = bring(read_history(history), horizon, plan, attributes, origin)
     sums = None if levels is None else levels_of(levels, brought.panel, np.flatnonzero(brought.alive))
+    if reconcile and sums is not None:
+        check_reconcilable(sums)
     forecaster = Forecaster.learn(brought, horizon, seed, progress)
     found = forecaster.answer(asked)
     if reconcile and sums is not None:
         found = forecaster.answer(asked, reconciled(forecaster, sums, _grid(found, horizon), seed))
     if changes is not None:
         found = overridden(found, changes)
+        for said in unused(found, changes):
+            tell(said)
     if sums is not None and levels_out is not None:
         write_frame(summed(forecaster, sums, _grid(found, horizon), asked), levels_out)
     if explain is not None:

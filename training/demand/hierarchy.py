@@ -26,6 +26,8 @@ TOTAL = "total"
 _AND = "+"
 #: sums that may be reconciled at once: what is solved grows with their square
 MOST_SUMS = 4000
+#: held-out days from which a sum's error is known, and the variance of one that is not
+_LEAST_CELLS, _NEVER = 14, 1e15
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ class Level:
 def levels_of(text: str, panel: Panel, series: np.ndarray) -> list[Level]:
     """The levels of a list such as `total,store_id,store_id+category`, over the `series` (k,) of a panel. Raises BadInput."""
     facts = pd.concat([panel.keys, panel.static], axis=1).iloc[series]
-    return [_level(name.strip(), facts) for name in dict.fromkeys(text.split(","))]
+    return [_level(name, facts) for name in dict.fromkeys(part.strip() for part in text.split(","))]
 
 
 def _level(name: str, facts: pd.DataFrame) -> Level:
@@ -57,11 +59,10 @@ def _level(name: str, facts: pd.DataFrame) -> Level:
         if column not in facts:
             known = ", ".join(map(str, facts.columns))
             raise BadInput(f"levels: there is no {column!r}; expected {TOTAL}, or one or more of {known}, joined by {_AND}")
-    labels = facts[columns[0]].astype(object).where(facts[columns[0]].notna(), "").astype(str)
-    for column in columns[1:]:
-        labels = labels + _AND + facts[column].astype(object).where(facts[column].notna(), "").astype(str)
-    codes, members = pd.factorize(labels, sort=True)
-    return Level(name, np.asarray(members, dtype=object), codes)
+    words = facts[columns].astype(object).where(facts[columns].notna(), "").astype(str)
+    codes = words.groupby(columns, sort=True).ngroup().to_numpy()
+    members = words.iloc[np.unique(codes, return_index=True)[1]].agg(_AND.join, axis=1)
+    return Level(name, members.to_numpy(dtype=object), codes)
 
 
 def summed(
@@ -114,15 +115,24 @@ def _rows(
 
 def reconciled(forecaster: Forecaster, levels: Sequence[Level], means: np.ndarray, seed: int = 0) -> np.ndarray:
     """(k, horizon) means of the series, moved toward forecasts of the sums of `levels`, never below 0; a series closed or at 0
-    stays there. Raises BadInput when there are more than MOST_SUMS sums."""
+    stays there. A sum that the held-out end says too little of, for it was hardly ever wholly in stock, moves nothing."""
     count = sum(len(level.members) for level in levels)
-    if count > MOST_SUMS:
-        raise BadInput(f"levels: {count:,} sums are too many to reconcile; expected at most {MOST_SUMS:,}")
     above = Forecaster.of(Covariates.of(_panel_of_sums(forecaster, levels)), np.arange(count), forecaster.horizon, seed)
     if not (len(forecaster.held_out[0]) and len(above.held_out[0])):
         return means
     own = above.answer([])["units"].to_numpy().reshape(count, -1)
-    return adjusted(means, own, matrix(levels), _variance(forecaster), _variance(above))
+    spread, cells = _variance(forecaster)
+    usual = np.median(spread[cells > 0]) if (cells > 0).any() else 1.0
+    spread_above, cells_above = _variance(above)
+    trusted = cells_above >= min(_LEAST_CELLS, above.held_out[0].shape[0] * above.horizon)
+    return adjusted(means, own, matrix(levels), np.where(cells > 0, spread, usual), np.where(trusted, spread_above, _NEVER))
+
+
+def check_reconcilable(levels: Sequence[Level]) -> None:
+    """Raise BadInput when there are more sums than can be reconciled."""
+    count = sum(len(level.members) for level in levels)
+    if count > MOST_SUMS:
+        raise BadInput(f"levels: {count:,} sums are too many to reconcile; expected at most {MOST_SUMS:,}")
 
 
 def matrix(levels: Sequence[Level]) -> sparse.csr_matrix:
@@ -141,14 +151,13 @@ def adjusted(means: np.ndarray, above: np.ndarray, sums: sparse.csr_matrix, spre
     return np.where(means > 0, np.maximum(means + moves, 0.0), means)
 
 
-def _variance(forecaster: Forecaster) -> np.ndarray:
-    """(k,) mean squared error of each series over the held-out end; of a series never seen there, the median one's."""
+def _variance(forecaster: Forecaster) -> tuple[np.ndarray, np.ndarray]:
+    """(k,) mean squared error of each series over the held-out end, and the number of its days wholly in stock there."""
     means, actual = forecaster.held_out
     known = ~np.isnan(actual)
     count = known.sum(axis=(0, 2))
     error = np.where(known, (np.nan_to_num(actual) - means) ** 2, 0).sum(axis=(0, 2)) / np.maximum(count, 1)
-    usual = np.median(error[count > 0]) if (count > 0).any() else 1.0
-    return np.maximum(np.where(count > 0, error, usual), 1e-9)
+    return np.maximum(error, 1e-9), count
 
 
 def _panel_of_sums(forecaster: Forecaster, levels: Sequence[Level]) -> Panel:

@@ -46,12 +46,8 @@ def overridden(forecasts: pd.DataFrame, overrides: pd.DataFrame) -> pd.DataFrame
     Raises BadInput."""
     overrides = _checked(check_frame(overrides, where="overrides", **_OVERRIDES), "overrides")
     units, told = forecasts["units"].to_numpy(float).copy(), np.full(len(forecasts), "", dtype=object)
-    days = forecasts["ds"].to_numpy()
     for row in overrides.to_dict("records"):
-        holds = (days >= row["since"].to_datetime64()) & (days <= row["until"].to_datetime64())
-        for key in _KEYS:
-            if not pd.isna(row.get(key)):
-                holds &= (forecasts[key] == row[key]).to_numpy()
+        holds = _holds(row, forecasts)
         model = forecasts["units"].to_numpy(float)[holds]
         units[holds] = model * row["factor"] if pd.isna(row.get("units")) else row["units"]
         told[holds] = f"{row['who']}: {row['why']}"
@@ -63,6 +59,24 @@ def overridden(forecasts: pd.DataFrame, overrides: pd.DataFrame) -> pd.DataFrame
         if name == "demand" or (name.startswith("q") and name[1:].replace(".", "", 1).isdigit())
     }
     return forecasts.assign(**{"units": units, **scaled, "model_units": before, "override": told})
+
+
+def unused(forecasts: pd.DataFrame, overrides: pd.DataFrame) -> list[str]:
+    """A sentence for each override that holds on no row of `forecasts`, whose days or keys it misses."""
+    return [
+        f"override {number} ({row['who']}: {row['why']}) holds for no forecast: no row has its keys and lies in its days"
+        for number, row in enumerate(overrides.to_dict("records"), 1)
+        if not _holds(row, forecasts).any()
+    ]
+
+
+def _holds(row: dict[Any, Any], forecasts: pd.DataFrame) -> np.ndarray:
+    days = forecasts["ds"].to_numpy()
+    holds = (days >= row["since"].to_datetime64()) & (days <= row["until"].to_datetime64())
+    for key in _KEYS:
+        if not pd.isna(row.get(key)):
+            holds &= (forecasts[key] == row[key]).to_numpy()
+    return holds
 
 
 def value_added(forecasts: pd.DataFrame, actuals: pd.DataFrame) -> pd.DataFrame:

@@ -37,6 +37,7 @@ PRICE = "price"
 _STRONGEST = -8.0
 #: a mean price that moves by less than this share tells no elasticity, and neither do fewer units than this
 _LEAST_CHANGE, _LEAST_UNITS = 0.005, 1e-6
+_BOOLEANS = {"true": 1.0, "false": 0.0}
 _CHANGE = re.compile(r"^\s*([+-])\s*(\d+(?:\.\d+)?)\s*%\s*$")
 
 
@@ -61,12 +62,19 @@ def change_of(text: str) -> Change:
     column, said = column.strip(), said.strip()
     if not (column and sign and said):
         raise BadInput(f"change {text!r}: expected column=value such as promotion=1, or column=-10% of what was planned")
+    if said.endswith("%") and not _CHANGE.match(said):
+        raise BadInput(f"change {text!r}: expected a sign and a number before the %, such as {column}=-10%")
+    if said.lower() in _BOOLEANS:
+        return Change(column, value=_BOOLEANS[said.lower()])
     if relative := _CHANGE.match(said):
         return Change(column, factor=1 + float(f"{relative[1]}{relative[2]}") / 100)
     try:
-        return Change(column, value=float(said))
+        value = float(said)
     except ValueError:
         return Change(column, value=said)
+    if not np.isfinite(value):
+        raise BadInput(f"change {text!r}: expected a finite number")
+    return Change(column, value=value)
 
 
 def what_if(
@@ -80,13 +88,18 @@ def what_if(
     A planned column that the future does not tell stays as it is without a change: a yes/no column at 0, a price or any
     other at its last value. Answers a row a series and step: `store_id, product_id, ds, origin, units, units_if`, each
     changed column and `<column>_if`, `elasticity` of the series (the logarithm of the ratio of the horizon's units over
-    that of its mean price; NaN where the price does not move) and `note`. Raises BadInput."""
+    that of its mean price; NaN where the price does not move, or not alone) and `note`. Raises BadInput."""
     history = checked_history(history)
     future, items = None if future is None else checked_future(future), None if items is None else checked_items(items)
     brought = bring(history, horizon, future, items, origin)
-    columns = list(dict.fromkeys(change.column for change in changes))
+    columns = [change.column for change in changes]
+    if twice := next((column for column in columns if columns.count(column) > 1), None):
+        raise BadInput(f"change: {twice!r} is changed twice; expected each column once")
     plan = _whole_plan(history, brought, horizon, columns, future)
     changed = _changed(plan, changes, _chosen(plan, where, since, until, items))
+    for change in changes:
+        if isinstance(change.value, str) and change.value not in set(history[change.column].dropna()):
+            raise BadInput(f"change of {change.column!r}: the history never had {change.value!r}, so nothing is known of what it does")
     forecaster = Forecaster.learn(bring(history, horizon, plan, items, origin, columns), horizon, seed, progress)
     before = forecaster.answer([])
     after = forecaster.planning(bring(history, horizon, changed, items, origin, columns)).answer([])
@@ -126,7 +139,9 @@ def _whole_plan(
     days = pd.DatetimeIndex([panel.day(panel.units.shape[1] + step) for step in range(horizon)], name="ds")
     plan = keys.merge(days.to_frame(index=False), how="cross")
     if future is not None:
-        plan = plan.merge(future, on=[*KEYS, "ds"], how="left")
+        # a week may be labelled by any of its days
+        periods = ((future["ds"] - panel.days[0]).dt.days // panel.step) * panel.step
+        plan = plan.merge(future.assign(ds=panel.days[0] + pd.to_timedelta(periods, unit="D")), on=[*KEYS, "ds"], how="left")
     past = history[history["ds"] <= panel.days[-1]].sort_values("ds")
     for column in columns:
         stays = _staying(past, column, plan)
@@ -171,18 +186,20 @@ def _changed(plan: pd.DataFrame, changes: Sequence[Change], chosen: np.ndarray) 
         if number and before.isin([0, 1]).all() and plan[change.column].isin([0, 1]).all() and change.value not in (0, 1):
             raise BadInput(f"change of {change.column!r}: the column is 0 or 1; expected {change.column}=0 or {change.column}=1")
         changed.loc[chosen, change.column] = change.applied(before)
-        if change.column == PRICE and (changed.loc[chosen, PRICE] <= 0).any():
+        if change.column == PRICE and not (change.factor if change.factor is not None else change.value) > 0:  # type: ignore[operator]
             raise BadInput("change of 'price': the price would not be above 0; expected one that is")
     return changed
 
 
 def _judged(both: pd.DataFrame, notes: pd.Series, past: pd.DataFrame) -> pd.DataFrame:
     """With the elasticity of each series, and in the note what is wrong with it."""
-    if PRICE not in both:
+    if PRICE not in both or sum(str(name).endswith("_if") for name in both) > 2:
+        # what more than a price does is not the price's
         return both.assign(elasticity=np.nan, note=notes)
     series = both.groupby(list(KEYS), sort=False)
     sums, means = series[["units", "units_if"]].transform("sum"), series[[PRICE, f"{PRICE}_if"]].transform("mean")
-    moved = np.log(means[f"{PRICE}_if"].to_numpy() / means[PRICE].to_numpy())
+    prices = means.where(means > 0).to_numpy()
+    moved = np.log(prices[:, 1] / prices[:, 0])
     told = (np.abs(moved) > _LEAST_CHANGE) & (sums.min(axis=1).to_numpy() > _LEAST_UNITS)
     grown = np.log(np.maximum(sums["units_if"].to_numpy(), _LEAST_UNITS) / np.maximum(sums["units"].to_numpy(), _LEAST_UNITS))
     elasticity = np.divide(grown, moved, out=np.full(len(both), np.nan), where=told)

@@ -68,12 +68,14 @@ class Network:
         """(pairs,) which feed others."""
         return np.isin(np.arange(len(self.supplier)), self.supplier[self.fed])
 
-    def demand(self, demand: Demand) -> Demand:
-        """Each centre's demand is that of the pairs it feeds, which err independently of each other."""
-        mean, square = self._summed(demand.mean), demand.mean.sum(axis=1) ** 2
-        whole = np.maximum(self._summed(square), 1e-12)
-        scale = whole / np.maximum(mean.sum(axis=1) ** 2, 1e-12)
-        common, single = (self._summed(square * part) / whole * scale for part in (demand.common, demand.single))
+    def demand(self, demand: Demand, sells: np.ndarray) -> Demand:
+        """Each centre's demand is that of the pairs it feeds, and its own where it `sells` (pairs,) too. They are taken to err
+        independently of each other."""
+        own = (self.centres & sells).astype(float)
+        square = demand.mean.sum(axis=1) ** 2
+        mean = self._summed(demand.mean) + own[:, None] * demand.mean
+        whole = np.maximum(mean.sum(axis=1) ** 2, 1e-12)
+        common, single = ((self._summed(square * part) + own * square * part) / whole for part in (demand.common, demand.single))
         at = self.centres
         return Demand(np.where(at[:, None], mean, demand.mean), np.where(at, common, demand.common), np.where(at, single, demand.single))
 
@@ -109,19 +111,37 @@ class Network:
         stores = pairs[PAIR[0]].to_numpy(object)
         return np.array([f"stock of {stores[row]}" if row >= 0 else "" for row in self.supplier], dtype=object)
 
-    def shared(self, decide: Callable[[np.ndarray], Decision], on_hand: np.ndarray, pack: np.ndarray) -> Callable[[np.ndarray], Decision]:
-        """`decide` under which no centre sends more than it has `on_hand` (pairs,)."""
+    def shared(
+        self, decide: Callable[[np.ndarray], Decision], on_hand: np.ndarray, pack: np.ndarray, least: np.ndarray
+    ) -> Callable[[np.ndarray], Decision]:
+        """`decide` under which no centre sends more than it has `on_hand` (pairs,), in whole packs of at least `least` units."""
         low, high = self._prices(decide, on_hand)
 
         def within_stock(charge: np.ndarray) -> Decision:
             best = self._filled(decide(charge + self._of(high)), decide(charge + self._of(low)), on_hand)
-            # a service level is asked for at any price: where that is too much, each gets its share
-            sent = self._summed(best.order)
-            part = np.divide(on_hand, sent, out=np.ones(len(sent)), where=sent > on_hand + _SLACK)
-            cut = np.floor(best.order * self._of(part) / pack + _SLACK) * pack
-            return replace(best, order=np.where(self.fed & (self._of(part) < 1.0), cut, best.order))
+            return self._rationed(best, on_hand, pack, least)
 
         return within_stock
+
+    def _rationed(self, best: Decision, on_hand: np.ndarray, pack: np.ndarray, least: np.ndarray) -> Decision:
+        """A service level is asked for at any price: where that is too much, each gets its share, and what packs and minima
+        leave goes to those that lack most."""
+        sent = self._summed(best.order)
+        short = self.fed & (self._of((sent > on_hand + _SLACK).astype(float)) > 0)
+        if not short.any():
+            return best
+        part = np.divide(on_hand, sent, out=np.ones(len(sent)), where=sent > 0)
+        order = np.where(short, np.floor(best.order * self._of(part) / pack + _SLACK) * pack, best.order)
+        order = np.where(short & (order < least - _SLACK), 0.0, order)
+        room = on_hand - self._summed(order)
+        for row in np.flatnonzero(short)[np.argsort(-(best.order - order)[short], kind="stable")]:
+            more = np.floor(min(best.order[row] - order[row], room[self.supplier[row]]) / pack[row] + _SLACK) * pack[row]
+            if more > 0 and order[row] + more >= least[row] - _SLACK:
+                order[row] += more
+                room[self.supplier[row]] -= more
+        # between no order and the whole one, what it saves is taken as even
+        share = np.divide(order, best.order, out=np.ones(len(order)), where=best.order > 0)
+        return replace(best, order=order, shortage=best.idle_shortage - share * (best.idle_shortage - best.shortage))
 
     def _prices(self, decide: Callable[[np.ndarray], Decision], on_hand: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(pairs,) at each centre's row the largest price found under which the orders are more than it has, and the smallest

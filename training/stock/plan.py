@@ -123,7 +123,7 @@ def _planned(
     costs, opened, closed = _calendar(facts, terms(facts, known.price, known.days), known)
     network = Network.of(known.pairs, facts)
     reach = (costs.leads.max(axis=1) + costs.review).max() + (costs.leads.max() if network.fed.any() else 0)
-    demand = network.demand(expected(known, int(reach), costs, forecast))
+    demand = network.demand(expected(known, int(reach), costs, forecast), known.exposure.sum(axis=1) > 0)
     waits = patience(known, costs)
     moved = Moves.none(here)
     if rules.transfer is not None:
@@ -148,7 +148,7 @@ def _supplied(
     if not network.fed.any():
         return within(decide, limits)
     free = decide(np.zeros(len(pairs)))
-    best, supplied, cut = within(network.shared(decide, here.on_hand, costs.pack), limits)
+    best, supplied, cut = within(network.shared(decide, here.on_hand, costs.pack, costs.minimum), limits)
     cut = np.where((cut == "") & (supplied < free.order), network.limits(pairs), cut)
     return replace(free, order=best.order, holding=best.holding, shortage=best.shortage), free.order, cut
 
@@ -172,9 +172,10 @@ def _calendar(facts: pd.DataFrame, costs: Terms, known: Panel) -> tuple[Terms, n
 
 
 def _limits(rules: Rules, costs: Terms, network: Network) -> list[Limit]:
-    # what a centre sends to its stores is bought already
-    money = [] if rules.budget is None else [Limit("budget", np.where(network.fed, 0.0, costs.unit_cost), rules.budget)]
-    return money + ([] if rules.capacity is None else [Limit("capacity", np.ones(len(costs.pack)), rules.capacity)])
+    # what a centre sends to its stores is bought already, and has come in
+    outside = np.where(network.fed, 0.0, 1.0)
+    money = [] if rules.budget is None else [Limit("budget", outside * costs.unit_cost, rules.budget)]
+    return money + ([] if rules.capacity is None else [Limit("capacity", outside, rules.capacity)])
 
 
 def expected(known: Panel, periods: int, costs: Terms, forecast: pd.DataFrame | None = None) -> Demand:

@@ -40,8 +40,6 @@ from training.stock.terms import HIGHEST_SERVICE, NUMBERS, WORDS, lead_points
 from training.stock.transfers import Transfer
 
 VELOCITY = "velocity"
-#: how what is said in words is read
-_READ: dict[str, Callable[[Any], Any]] = {"order_days": weekdays, "lead_time_distribution": lead_points, "supplied_by": str}
 
 
 @dataclass(frozen=True)
@@ -132,6 +130,16 @@ def _item(number: int, table: Mapping[str, Any]) -> tuple[Mapping[str, str], Map
     if not keys:
         raise BadInput(f"{where}: product_id and store_id are missing; expected at least one of them")
     return keys, _values({name: value for name, value in table.items() if name not in PAIR}, where)
+
+
+def _store_of(text: Any) -> str:
+    if not isinstance(text, str) or not text.strip():
+        raise BadInput(f"supplied_by is {text!r}; expected the store_id of a distribution centre, in quotes")
+    return text
+
+
+#: how what is said in words is read
+_READ: dict[str, Callable[[Any], Any]] = {"order_days": weekdays, "lead_time_distribution": lead_points, "supplied_by": _store_of}
 
 
 def _values(table: Mapping[str, Any], where: str) -> Mapping[str, Any]:

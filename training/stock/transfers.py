@@ -3,8 +3,9 @@ short of before an order can reach it.
 
 A unit moved is worth the chance that it is missed at the receiver after it comes and before an order placed today could,
 times the shortage cost there, less the chance that the sender misses it before its own order can come, times the shortage
-cost there, less what the move costs. Both fall with each further unit, so that the best pair of stores is taken unit by unit
-until none is left that gains (the greedy is optimal for such sums: Fox 1966)."""
+cost there, less what the move costs. The first falls and the second rises with each further unit, so that the best pair of
+stores is taken unit by unit until none is left that gains (optimal for such sums: Fox 1966). Of the lines so found those that
+do not earn their `line_cost` are dropped. What spoils is not moved: how old the units on hand are is not known."""
 
 from __future__ import annotations
 
@@ -21,6 +22,8 @@ from training.stock.demand_distribution import Demand
 from training.stock.policies import SLICE, Coming, Shelf, until, with_window
 from training.stock.terms import Terms
 
+#: a unit is moved for no less than this share of the receiver's shortage cost
+_LEAST = 0.005
 COLUMNS = ["product_id", "from_store", "to_store", "units", "saving", "why"]
 
 
@@ -61,9 +64,9 @@ def moves(
     needed = _Missed.of(demand, shelf, terms, np.zeros(len(pairs), int), np.maximum(lead, 1))
     lines: Counter[tuple[int, int]] = Counter()
     saved: dict[tuple[int, int], float] = {}
-    several = pairs.groupby("product_id").indices
-    for rows in several.values():
-        rows = np.asarray(rows) if among is None else np.asarray(rows)[among[rows]]
+    keeps = np.isinf(terms.shelf_life) if among is None else np.isinf(terms.shelf_life) & among
+    for every in pairs.groupby("product_id").indices.values():
+        rows = np.asarray(every)[keeps[every]]
         if len(rows) > 1:
             for sender, receiver, worth in _of_product(rows, missed, needed, shelf.on_hand, rule.unit_cost):
                 lines[sender, receiver] += 1
@@ -121,7 +124,7 @@ def _of_product(rows: np.ndarray, missed: _Missed, needed: _Missed, on_hand: np.
         loss, sender, sent = heappop(losses)
         worth = -gain - loss - cost
         # what a store misses later it misses sooner too: no store is its own best sender
-        if worth <= 1e-9 or sender == receiver:
+        if worth <= _LEAST * missed.money[receiver] or sender == receiver:
             return
         yield sender, receiver, worth
         heappush(gains, (-missed.chance(receiver, got + 1), receiver, got + 1))

@@ -79,3 +79,15 @@ def test_every_feature_has_one_driver() -> None:
     assert list(found.values()) == ["recent_sales", "price", "display", "display", "season", "related", "recent_sales"]
     assert drivers(["promotion_lift"], ["promotion"])["promotion_lift"] == "promotion"
     assert drivers(["alike"], [], ["a", "b"])["alike"] == "days_alike"
+
+
+@pytest.mark.parametrize("name", ["level", "closed", "season", "overall"])
+def test_a_planned_column_may_have_a_drivers_name(name: str) -> None:
+    frame = history(120, 8).drop(columns="mean").rename(columns={"promotion": name})
+    later = frame["ds"] > "2024-04-20"
+    forecaster = Forecaster.learn(bring(frame[~later], 5, frame[later].drop(columns="units")), 5)
+    told = forecaster.explanation()
+    np.testing.assert_allclose(by(told).sum(axis=1), told["units"], atol=1e-9)
+    assert f"by_{name}_planned" in told and all(
+        said.endswith(f"= {units:.2f}") for said, units in zip(told["why"], told["units"], strict=True)
+    )

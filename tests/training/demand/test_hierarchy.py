@@ -136,3 +136,19 @@ def test_a_history_too_short_to_hold_out_has_sums_all_the_same() -> None:
     found = summed(forecaster, levels, plain, QUANTILES)
     assert len(found) == 5 and not found.isna().any().any()
     np.testing.assert_array_equal(reconciled(forecaster, levels, plain), plain)
+
+
+def test_a_level_is_named_once_and_members_do_not_run_together() -> None:
+    rows = pd.DataFrame({"store_id": ["A+B", "A"], "product_id": ["C", "B+C"], "ds": pd.Timestamp("2024-01-01"), "units": 1.0})
+    panel = from_frame(rows)
+    found = levels_of("total, total,store_id+product_id", panel, np.arange(2))
+    assert [level.name for level in found] == ["total", "store_id+product_id"] and len(set(found[1].codes)) == 2
+
+
+def test_a_sum_that_was_never_wholly_in_stock_moves_nothing(sold: pd.DataFrame) -> None:
+    out = np.random.default_rng(1).random(len(sold)) < 0.4
+    brought = bring(sold.assign(in_stock=np.where(out, 0.5, 1.0)), 14)
+    forecaster = Forecaster.learn(brought, 14)
+    levels = levels_of("total", brought.panel, forecaster.series)
+    plain = forecaster.answer([])["units"].to_numpy().reshape(-1, 14)
+    np.testing.assert_allclose(reconciled(forecaster, levels, plain), plain, rtol=1e-6)

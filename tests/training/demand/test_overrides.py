@@ -11,7 +11,7 @@ import pytest
 from infra.errors import BadInput
 from tests.training.demand.test_forecast import history
 from training.demand.forecast import forecast_file
-from training.demand.overrides import overridden, read_overrides, value_added, value_added_file
+from training.demand.overrides import overridden, read_overrides, unused, value_added, value_added_file
 
 DAYS = pd.date_range("2024-09-01", periods=3)
 
@@ -88,3 +88,8 @@ def test_from_file_to_file(tmp_path: Path) -> None:
     found = value_added_file(tmp_path / "f.csv", tmp_path / "later.csv", tmp_path / "v.csv")
     pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "v.csv"), found, check_dtype=False)
     assert found["rows"].tolist() == [3, 3] and (found["value_added"] < 0).all() and (found["wape"] > found["model_wape"]).all()
+
+
+def test_an_override_that_holds_nowhere_is_told() -> None:
+    changes = pd.DataFrame([change(product_id="x", factor=2), change(product_id="0x", factor=2, why="typo")])
+    assert unused(forecasts(), changes) == ["override 2 (ann: typo) holds for no forecast: no row has its keys and lies in its days"]

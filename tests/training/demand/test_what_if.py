@@ -117,3 +117,38 @@ def test_files_in_and_out(tmp_path: Path) -> None:
     pd.testing.assert_frame_equal(read, written, check_dtype=False)
     columns = ["store_id", "product_id", "ds", "origin", "units", "units_if", "price", "price_if", "elasticity", "note"]
     assert list(read.columns) == columns and len(read) == 12
+
+
+def test_an_elasticity_is_the_prices_alone(sold: pd.DataFrame) -> None:
+    some = sold[sold["ds"] < "2024-04-01"].assign(fair=lambda rows: (rows["ds"].dt.day == 5).astype(int))
+    assert what_if(some, 3, [change_of("price=-10%"), change_of("fair=1")])["elasticity"].isna().all()
+
+
+def test_a_week_of_the_plan_may_be_labelled_by_any_of_its_days() -> None:
+    ds = pd.date_range("2023-01-02", periods=60, freq="W-MON")
+    frame = pd.DataFrame({"store_id": "a", "product_id": "x", "ds": ds, "units": 5.0, "price": np.tile([4.0, 5.0, 5.0], 20)})
+    thursday = pd.DataFrame({"store_id": "a", "product_id": "x", "ds": [ds[-1] + pd.Timedelta(days=10)], "price": 3.0})
+    found = what_if(frame, 2, [change_of("price=+10%")], future=thursday)
+    np.testing.assert_allclose(found["price"], [3.0, 5.0])
+
+
+@pytest.mark.parametrize(
+    ("texts", "words"),
+    [
+        (["price=10%"], "expected a sign and a number before the %"),
+        (["price=nan"], "finite"),
+        (["price=2", "price=3"], "'price' is changed twice"),
+        (["event=Eastr"], "never had 'Eastr'"),
+    ],
+)
+def test_what_would_change_nothing_is_told(texts: list[str], words: str) -> None:
+    frame = priced(40, 2).assign(event=lambda rows: np.where(rows["ds"].dt.day == 5, "Easter", None))
+    with pytest.raises(BadInput, match=words):
+        what_if(frame, 2, [change_of(text) for text in texts])
+
+
+def test_a_price_of_nothing_tells_no_elasticity() -> None:
+    frame = priced(60, 3)
+    frame.loc[frame["product_id"].eq("p0") & frame["store_id"].eq("s0"), "price"] = 0.0
+    found = what_if(frame, 2, [change_of("price=4")])
+    assert found.loc[(found["store_id"] == "s0") & (found["product_id"] == "p0"), "elasticity"].isna().all()

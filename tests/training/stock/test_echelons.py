@@ -32,7 +32,7 @@ def decided(demand: Demand, shelf: Shelf, terms: Terms) -> Callable[[np.ndarray]
 def test_a_centre_with_one_store_orders_like_a_store_with_both_lead_times() -> None:
     _, demand, shelf, terms = world([5, 3], [9.9, 2.0], lead=3)
     net = network([-1, 0])
-    found = marginal(net.demand(demand), net.shelf(shelf), net.terms(terms, demand))
+    found = marginal(net.demand(demand, np.zeros(2, bool)), net.shelf(shelf), net.terms(terms, demand))
     _, alone, _, through = world([0, 0], [2.0, 2.0], lead=6)
     same = marginal(alone, Shelf(np.array([8.0, 8.0]), np.zeros((2, 1))), through)
     assert found.order[0] == same.order[0] and found.target[0] == pytest.approx(same.target[0])
@@ -42,7 +42,7 @@ def test_a_centre_with_one_store_orders_like_a_store_with_both_lead_times() -> N
 def test_the_centres_demand_is_the_sum_of_its_stores() -> None:
     _, demand, *_ = world([0, 0, 0], [1.0, 2.0, 4.0])
     apart = Demand(demand.mean, np.array([0.0, 0.2, 0.4]), np.array([0.0, 0.1, 0.3]))
-    mean, variance = network([-1, 0, 0]).demand(apart).total(np.zeros(3, int), np.full(3, 10))
+    mean, variance = network([-1, 0, 0]).demand(apart, np.zeros(3, bool)).total(np.zeros(3, int), np.full(3, 10))
     means, variances = apart.total(np.zeros(3, int), np.full(3, 10))
     assert mean[0] == pytest.approx(means[1] + means[2]) and variance[0] == pytest.approx(variances[1] + variances[2])
     np.testing.assert_allclose(mean[1:], means[1:])
@@ -56,7 +56,7 @@ def test_what_is_short_goes_where_it_is_worth_most(there: int) -> None:
     fields = {**terms.__dict__, "shortage": prices, "review": np.ones(4, int), "holding": np.full(4, 1e-6)}
     terms = Terms(**fields)
     net = network([-1, 0, 0, 0])
-    order = net.shared(decided(demand, shelf, terms), shelf.on_hand, terms.pack)(np.zeros(4)).order[1:]
+    order = net.shared(decided(demand, shelf, terms), shelf.on_hand, terms.pack, terms.minimum)(np.zeros(4)).order[1:]
 
     def cost(share: tuple[int, ...]) -> float:
         return sum(price * lost(units, rate) for price, units, rate in zip(prices[1:], share, rates, strict=True))
@@ -71,12 +71,12 @@ def test_no_more_goes_out_than_is_there_whatever_is_asked_for() -> None:
     net = network([-1, 0, 0, 0, 0])
     for more in ({"pack": np.array([1.0, 6, 6, 4, 4])}, {"service": np.array([0, 0.95, 0.95, 0.95, 0.95])}):
         given = Terms(**{**terms.__dict__, **more})
-        order = net.shared(decided(demand, shelf, given), shelf.on_hand, given.pack)(np.zeros(5)).order
+        order = net.shared(decided(demand, shelf, given), shelf.on_hand, given.pack, given.minimum)(np.zeros(5)).order
         assert 14 <= order[1:].sum() <= 20 and np.all(order[1:] % given.pack[1:] == 0)
     plenty = Shelf(np.array([500.0, 0, 0, 0, 0]), shelf.receipts)
     free = decided(demand, plenty, terms)
     np.testing.assert_array_equal(
-        net.shared(free, plenty.on_hand, terms.pack)(np.zeros(5)).order, free(np.zeros(5)).order
+        net.shared(free, plenty.on_hand, terms.pack, terms.minimum)(np.zeros(5)).order, free(np.zeros(5)).order
     )  # fmt: skip
 
 
@@ -127,3 +127,26 @@ def test_what_is_no_network_is_named() -> None:
 
 def test_poisson_of_the_helper_is_the_poisson_of_the_grid() -> None:
     assert lost(3, 2.0) == pytest.approx(sum((k - 3) * poisson.pmf(k, 2.0) for k in range(4, 60)))
+
+
+def test_what_a_centre_sells_itself_is_part_of_its_demand() -> None:
+    _, demand, *_ = world([0, 0], [9.0, 2.0])
+    net = network([-1, 0])
+    assert net.demand(demand, np.array([True, True])).mean[0, 0] == 11 and net.demand(demand, np.zeros(2, bool)).mean[0, 0] == 2
+    history, stock, items = retail(6)
+    own = history[history["store_id"] == "b"].assign(store_id="dc")
+    bare, more = (plan(sold, stock, items).set_index("store_id").loc["dc"] for sold in (history, pd.concat([history, own])))
+    assert more["expected_demand"] > 1.4 * bare["expected_demand"]
+
+
+def test_a_ration_keeps_to_minima_and_leaves_no_pack_that_fits() -> None:
+    _, demand, shelf, terms = world([30.5, 0, 0, 0], [0.1, 3, 3, 3], lead=2)
+    more = {"pack": np.full(4, 6.0), "minimum": np.full(4, 18.0), "service": np.array([0, 0.95, 0.95, 0.95])}
+    given, net = Terms(**{**terms.__dict__, **more}), network([-1, 0, 0, 0])
+    order = net.shared(decided(demand, shelf, given), shelf.on_hand, given.pack, given.minimum)(np.zeros(4)).order[1:]
+    assert set(order) <= {0.0, 18.0, 24.0, 30.0} and 30.5 - order.sum() < 6
+
+
+def test_capacity_is_for_what_comes_from_outside() -> None:
+    found = plan(*retail(20), rules=rules({"capacity": 5})).set_index("store_id")
+    assert found.loc["dc", "order_units"] <= 5 and found.loc[["a", "b"], "order_units"].sum() > 12

@@ -32,9 +32,13 @@ def test_a_filter_holds_for_its_rows(when: str, expected: list[bool]) -> None:
     assert matches(when, FACTS).tolist() == expected
 
 
-@pytest.mark.parametrize("when", ["__import__('os')", "velocity.sum() > 2", "velocity >", "velocity + 1 > 2", "[x for x in velocity]"])
+@pytest.mark.parametrize(
+    "when",
+    ["__import__('os')", "velocity.sum() > 2", "velocity >", "velocity + 1 > 2", "[x for x in velocity]", "category", "1", "1 == 1",
+     "'S1' in store_id", "store_id in 'S1'", "-store_id == 'S1'", "store_id == ['S1', 'S2', 'S3']", "not " * 3000 + "velocity > 1"],
+)  # fmt: skip
 def test_a_filter_is_comparisons_only(when: str) -> None:
-    with pytest.raises(BadInput, match="when is"):
+    with pytest.raises(BadInput, match="filter"):
         rules({"segment": [{"when": when, "pack_size": 2}]})
 
 
@@ -150,3 +154,9 @@ def test_a_filter_on_a_column_that_is_not_there_is_refused() -> None:
     history = sales()
     with pytest.raises(BadInput, match="no column 'category'"):
         plan(history, stock(history), items(), rules=rules({"segment": [{"when": "category == 'x'", "pack_size": 2}]}))
+
+
+@pytest.mark.parametrize("store", [7, True, "", ["7"]])
+def test_a_centre_is_named_in_quotes(store: object) -> None:
+    with pytest.raises(BadInput, match="item 1: supplied_by is"):
+        rules({"item": [{"product_id": "p0", "supplied_by": store}]})

@@ -118,3 +118,10 @@ def test_the_rule_and_the_file_go_together(tmp_path: Path) -> None:
         with pytest.raises(BadInput, match="expected both or neither"):
             order_file(*given.values(), None, tmp_path / "o.csv", *more)
     assert rules({"transfer": {}}).transfer == Transfer()
+
+
+def test_what_spoils_is_not_moved_and_neither_is_what_is_worth_nothing() -> None:
+    pairs, demand, shelf, terms = world([20, 0], [0.5, 2.0])
+    spoils = Terms(**{**terms.__dict__, "shelf_life": np.array([5.0, 5.0])})
+    assert moves(pairs, demand, shelf, spoils, Transfer(days=1), 1).frame.empty
+    assert moves(*world([34, 30], [0.5, 1.0]), Transfer(days=1), 1).frame.empty
