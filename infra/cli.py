@@ -361,7 +361,7 @@ def order(
     """Say what to order today, ranked by money at risk, each line with its arithmetic."""
     from training.stock.plan import order_file
 
-    rows = order_file(history, stock, items, day_of(as_of, "--as-of"), out, rules, transfers)
+    rows = order_file(history, stock, items, day_of(as_of, "--as-of"), out, rules, transfers, tell)
     console.print(f"{rows:,} rows in {out}{'' if transfers is None else f', what to move first in {transfers}'}")
 
 

@@ -11,7 +11,7 @@ import pandas as pd
 from infra.errors import BadInput
 from training.demand.forecaster import Forecaster, Progress
 from training.demand.hierarchy import check_reconcilable, levels_of, reconciled, summed
-from training.demand.history_file import bring, read_future, read_history, read_items
+from training.demand.history_file import ALIVE_DAYS, bring, read_future, read_history, read_items
 from training.demand.overrides import overridden, read_overrides, unused
 from training.files import check_outputs, write_frame
 
@@ -46,7 +46,8 @@ def forecast_file(
     `levels` with `levels_out`: sums such as `total,store_id+category` and the file for them, coherent with the first;
     `reconcile`: let forecasts of these sums move the series' (`training.demand.hierarchy`). `overrides`: a planner's
     changes, laid over all of it (`training.demand.overrides`). `explain`: a file of what the model's forecasts are made
-    of, before it was reconciled or overridden (`Forecaster.explanation`). `tell` is told of overrides that hold nowhere."""
+    of, before it was reconciled or overridden (`Forecaster.explanation`). `tell` is told of series
+    that are silent and of overrides that hold nowhere."""
     if (levels is None) != (levels_out is None):
         raise BadInput("levels: the levels and the file for their sums go together; expected both --levels and --levels-out")
     if reconcile and levels is None:
@@ -56,6 +57,8 @@ def forecast_file(
     changes = None if overrides is None else read_overrides(overrides)
     plan, attributes = None if future is None else read_future(future), None if items is None else read_items(items)
     brought = bring(read_history(history), horizon, plan, attributes, origin)
+    if silent := int((~brought.alive).sum()):
+        tell(f"{silent:,} of {len(brought.alive):,} series have no row in the {ALIVE_DAYS} days up to the origin and get no forecast")
     sums = None if levels is None else levels_of(levels, brought.panel, np.flatnonzero(brought.alive))
     if reconcile and sums is not None:
         check_reconcilable(sums)

@@ -71,6 +71,8 @@ class Network:
     def demand(self, demand: Demand, sells: np.ndarray) -> Demand:
         """Each centre's demand is that of the pairs it feeds, and its own where it `sells` (pairs,) too. They are taken to err
         independently of each other."""
+        if not self.fed.any():
+            return demand
         own = (self.centres & sells).astype(float)
         square = demand.mean.sum(axis=1) ** 2
         mean = self._summed(demand.mean) + own[:, None] * demand.mean
@@ -81,12 +83,16 @@ class Network:
 
     def shelf(self, shelf: Shelf) -> Shelf:
         """Each centre's stock is its echelon's: its own and all that its stores have or will get."""
+        if not self.fed.any():
+            return shelf
         below = self._summed(shelf.on_hand + shelf.receipts.sum(axis=1))
         return Shelf(shelf.on_hand + np.where(self.centres, below, 0.0), shelf.receipts)
 
     def terms(self, terms: Terms, demand: Demand) -> Terms:
         """Each centre's lead time goes through to its stores' shelves, and a unit short costs what it costs there, both by the
         stores' demand."""
+        if not self.fed.any():
+            return terms
         sold = demand.mean.sum(axis=1)
         weight = np.maximum(self._summed(sold), 1e-12)
         lead = self._summed(sold * (terms.leads * terms.lead_share).sum(axis=1)) / weight

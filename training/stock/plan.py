@@ -7,6 +7,7 @@ In-transit deliveries are on the shelf before the sales of their `arrives_on`.""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -26,7 +27,7 @@ from training.stock.patience import patience
 from training.stock.policies import Decision, Shelf, marginal
 from training.stock.rules import VELOCITY, Rules, read_rules
 from training.stock.shelf import joined, pairs_of, shelf
-from training.stock.terms import HIGHEST_SERVICE, NUMBERS, WORDS, Terms, by_pair, check_items, terms
+from training.stock.terms import HIGHEST_SERVICE, NUMBERS, WORDS, Terms, by_pair, check_items, misspelt, terms
 from training.stock.transfers import Moves, moves
 
 _HISTORY = {"store_id": "text", "product_id": "text", "ds": "date", "units": "number"}
@@ -80,10 +81,11 @@ def planned(
 
 
 def order_file(
-    history: Path, stock: Path, items: Path | None, as_of: date | None, out: Path, rules: Path | None = None, transfers: Path | None = None
+    history: Path, stock: Path, items: Path | None, as_of: date | None, out: Path, rules: Path | None = None, transfers: Path | None = None,
+    tell: Callable[[str], None] = lambda said: None,
 ) -> int:  # fmt: skip
     """Read the files, plan, and write the orders to `out`, and the moves between stores to `transfers`, whole or not at all.
-    Returns the number of orders' rows."""
+    Returns the number of orders' rows. `tell` is told of a column of the items that looks like one that is known."""
     from training.files import check_outputs, read_frame, write_frame
 
     check_outputs(out, transfers)
@@ -93,6 +95,9 @@ def order_file(
     sales = read_frame(history, required=_HISTORY, optional=_SEEN, what="history", **_HISTORY_RULES)
     shelves = read_frame(stock, required=_STOCK, optional=_COMING, what="stock", **_STOCK_RULES)
     facts = None if items is None else read_frame(items, required={}, optional=_item_types(), what="items", **_ITEM_RULES)
+    if facts is not None:
+        for name, meant in misspelt(facts):
+            tell(f"items file {items}: column {name!r} is not used; the name of that is {meant!r}")
     names = (f"history file {history}", f"stock file {stock}", f"items file {items}")
     orders, moved = _planned(sales, shelves, facts, as_of, names, None, said)
     if transfers is not None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection
 from dataclasses import dataclass, fields
+from difflib import get_close_matches
 
 import numpy as np
 import pandas as pd
@@ -30,6 +31,8 @@ NUMBERS = {
 }  # fmt: skip
 #: what items and rules say in words: JSON of days to probability, weekdays on which orders go out, the centre that supplies
 WORDS = {"lead_time_distribution", "order_days", "supplied_by"}
+#: how alike two names are of which one may be the other misspelt, 0 to 1
+_ALIKE = 0.75
 #: a service level beyond this asks for more than a grid can tell
 HIGHEST_SERVICE = 0.9999
 
@@ -108,6 +111,14 @@ def check_items(items: pd.DataFrame, where: str) -> None:
             except BadInput as problem:
                 row = int((items[name] == text).to_numpy().argmax()) + 1
                 raise BadInput(f"{where}: row {row}: {problem}") from problem
+
+
+def misspelt(items: pd.DataFrame) -> list[tuple[str, str]]:
+    """Columns of `items` that are not known but look like one that is, such as `lead_time`, with the name that is known."""
+    known = sorted(NUMBERS | WORDS)
+    unknown = [str(name) for name in items.columns if name not in {*known, *PAIR}]
+    meant = {name: get_close_matches(name.lower(), known, 1, _ALIKE) for name in unknown}
+    return [(name, found[0]) for name, found in meant.items() if found and found[0] not in items]
 
 
 def by_pair(items: pd.DataFrame | None, pairs: pd.DataFrame, more: Collection[str] = ()) -> pd.DataFrame:

@@ -169,3 +169,12 @@ def test_bad_rows_are_named_and_nothing_is_written(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=r"h\.csv.*'units', row 5 is -1"):
         forecast_file(tmp_path / "h.csv", 3, tmp_path / "out.csv")
     assert [path.name for path in tmp_path.iterdir()] == ["h.csv"]
+
+
+def test_series_that_are_silent_are_told(tmp_path: Path) -> None:
+    frame = history(200, 4).drop(columns="mean")
+    silent = (frame["store_id"] == "s0") & (frame["ds"] > "2024-03-01")
+    frame[~silent].to_csv(tmp_path / "h.csv", index=False)
+    told: list[str] = []
+    forecast_file(tmp_path / "h.csv", 3, tmp_path / "out.csv", tell=told.append)
+    assert told == ["1 of 4 series have no row in the 91 days up to the origin and get no forecast"]

@@ -202,3 +202,13 @@ def test_the_file_verb_writes_the_plan(tmp_path: Path) -> None:
         stock(history).assign(on_hand=np.nan).to_csv(tmp_path / "s.csv", index=False)
         order_file(tmp_path / "h.csv", tmp_path / "s.csv", None, None, tmp_path / "none.csv")
     assert not (tmp_path / "none.csv").exists()
+
+
+def test_a_misspelt_column_of_the_items_is_told(tmp_path: Path) -> None:
+    history = sales()
+    history.to_csv(tmp_path / "h.csv", index=False)
+    stock(history).to_csv(tmp_path / "s.csv", index=False)
+    items().rename(columns={"lead_time_days": "Lead_time_day"}).assign(category="a", colour="b").to_csv(tmp_path / "i.csv", index=False)
+    told: list[str] = []
+    order_file(tmp_path / "h.csv", tmp_path / "s.csv", tmp_path / "i.csv", None, tmp_path / "o.csv", tell=told.append)
+    assert len(told) == 1 and told[0].endswith("column 'Lead_time_day' is not used; the name of that is 'lead_time_days'")
