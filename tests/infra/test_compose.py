@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from prometheus_client import CollectorRegistry
 
 from infra.settings import Settings
 from infra.stack.programs import MINIO
 from infra.stack.services import KAFKA_SETTINGS, WORKERS
+from serving.metrics import Metrics
 
 FOLDER = Path(__file__).parents[2] / "infra" / "compose"
 TEXT = (FOLDER / "compose.yaml").read_text()
@@ -70,7 +73,7 @@ def test_settings_are_those_of_the_stack(services) -> None:
 
 
 def test_the_jobs_are_pointed_at_the_services_by_settings_that_exist(services) -> None:
-    for name in ("jobs", "ingest", "serving"):
+    for name in ("jobs", "ingest", "serving", "airflow"):
         given = {
             key.removeprefix("SHELFCAST_").lower(): value
             for key, value in services[name]["environment"].items()
@@ -86,3 +89,35 @@ def test_the_serving_image_has_no_jvm() -> None:
     docker = (FOLDER / "serving.Dockerfile").read_text()
     assert "requirements/serving.txt" in docker and not re.search(r"jdk|jre|COPY monitoring", docker)
     assert not re.search(r"^(pyspark|evidently|delta-spark)==", (FOLDER.parents[1] / "requirements" / "serving.txt").read_text(), re.M)
+
+
+def test_what_is_watched_is_there_and_is_told_by_the_service(services) -> None:
+    root = FOLDER.parent
+    told = yaml.safe_load((root / "prometheus" / "prometheus.yml").read_text())
+    targets = [target for job in told["scrape_configs"] for target in job["static_configs"][0]["targets"]]
+    assert {target.split(":")[0] for target in targets} - {"localhost"} <= set(services)
+    secret = told["scrape_configs"][0]["authorization"]["credentials_file"].rsplit("/", 1)[1]
+    assert services["prometheus"]["secrets"] == [secret] and secret in yaml.safe_load(TEXT)["secrets"]
+    alerts, board = root / "prometheus" / "alerts.yml", root / "grafana" / "dashboards" / "service.json"
+    rules = [rule for group in yaml.safe_load(alerts.read_text())["groups"] for rule in group["rules"]]
+    assert all(rule["annotations"]["summary"] and rule["labels"]["severity"] in ("page", "ticket") for rule in rules)
+    panels = json.loads(board.read_text())["panels"]
+    asked = [rule["expr"] for rule in rules] + [target["expr"] for panel in panels for target in panel["targets"]]
+    registry = CollectorRegistry()
+    Metrics(registry)
+    known = {name for metric in registry.collect() for name in (metric.name, f"{metric.name}_total", f"{metric.name}_bucket")}
+    names = {name for expr in asked for name in re.findall(r"shelfcast_\w+", expr)}
+    assert names <= known and len(names) >= 6
+    assert all(panel["datasource"]["uid"] == "prometheus" for panel in panels)
+
+
+def test_every_config_is_a_file_and_is_used(services) -> None:
+    configs = yaml.safe_load(TEXT)["configs"]
+    assert all((FOLDER / config["file"]).is_file() for config in configs.values())
+    assert {config["source"] for service in services.values() for config in service.get("configs", [])} == set(configs)
+
+
+def test_airflow_has_the_dags_and_the_verbs() -> None:
+    docker = (FOLDER / "airflow.Dockerfile").read_text()
+    assert docker.count("FROM jobs") == 1 and "requirements/airflow.txt" in docker and "-m infra.cli" in docker
+    assert "/opt/shelfcast/infra/airflow/dags" in docker and "COPY infra /opt/shelfcast/infra" in (FOLDER / "jobs.Dockerfile").read_text()

@@ -97,7 +97,7 @@ def order_file(
     facts = None if items is None else read_frame(items, required={}, optional=_item_types(), what="items", **_ITEM_RULES)
     if facts is not None:
         for name, meant in misspelt(facts):
-            tell(f"items file {items}: column {name!r} is not used; the name of that is {meant!r}")
+            tell(f"items file {items}: column {name!r} is not used; did you mean {meant!r}?")
     names = (f"history file {history}", f"stock file {stock}", f"items file {items}")
     orders, moved = _planned(sales, shelves, facts, as_of, names, None, said)
     if transfers is not None:

@@ -211,4 +211,4 @@ def test_a_misspelt_column_of_the_items_is_told(tmp_path: Path) -> None:
     items().rename(columns={"lead_time_days": "Lead_time_day"}).assign(category="a", colour="b").to_csv(tmp_path / "i.csv", index=False)
     told: list[str] = []
     order_file(tmp_path / "h.csv", tmp_path / "s.csv", tmp_path / "i.csv", None, tmp_path / "o.csv", tell=told.append)
-    assert len(told) == 1 and told[0].endswith("column 'Lead_time_day' is not used; the name of that is 'lead_time_days'")
+    assert len(told) == 1 and told[0].endswith("column 'Lead_time_day' is not used; did you mean 'lead_time_days'?")
