@@ -143,13 +143,17 @@ def _told(
         receipts = np.pad(receipts, ((0, 0), (0, periods + 1 - receipts.shape[1])))
     receipts, notes, told = receipts.copy(), np.full(len(pairs), "", dtype=object), []
     for (sender, receiver), units in sorted(lines.items(), key=lambda line: -saved[line[0]]):
-        why = (
-            f"{stores[receiver]} expects {expected[receiver]:.1f} before an order can come and has {shelf.on_hand[receiver]:g}; "
-            f"{stores[sender]} expects {expected[sender]:.1f} and has {shelf.on_hand[sender]:g}"
-        )
+        why = f"{_state(receiver, stores, expected, shelf, lead)}; {_state(sender, stores, expected, shelf, lead)}"
         told.append((products[sender], stores[sender], stores[receiver], float(units), saved[sender, receiver], why))
         on_hand[sender] -= units
         receipts[receiver, periods] += units
         for pair, said in ((sender, f"{units} sent to {stores[receiver]}"), (receiver, f"{units} come from {stores[sender]}")):
             notes[pair] += ("; " if notes[pair] else "") + said
     return Moves(pd.DataFrame(told, columns=COLUMNS), Shelf(on_hand, receipts), notes)
+
+
+def _state(pair: int, stores: np.ndarray, expected: np.ndarray, shelf: Shelf, lead: np.ndarray) -> str:
+    """What a store expects to sell before an order can come, and what it has for that, before anything is moved."""
+    coming = shelf.receipts[pair, : lead[pair]].sum()
+    way = f" and {coming:g} on the way" if coming else ""
+    return f"{stores[pair]} expects to sell {expected[pair]:.1f} before an order can come, and has {shelf.on_hand[pair]:g}{way}"
