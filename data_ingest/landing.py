@@ -61,7 +61,7 @@ class Landing:
         """Land a micro-batch `topic, value, position`; returns events by topic and rule ("" for accepted). The same
         `number` again changes nothing."""
         basis = self._basis(number, now)
-        with _kept(batch.select("topic", "value", "position")) as lines:
+        with _kept(_in_few_parts(batch.select("topic", "value", "position"), self.spark)) as lines:
             there = {row.topic for row in lines.select("topic").distinct().collect()}
             topics = [topic for name, topic in TOPICS.items() if name in there]
             counts = together([partial(self._land_topic, lines, topic, number, basis) for topic in topics])
@@ -138,6 +138,12 @@ class Landing:
             if query != self.query_id or int(count) < number - 1:  # the notes of another query are of a checkpoint that is gone
                 old.unlink()
         return Basis(datetime.fromisoformat(said["now"]), said["versions"])
+
+
+def _in_few_parts(lines: DataFrame, spark: SparkSession) -> DataFrame:
+    """The lines in at most as many partitions as there are cores. Kafka makes one of each topic's partitions, and each topic's
+    queries would start a task in all of them, of which those of the other topics find nothing."""
+    return lines.coalesce(spark.sparkContext.defaultParallelism)
 
 
 def _counted(judged: DataFrame) -> list[Row]:

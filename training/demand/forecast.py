@@ -11,7 +11,7 @@ import pandas as pd
 from infra.errors import BadInput
 from training.demand.forecaster import Forecaster, Progress
 from training.demand.hierarchy import check_reconcilable, levels_of, reconciled, summed
-from training.demand.history_file import ALIVE_DAYS, bring, read_future, read_history, read_items
+from training.demand.history_file import ALIVE_DAYS, Brought, bring, read_future, read_history, read_items
 from training.demand.overrides import overridden, read_overrides, unused
 from training.files import check_outputs, write_frame
 
@@ -56,7 +56,7 @@ def forecast_file(
     asked = _checked_levels(quantiles)
     changes = None if overrides is None else read_overrides(overrides)
     plan, attributes = None if future is None else read_future(future), None if items is None else read_items(items)
-    brought = bring(read_history(history), horizon, plan, attributes, origin)
+    brought = Brought.of(read_history(history), horizon, plan, attributes, origin)
     if silent := int((~brought.alive).sum()):
         tell(f"{silent:,} of {len(brought.alive):,} series have no row in the {ALIVE_DAYS} days up to the origin and get no forecast")
     sums = None if levels is None else levels_of(levels, brought.panel, np.flatnonzero(brought.alive))

@@ -34,6 +34,26 @@ class Brought:
     panel: Panel
     alive: np.ndarray
 
+    @classmethod
+    def of(
+        cls, history: pd.DataFrame, horizon: int, future: pd.DataFrame | None = None, items: pd.DataFrame | None = None,
+        origin: object = None, blank: Collection[str] = (),
+    ) -> Brought:  # fmt: skip
+        """From frames that are checked (`read_history` and its like, `checked_history` and its like). Planned columns are
+        those that history and future both have, and the price; text is replaced by what such days sold against the usual.
+        Columns of `blank` are planned though the future has no value of them."""
+        end = _origin(history, origin)
+        inside = history["ds"] <= end
+        known = history if inside.all() else history[inside]
+        step = frequency(known["ds"])
+        _check_horizon(horizon, step)
+        planned = None if future is None else future[future["ds"] > end]
+        planned = None if planned is None or planned.empty else planned
+        columns = _planned_columns(known, planned, blank)
+        known, planned = _numeric_columns(known, planned, columns)
+        panel = from_frame(known, known=columns, future=planned, last_day=end, horizon=horizon, static=items, pairs=planned, step=step)
+        return cls(panel, _alive(panel, known, planned, end))
+
 
 def read_history(path: str | Path) -> pd.DataFrame:
     """The history file, typed and checked."""
@@ -50,7 +70,7 @@ def read_future(path: str | Path) -> pd.DataFrame:
 
 def read_items(path: str | Path) -> pd.DataFrame:
     """The file of static attributes by product_id and/or store_id."""
-    return read_frame(path, required={}, optional=dict.fromkeys(KEYS, "text"), what="items", blank=KEYS)
+    return checked_items(read_frame(path, required={}, optional=dict.fromkeys(KEYS, "text"), what="items", blank=KEYS))
 
 
 def checked_history(history: pd.DataFrame) -> pd.DataFrame:
@@ -75,30 +95,11 @@ def checked_items(items: pd.DataFrame) -> pd.DataFrame:
 
 
 def bring(
-    history: pd.DataFrame,
-    horizon: int,
-    future: pd.DataFrame | None = None,
-    items: pd.DataFrame | None = None,
-    origin: object = None,
-    blank: Collection[str] = (),
-) -> Brought:
-    """Check the three frames and make the panel as known at `origin` (default: the last day of the history). Planned
-    columns are those that both frames have, and the price; text is replaced by what such days sold against the usual.
-    Columns of `blank` are planned though the future has no value of them."""
-    history = checked_history(history)
-    end = _origin(history, origin)
-    inside = history["ds"] <= end
-    known = history if inside.all() else history[inside]
-    step = frequency(known["ds"])
-    _check_horizon(horizon, step)
-    planned = None if future is None else _future(future, end)
-    columns = _planned_columns(known, planned, blank)
-    known, planned = _numeric_columns(known, planned, columns)
-    static = None if items is None else checked_items(items)
-    panel = from_frame(
-        known, known=columns, future=planned, last_day=end, horizon=horizon, static=static, pairs=planned, step=step
-    )  # fmt: skip
-    return Brought(panel, _alive(panel, known, planned, end))
+    history: pd.DataFrame, horizon: int, future: pd.DataFrame | None = None, items: pd.DataFrame | None = None, origin: object = None
+) -> Brought:  # fmt: skip
+    """Check the three frames and make of them what is known at `origin` (default: the last day of the history)."""
+    plan, attributes = None if future is None else checked_future(future), None if items is None else checked_items(items)
+    return Brought.of(checked_history(history), horizon, plan, attributes, origin)
 
 
 def _origin(history: pd.DataFrame, origin: object) -> pd.Timestamp:
@@ -115,12 +116,6 @@ def _check_horizon(horizon: int, step: int) -> None:
     unit = "days" if step == 1 else "weeks"
     if isinstance(horizon, bool) or not isinstance(horizon, (int, np.integer)) or not 1 <= horizon <= LONGEST[step]:
         raise BadInput(f"horizon is {horizon}; expected a whole number of {unit} from 1 to {LONGEST[step]}")
-
-
-def _future(future: pd.DataFrame, end: pd.Timestamp) -> pd.DataFrame | None:
-    planned = checked_future(future)
-    planned = planned[planned["ds"] > end]
-    return planned if len(planned) else None
 
 
 def _planned_columns(known: pd.DataFrame, planned: pd.DataFrame | None, blank: Collection[str]) -> list[str]:

@@ -20,7 +20,6 @@ from training.demand.forecaster import Forecaster, Progress
 from training.demand.history_file import (
     HISTORY,
     Brought,
-    bring,
     checked_future,
     checked_history,
     checked_items,
@@ -91,7 +90,7 @@ def what_if(
     that of its mean price; NaN where the price does not move, or not alone) and `note`. Raises BadInput."""
     history = checked_history(history)
     future, items = None if future is None else checked_future(future), None if items is None else checked_items(items)
-    brought = bring(history, horizon, future, items, origin)
+    brought = Brought.of(history, horizon, future, items, origin)
     columns = [change.column for change in changes]
     if twice := next((column for column in columns if columns.count(column) > 1), None):
         raise BadInput(f"change: {twice!r} is changed twice; expected each column once")
@@ -100,9 +99,9 @@ def what_if(
     for change in changes:
         if isinstance(change.value, str) and change.value not in set(history[change.column].dropna()):
             raise BadInput(f"change of {change.column!r}: the history never had {change.value!r}, so nothing is known of what it does")
-    forecaster = Forecaster.learn(bring(history, horizon, plan, items, origin, columns), horizon, seed, progress)
+    forecaster = Forecaster.learn(Brought.of(history, horizon, plan, items, origin, columns), horizon, seed, progress)
     before = forecaster.answer([])
-    after = forecaster.planning(bring(history, horizon, changed, items, origin, columns)).answer([])
+    after = forecaster.planning(Brought.of(history, horizon, changed, items, origin, columns)).answer([])
     both = before[[*KEYS, "ds", "origin", "units"]].assign(units_if=after["units"])
     for column in columns:
         both = both.merge(plan[[*KEYS, "ds", column]], on=[*KEYS, "ds"], how="left")
