@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
 #: rows of the panel that a worker makes into one panel; a series is never split
-BLOCK_ROWS = 100_000
+BLOCK_ROWS = 300_000
 #: columns of the panel besides units and in_stock
 KNOWN = ("price", "promotion")
 #: the groups whose sums are features of their members, and the column that names the member

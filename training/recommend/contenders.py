@@ -53,17 +53,22 @@ class Listed:
 
     def ranked(self, customers: DataFrame) -> DataFrame:
         """`customer_id, product_id, rank, score, why` of each customer, filled up from `everyone`."""
-        own = self.lists_for(customers).select("customer_id", "product_id", "score", "why", F.lit(0).alias("_fill"))
-        fill = customers.crossJoin(F.broadcast(self.everyone)).withColumn("_fill", F.lit(1)).select(own.columns)
-        first = Window.partitionBy("customer_id", "product_id").orderBy("_fill")
-        rows = own.unionByName(fill).withColumn("_n", F.row_number().over(first)).where("_n = 1")
-        order = Window.partitionBy("customer_id").orderBy("_fill", F.desc("score"), "product_id")
-        rows = rows.withColumn("rank", F.row_number().over(order)).where(F.col("rank") <= MOST_K)
+        best = self.lists_for(customers).withColumn("rank", F.row_number().over(_best_first())).where(F.col("rank") <= MOST_K)
+        row = F.struct("rank", "product_id", "score", "why")
+        own = best.groupBy("customer_id").agg(F.array_sort(F.collect_list(row)).alias("own"))
+        ordered = F.array_sort(F.collect_list(F.struct((-F.col("score")).alias("first"), "product_id", "score", "why")))
+        both = customers.join(own, "customer_id", "left").crossJoin(F.broadcast(self.everyone.agg(ordered.alias("everyone"))))
         # a filling never claims more than the last product of the customer's own list
-        lowest = F.min(F.when(F.col("_fill") == 0, F.col("score"))).over(Window.partitionBy("customer_id"))
-        below = lowest - F.abs(lowest) / (1.0 + F.col("score"))
-        score = F.when((F.col("_fill") == 1) & lowest.isNotNull(), below).otherwise(F.col("score"))
-        return rows.select("customer_id", "product_id", "rank", score.alias("score"), "why")
+        rows = both.selectExpr(
+            "customer_id", "coalesce(own, array()) AS own", "array_min(own.score) AS lowest",
+            "filter(everyone, e -> own IS NULL OR NOT array_contains(own.product_id, e.product_id)) AS others",
+        ).selectExpr(
+            "customer_id",
+            "concat(transform(own, o -> struct(o.product_id, o.score, o.why)), transform(others, e -> struct(e.product_id AS product_id, "
+            "coalesce(lowest - abs(lowest) / (1.0D + e.score), e.score) AS score, e.why AS why))) AS listed",
+        )  # fmt: skip
+        cut = rows.select("customer_id", F.posexplode(F.slice("listed", 1, MOST_K)).alias("place", "each"))
+        return cut.select("customer_id", "each.product_id", (F.col("place") + 1).alias("rank"), "each.score", "each.why")
 
     def portable(self) -> RecommendModel:
         """Everyone's lists in plain arrays; collects customers x MOST_K rows, at most EXPORTED customers, the newest."""
@@ -112,9 +117,10 @@ class PersonalFrequency:
 
     def fit(self, train: DataFrame, params: Mapping[str, Any]) -> Listed:
         origin = newest_day(train)
+        habits = own_products(train, origin)
 
         def lists(customers: DataFrame) -> DataFrame:
-            own = own_products(train, customers, origin)
+            own = habits.join(customers, "customer_id", "left_semi")
             score = _squashed(F.col("days") + 1.0 / (2.0 + F.col("ago")))
             return own.select("customer_id", "product_id", score.alias("score"), _habit_words())
 
@@ -134,10 +140,10 @@ class ItemItem:
 
     def fit(self, train: DataFrame, params: Mapping[str, Any]) -> Listed:
         origin = newest_day(train)
-        near = neighbours(train, origin).persist()
+        near, habits = neighbours(train, origin).persist(), own_products(train, origin)
 
         def lists(customers: DataFrame) -> DataFrame:
-            own = own_products(train, customers, origin)
+            own = habits.join(customers, "customer_id", "left_semi")
             alike = own.where(F.col("place") <= SPREAD).join(F.broadcast(near), "product_id")
             weight = self.weight * F.col("decay") * F.col("cosine")
             spread = alike.select(
@@ -194,8 +200,7 @@ class FactorModel:
 
 def _ratings(train: DataFrame, origin: date) -> DataFrame:
     """The habits that ALS factorises: products with FEWEST_BUYERS or more; the same for every trial on the lines."""
-    customers = train.where("customer_id is not null").select("customer_id").distinct()
-    habits = own_products(train, customers, origin).select("customer_id", "product_id", "decay")
+    habits = own_products(train, origin).select("customer_id", "product_id", "decay")
     often = habits.groupBy("product_id").count().where(F.col("count") >= FEWEST_BUYERS).select("product_id")
     # computed twice otherwise, and its cache is found again by the next trial's equal plan
     return habits.join(F.broadcast(often), "product_id").persist()
@@ -216,16 +221,17 @@ def popular(lines: DataFrame) -> DataFrame:
     return top.select("product_id", (F.col("n") / float(baskets)).alias("score"), why.alias("why")).localCheckpoint()
 
 
-def own_products(lines: DataFrame, customers: DataFrame, origin: date) -> DataFrame:
-    """`customer_id, product_id, days, ago, decay, place` of the OWN strongest habits of each of `customers`: days with
-    a purchase, days since the last, purchases decayed with a half-life of 90 days, 1 = strongest."""
-    bought = lines.where("units > 0").join(customers, "customer_id", "left_semi").select("customer_id", "product_id", "ds").distinct()
+def own_products(lines: DataFrame, origin: date) -> DataFrame:
+    """`customer_id, product_id, days, ago, decay, place` of the OWN strongest habits of each customer: days with a purchase,
+    days since the last, purchases decayed with a half-life of 90 days, 1 = strongest. Kept: every contender on the same
+    lines asks for it, and finds it by its equal plan."""
+    bought = lines.where("units > 0 and customer_id is not null").select("customer_id", "product_id", "ds").distinct()
     age = F.datediff(F.lit(origin), F.col("ds"))
     habit = bought.groupBy("customer_id", "product_id").agg(
         F.count("*").alias("days"), F.min(age).alias("ago"), F.sum(F.pow(F.lit(0.5), age / 90.0)).alias("decay")
     )
     best = Window.partitionBy("customer_id").orderBy(F.desc("decay"), "product_id")
-    return habit.withColumn("place", F.row_number().over(best)).where(F.col("place") <= OWN)
+    return habit.withColumn("place", F.row_number().over(best)).where(F.col("place") <= OWN).persist()
 
 
 def _squashed(score: Column) -> Column:
