@@ -48,14 +48,14 @@ class FeaturesSummary:
 def build_features(spark: SparkSession, settings: Settings, *, rebuild: bool = False, progress: Progress | None = None) -> FeaturesSummary:
     """Bring the gold tables up to date with silver, apply the definitions, store the latest values online. Since a day is
     part of every later window, everything from the first changed day on is made again, and nothing before it; when
-    nothing changed since the last whole build, nothing is done. `rebuild`: everything is made again. Raises NotReady where
-    nothing was ingested."""
+    nothing changed since the last whole build, nothing is done. `rebuild`: everything is made again, as it is where a table
+    has not all of its declared columns. Raises NotReady where nothing was ingested."""
     lake, path = Lake(settings.lake_url), settings.checkpoints / "features.json"
     until = last_known_day(lake.read(spark, STORE_DAYS))
     if until is None:
         raise NotReady("the lake knows no store day yet: run `shelfcast ingest` first.")
     now, seen = Mark.of(lake, SOURCES, until), Mark.load(path)
-    whole = not rebuild and all(lake.exists(table) for table in GOLD)
+    whole = not rebuild and all(lake.holds(table) for table in GOLD)
     if whole and now == seen:
         return FeaturesSummary(until + timedelta(days=1), until, {})
     since = first_changed_day(spark, lake, seen) if whole else None

@@ -31,7 +31,8 @@ _GROUPS = ("store", "category", "product", "all")
 #: the fixed list; units-valued ones are named in UNIT_FEATURES
 ORIGIN_FEATURES: tuple[str, ...] = (
     "origin_day", "level", "prior_level", "age_days", *_MEANS,
-    "median_28", "q90_91", "max_28", "std_28", "std_91", "zero_share_28", "zero_share_91", "days_since_sale", "adi", "cv2", "dispersion",
+    "median_28", "q90_91", "max_28", "std_28", "std_91", "zero_share_28", "zero_share_91", "days_in_stock_since_sale",
+    "adi", "cv2", "dispersion",
     *(f"dow_{d}" for d in _DOW), *(f"recent_dow_{d}" for d in _DOW), *(f"last_{k}" for k in range(1, 8)),
     "trend_7_28", "trend_28_91", "year_ago_trend", "in_stock_28",
     "price", "price_ratio", "promotion", "promotion_28",
@@ -135,7 +136,7 @@ def _spread(units: np.ndarray, exposure: np.ndarray, position: int, step: int) -
         "std_28": _moments(month)[1], "std_91": std_91,
         "zero_share_28": ratio((month == 0).sum(1), (~np.isnan(month)).sum(1)),
         "zero_share_91": ratio((quarter == 0).sum(1), (~np.isnan(quarter)).sum(1)),
-        "days_since_sale": _since_sale(units, position) * step, "dispersion": ratio(std_91**2, mean_91),
+        "days_in_stock_since_sale": _since_sale(units, exposure, position) * step, "dispersion": ratio(std_91**2, mean_91),
         "adi": ratio((~np.isnan(seen)).sum(1), sales), "cv2": ratio(np.maximum(var_size, 0), mean_size**2),
     }  # fmt: skip
 
@@ -156,11 +157,13 @@ def _ranked(ordered: np.ndarray, level: float) -> np.ndarray:
     return np.where(count > 0, ordered[np.arange(len(ordered)), at], np.nan)
 
 
-def _since_sale(units: np.ndarray, position: int) -> np.ndarray:
-    """Periods since the last one with a sale (0: this one); NaN when there never was one."""
+def _since_sale(units: np.ndarray, exposure: np.ndarray, position: int) -> np.ndarray:
+    """Periods in stock since the last one with a sale (0: this one); NaN when there never was one. An empty shelf does not
+    say that nobody asks."""
     positive = units[:, : position + 1] > 0
-    since = positive[:, ::-1].argmax(1).astype(np.float32)
-    return np.where(positive.any(1), since, np.nan)
+    latest = position - positive[:, ::-1].argmax(1)
+    silent = np.arange(position + 1) > latest[:, None]
+    return np.where(positive.any(1), np.einsum("nt,nt->n", exposure[:, : position + 1], silent), np.nan)
 
 
 def _age(units: np.ndarray, position: int) -> np.ndarray:

@@ -43,6 +43,10 @@ class Lake:
 
         return DeltaTable.is_deltatable(self._local(table))
 
+    def holds(self, table: Table) -> bool:
+        """Whether the table is there with all its declared columns: one of an earlier release may lack some (needs no JVM)."""
+        return self.exists(table) and set(table.names) <= {column.name for column in self._delta(table).schema().fields}
+
     def version(self, table: Table) -> int:
         """The table's newest Delta version (needs no JVM); raises NotReady when there is no table yet."""
         return self._delta(table).version()

@@ -11,7 +11,7 @@ import pytest
 from data_ingest.tables import PROMOTIONS, SALES_DAILY
 from feature_repo.build import build_features
 from feature_repo.changes import SOURCES, first_changed_day
-from feature_repo.tables import GOLD
+from feature_repo.tables import GOLD, PAIR_ACTIVITY
 from infra.errors import NotReady
 from infra.lake import Lake
 from infra.mark import Mark
@@ -58,6 +58,12 @@ def test_later_days_late_events_and_a_stopped_build_end_where_one_build_ends(
     again = build_features(spark, settings)
     assert (again.since, again.seconds) == (day(40), {})
     assert [Lake(settings.lake_url).version(table) for table in GOLD] == versions
+    # a table of an earlier release, which lacks a column
+    path = Lake(settings.lake_url).path(PAIR_ACTIVITY)
+    older = spark.read.format("delta").load(path).drop("days_since_sale").localCheckpoint()
+    older.write.format("delta").mode("overwrite").option("overwriteSchema", "true").partitionBy("month").save(path)
+    assert build_features(spark, settings).since is None
+    assert_same_gold(settings, built)
 
 
 def test_what_was_vacuumed_since_may_have_been_anything(spark: SparkSession, settings: Settings) -> None:

@@ -88,10 +88,13 @@ def test_intermittency_by_hand() -> None:
     found = origin_features(from_frame(rows), [7])[0, 0]
     assert found[AT["adi"]] == pytest.approx(8 / 2)
     assert found[AT["cv2"]] == pytest.approx(1 / 4)
-    assert found[AT["days_since_sale"]] == 3
+    assert found[AT["days_in_stock_since_sale"]] == 3
     assert found[AT["age_days"]] == 8
     assert found[AT["zero_share_28"]] == pytest.approx(6 / 8)
     assert [found[AT[f"last_{k}"]] for k in (1, 4, 6)] == [0, 1, 3]
+    # an empty shelf is no silence: of the three days since the sale one was half in stock, one not at all
+    found = origin_features(from_frame(rows.assign(in_stock=[1, 1, 1, 1, 1, 0.5, 0, 1])), [7])[0, 0]
+    assert found[AT["days_in_stock_since_sale"]] == 1.5
 
 
 def test_the_same_year_ago_is_a_ratio_of_months() -> None:

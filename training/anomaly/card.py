@@ -5,7 +5,7 @@ from __future__ import annotations
 from training.family import Card, Gate
 
 #: what is known of a pair before the day that is judged: features of `demand_v1`
-FEATURES = ("level", *(f"dow_{d}" for d in range(7)), "dispersion", "adi", "days_since_sale", "mean_28", "mean_91", "price")
+FEATURES = ("level", *(f"dow_{d}" for d in range(7)), "dispersion", "adi", "days_in_stock_since_sale", "mean_28", "mean_91", "price")
 
 CARD = Card(
     name="anomaly",

@@ -60,8 +60,8 @@ def _quiet(frame: pd.DataFrame, units: np.ndarray, mean: np.ndarray, spread: np.
     """-log10 of the chance of so long a run of zeros up to this day; slow pairs are silent for long."""
     none = (1.0 / (1.0 + spread * mean)) ** (1.0 / spread)
     silent = 1.0 - 1.0 / np.maximum(np.nan_to_num(_number(frame, "adi"), nan=30.0), 1.001)
-    # days_since_sale is 0 when the day before sold: the run is this day alone
-    before = np.minimum(np.nan_to_num(_number(frame, "days_since_sale"), nan=0.0), 14.0)
+    # 0 when the day before sold: the run is this day alone; days without stock are no evidence of quiet
+    before = np.minimum(np.nan_to_num(_number(frame, "days_in_stock_since_sale"), nan=0.0), 14.0)
     return np.where(units == 0, -np.log10(none) - before * np.log10(np.maximum(silent, none)), 0.0)
 
 

@@ -179,6 +179,6 @@ def _said(row: pd.Series, kind: str, mean: float, low: float, high: float) -> st
         return f"{row['lines']:g} lines in {row['baskets']:g} baskets"
     if kind == "returns":
         return f"{row['returns']:g} units returned on a day that sold {row['units']:g}"
-    silent = kind == "drop" and row["units"] == 0 and row["days_since_sale"] > 0
-    quiet = f", nothing for {row['days_since_sale'] + 1:.0f} days" if silent else ""
+    silent = kind == "drop" and row["units"] == 0 and row["days_in_stock_since_sale"] > 0
+    quiet = f", nothing for {row['days_in_stock_since_sale'] + 1:.0f} days" if silent else ""
     return f"sold {row['units']:g}{quiet}, expected {mean:.2g} ({low:.0f}-{high:.0f})"

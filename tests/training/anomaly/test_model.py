@@ -26,7 +26,7 @@ def known(rows: int = 20_000, seed: int = 0) -> pd.DataFrame:
         "mean_28": 3.0,
         "mean_91": 3.0,
         "price": 2.5,
-        "days_since_sale": 0.0,
+        "days_in_stock_since_sale": 0.0,
     }
     keys = {"store_id": "S1", "product_id": "P1", "ds": pd.Timestamp("2024-03-01")}
     return pd.DataFrame({**keys, **facts, **features})

@@ -6,9 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from training.demand.examples import Rows
 from training.demand.forecast import forecast
 from training.demand.forecaster import Forecaster
 from training.demand.history_file import bring
+from training.demand.latent import LatentDemand
 
 
 def emptied(pairs: int = 80, days: int = 240, seed: int = 0) -> tuple[pd.DataFrame, np.ndarray]:
@@ -59,3 +61,18 @@ def test_a_series_that_is_never_out_gains_less_than_one_that_often_is() -> None:
     found = Forecaster.learn(brought, 7).answer([])
     gain = (found["demand"] / found["units"]).groupby(found["store_id"].str.startswith("n")).mean()
     assert gain[True] < 1.03 < 1.08 < gain[False]
+
+
+def test_days_that_emptied_early_count_as_days() -> None:
+    """Each day has a rate of its own, so that units over time in stock is the rate of the quiet ones."""
+    rng = np.random.default_rng(5)
+    wanted = rng.poisson(rng.gamma(2, 4 / 2, 200_000))
+    shelf = 6
+    gone_at = rng.beta(shelf, np.maximum(wanted - shelf + 1, 1))
+    units, in_stock = np.minimum(wanted, shelf).astype(float), np.where(wanted >= shelf, gone_at, 1.0)
+    assert units.sum() / in_stock.sum() < 0.92 * 4
+    days = pd.DatetimeIndex(np.full(len(units), "2024-01-01", dtype="datetime64[ns]"))
+    rows = Rows(("in_stock_28",), np.full((len(units), 1), 0.9, dtype=np.float32), np.ones(len(units)), days)
+    mean = np.full(len(units), units[in_stock == 1].mean())
+    assert mean[0] < 0.8 * 4
+    assert LatentDemand.fit(rows, mean, units, in_stock).demand(rows, mean)[0] == pytest.approx(4, rel=0.02)
