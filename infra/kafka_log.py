@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 #: seconds that a record waits for a broker before the write is given up
 PATIENCE_SECONDS = 300
 #: records a micro-batch takes at most; bounds memory and makes progress visible
-RECORDS_PER_BATCH = 200_000
+RECORDS_PER_BATCH = 500_000
 #: records between two looks at what the brokers have answered
 _POLL_EVERY = 5_000
 

@@ -7,7 +7,8 @@ from typing import Any
 
 import pandas as pd
 
-from data_ingest.tables import PRODUCTS
+from data_ingest.tables import PRODUCTS, STORE_DAYS
+from feature_repo.shut import SHUT_DAYS, shut_stores
 from infra.lake import Lake
 from infra.registry import CHAMPION, Registry
 from infra.settings import Settings
@@ -42,6 +43,7 @@ def summary(settings: Settings) -> list[Section]:
         Section("Strangest days", _alerts(lake, names)),
         Section("Likeliest not to sell", _slow_movers(lake, names)),
         Section("Decided today", _counts(lake)),
+        *_shut(lake),
     ]
 
 
@@ -131,6 +133,15 @@ def _counts(lake: Lake) -> list[dict[str, Any]]:
         if len(newest):
             rows.append({"table": f"{table.layer}/{table.name}", "day": newest[table.day].max(), "rows": len(newest)})
     return rows
+
+
+def _shut(lake: Lake) -> list[Section]:
+    """The stores that nothing is forecast or ordered for; no section where there are none."""
+    known = _newest(lake, STORE_DAYS, ["store_id"])
+    if known.empty:
+        return []
+    stores: list[str] = shut_stores(lake, [known["ds"].max()])["store_id"].tolist()
+    return [Section(f"Closed for {SHUT_DAYS} days: no forecast, no order", [{"store": store} for store in stores])] if stores else []
 
 
 def _newest(lake: Lake, table: Table, columns: list[str], days: int = 1) -> pd.DataFrame:

@@ -10,8 +10,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from data_ingest.tables import STOCK_DAILY
+from data_ingest.tables import STOCK_DAILY, STORE_DAYS
 from feature_repo.build import build_features
+from feature_repo.shut import SHUT_DAYS
 from infra.lake import Lake
 from infra.registry import Registry
 from infra.settings import Settings, load_settings
@@ -101,3 +102,11 @@ def test_a_family_is_trained_registered_and_decides(spark: SparkSession, home: S
     assert scored.version == "1" and scored.rows == len(rows) and not rows.duplicated(list(table.key)).any()
     assert set(zip(rows["store_id"], rows["product_id"], strict=True)) == set(PAIRS)
     assert int(Warehouse(home.warehouse_url).query(f"SELECT count() AS n FROM {table.name}").n[0]) == len(rows)
+    # a store that has shut gets none any more
+    days = silver_rows(DAYS)[STORE_DAYS]
+    closed = (days["store_id"] == "9") & (days["ds"] > days["ds"].max() - timedelta(days=SHUT_DAYS))
+    write_silver(spark, home, {STORE_DAYS: days.assign(status=np.where(closed, "closed", "open"))})
+    score(spark, home, [name])
+    rows = Lake(home.lake_url).read_pandas(table)
+    assert set(rows.loc[rows[table.day] == rows[table.day].max(), "store_id"]) == {"1", "12"}
+    write_silver(spark, home, {STORE_DAYS: days})

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from feature_repo.demand_features import ORIGIN_FEATURES
+from feature_repo.shut import shut_stores
 from feature_repo.tables import DEMAND_DAILY, DEMAND_FEATURES
 from infra.lake import Lake
 from infra.settings import Settings
@@ -80,11 +81,12 @@ class DemandFamily:
         return largest_gap(mine, theirs)
 
     def score(self, spark: SparkSession, settings: Settings, model: Portable, version: str) -> DataFrame:
-        """The next seven days of every pair, from its newest features and from those of each of the four weeks before, so
-        that accuracy is known from the first day on; in groups of pairs, by the portable model."""
+        """The next seven days of every pair of a store that has not shut, from its newest features and from those of each of
+        the four weeks before, so that accuracy is known from the first day on; in groups of pairs, by the portable model."""
         from pyspark.sql import functions as F
 
-        features = Lake(settings.lake_url).read(spark, DEMAND_FEATURES)
+        lake = Lake(settings.lake_url)
+        features = lake.read(spark, DEMAND_FEATURES)
         last = features.agg(F.max("ds")).collect()[0][0]
         origins = [last - timedelta(days=DAYS_APART * back) for back in range(SCORED_ORIGINS)]
         asked = features.where(F.col("ds").isin(origins)).withColumn("horizon", F.lit(HORIZON))
@@ -97,7 +99,9 @@ class DemandFamily:
                     FORECASTS.names
                 ]
 
-        wanted = asked.select("ds", "store_id", "product_id", "horizon", *ORIGIN_FEATURES)
+        shut = spark.createDataFrame(shut_stores(lake, origins), "store_id string, ds date")
+        selling = asked.join(F.broadcast(shut), ["store_id", "ds"], "left_anti")
+        wanted = selling.select("ds", "store_id", "product_id", "horizon", *ORIGIN_FEATURES)
         return wanted.mapInPandas(forecast, FORECASTS.spark_schema())
 
     def example(self, test: DataFrame) -> pd.DataFrame:
