@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from data_ingest.tables import PRODUCTS
+from data_ingest.tables import PRODUCTS, STORE_DAYS
+from feature_repo.shut import SHUT_DAYS
 from infra.lake import Lake
 from infra.settings import Settings
 from monitoring.summary import summary
@@ -36,7 +37,10 @@ def test_the_newest_orders_come_by_money_and_what_nobody_decided_is_left_out(
     rows = pd.concat([old, new]).astype(dict.fromkeys(numbers, float))
     lake.overwrite(spark.createDataFrame(rows, ORDERS.spark_schema()), ORDERS)
     register(settings, "slow_mover", Steps(), tmp_path / "model")  # a version, and no champion yet
+    closed = [("S2", date(2024, 3, 2) - timedelta(days=at), "closed") for at in range(SHUT_DAYS)]
+    lake.overwrite(spark.createDataFrame([("S1", date(2024, 3, 2), "open"), *closed], STORE_DAYS.spark_schema()), STORE_DAYS)
     told = {section.title: section.rows for section in summary(settings)}
+    assert told["Closed for 28 days: no forecast, no order"] == [{"store": "S2"}]
     assert [(row["rank"], row["product"], row["order"]) for row in told["Ten orders with the most money at risk"]] == [
         (1, "P1 MILK", "2"), (3, "P0", "1"),
     ]  # fmt: skip

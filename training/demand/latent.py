@@ -29,6 +29,8 @@ _MOST = 3.0
 _SHAPES = np.geomspace(0.25, 64, 17)
 #: rounds of expectation and maximisation, each of which takes a good part of what is left
 _ROUNDS = 30
+#: units: no mean is taken for less
+_LEAST = 1e-9
 
 
 @dataclass(frozen=True)
@@ -102,10 +104,6 @@ class _Watched:
             gammaln(shape + self.units) - (shape + self.units) * np.log1p(mean * self.in_stock / shape) + self.units * np.log(mean / shape)
         )
         return float(each.sum() - len(mean) * gammaln(shape))
-
-
-#: units: no mean is taken for less
-_LEAST = 1e-9
 
 
 def _over(above: np.ndarray, below: np.ndarray, otherwise: np.ndarray) -> np.ndarray:
