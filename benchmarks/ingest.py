@@ -48,7 +48,7 @@ from data_ingest.pace import paced
 from data_ingest.producers import producer, record_keys
 from data_ingest.simulated_world import World, make_world
 from data_ingest.simulator import block_feed, declare, live_block, store_blocks
-from data_ingest.tables import BRONZE
+from data_ingest.tables import EVENTS
 from infra.bootstrap import warehouse_tables
 from infra.event_log import event_log
 from infra.lake import Lake
@@ -257,16 +257,16 @@ def arrivals(settings: Settings) -> pd.DataFrame:
     batch with sales is one commit of the table, and a checkpoint's commit is a file, written last."""
     from deltalake import DeltaTable
 
-    lake, sales = Lake(settings.lake_url), BRONZE["sales"]
-    if not lake.exists(sales):
+    lake = Lake(settings.lake_url)
+    if not lake.exists(EVENTS):
         return pd.DataFrame({"made": [], "lake": [], "batch": []})
-    delta = DeltaTable(lake.path(sales).replace("s3a://", "s3://", 1))
+    delta = DeltaTable(lake.path(EVENTS).replace("s3a://", "s3://", 1))
     commits = {each["version"]: pd.Timestamp(each["timestamp"], unit="ms") for each in delta.history()}
     ended = sorted((settings.checkpoints / "ingest" / "commits").glob("[0-9]*"), key=lambda file: int(file.name))
     rows = {Path(part.path).name: part.to_table(["occurred_at"])["occurred_at"] for part in delta.to_pyarrow_dataset().get_fragments()}
     parts = []
     for version, file in zip(sorted(commits), ended, strict=False):
-        for name in {Path(each).name for each in lake.files(sales, version) - lake.files(sales, version - 1)}:
+        for name in {Path(each).name for each in lake.files(EVENTS, version) - lake.files(EVENTS, version - 1)}:
             made = rows[name].to_pandas().dt.tz_localize(None)
             batch = pd.Timestamp(file.stat().st_mtime, unit="s")
             parts.append(pd.DataFrame({"made": made, "lake": commits[version], "batch": batch}))

@@ -63,6 +63,11 @@ class Topic:
         every = [*ENVELOPE, *(f for event in self.events for f in (*event.required, *event.optional))]
         return tuple({f.name: f for f in every}.values())
 
+    @property
+    def tells_day(self) -> bool:
+        """Whether its events tell their local business day themselves, as `ds`; for others it follows from `occurred_at`."""
+        return any(field.name == "ds" for field in self.fields)
+
     def spark_schema(self) -> StructType:
         """Nullable Spark schema of the topic's parsed events; times are timestamps, days are dates."""
         from pyspark.sql.types import StructType
@@ -167,6 +172,9 @@ SUPPLY = Topic(
 )  # fmt: skip
 
 TOPICS: dict[str, Topic] = {topic.name: topic for topic in (SALES, STOCK, POS, VISITS, SUPPLY)}
+
+#: every field that an event may have, by name: topics that share a name share its type
+FIELD_TYPES: dict[str, str] = {field.name: field.type for topic in TOPICS.values() for field in topic.fields}
 
 
 def _event_schema(event: Event) -> dict[str, Any]:

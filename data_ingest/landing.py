@@ -2,36 +2,48 @@
 
 What a batch is judged against (the moment, the versions of bronze and of the dimensions) is written down before the
 batch writes anything. A batch that is replayed after a kill is judged against the same, so it reaches the same verdicts
-and does not meet its own events as duplicates; the lake then ignores what it already has of that batch."""
+and does not meet its own events as duplicates; the lake then ignores what it already has of that batch.
+
+All topics are landed together, since on a micro-batch a query costs more than its rows do."""
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from datetime import date, datetime
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
 from functools import partial, reduce
 from pathlib import Path
-from threading import Lock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from data_ingest.contracts import TOPICS, Topic
-from data_ingest.rules import judged, log_rules_of, verdict
+import pyarrow as pa
+
+from data_ingest.contracts import TOPICS
+from data_ingest.log_compare import DUPLICATE_DAYS, RETURN_DAYS, closer, compared, hashed, kept, purchases, twins
+from data_ingest.rules import World, judged
 from data_ingest.strict import strict
-from data_ingest.tables import BRONZE, INGESTED, PRODUCTS, QUARANTINE, STORES
-from infra.lake import Lake
-from infra.tables import Table
+from data_ingest.tables import EVENTS, INGESTED, PRODUCTS, QUARANTINE, STORES
+from infra.lake import Lake, months_between, of_parts
 from infra.together import together
 
 if TYPE_CHECKING:
-    from pyspark.sql import Column, DataFrame, Row, SparkSession
+    from pyspark.sql import DataFrame, SparkSession
 
-#: a repeated event id is looked for among events at most so many days from those of the batch
-DUPLICATE_DAYS = 62
-#: a return's purchase is looked for so many days back
-RETURN_DAYS = 400
+#: an event may be later than the batch by so much: clocks differ
+TOLERANCE = timedelta(days=1)
+
+
+class Kind(NamedTuple):
+    """What a batch's lines are counted by: `rule` is None for what is accepted, `event_type` and `ds` where they could not
+    be read."""
+
+    topic: str
+    event_type: str | None
+    rule: str | None
+    ds: date | None
 
 
 @dataclass(frozen=True)
@@ -41,10 +53,26 @@ class Basis:
     now: datetime
     versions: dict[str, int | None]
 
-    def read(self, spark: SparkSession, lake: Lake, table: Table) -> DataFrame | None:
-        """The table as the batch is to see it."""
-        version = self.versions[table.name]
-        return None if version is None else lake.read(spark, table, version)
+    def known(self, spark: SparkSession, lake: Lake, first: date, last: date, topics: Iterable[str] = TOPICS) -> DataFrame | None:
+        """The events in bronze from `first` to `last`, of some topics, as the batch is to see them; None where there are none."""
+        version = self.versions[EVENTS.name]
+        if version is None:
+            return None
+        files = of_parts(lake.files(EVENTS, version), topic=topics, month=months_between(first, last))
+        if not files:
+            return None
+        return lake.read_files(spark, EVENTS, files).where(f"ds BETWEEN DATE '{first}' AND DATE '{last}'")
+
+    def world(self, lake: Lake) -> World:
+        """The stores and products that the batch knows."""
+        stores, products = self.versions[STORES.name], self.versions[PRODUCTS.name]
+        offsets = None if stores is None else lake.read_pandas(STORES, ["store_id", "utc_offset_hours"], version=stores)
+        sold = None if products is None else lake.read_pandas(PRODUCTS, ["product_id"], version=products)
+        return World(
+            self.now + TOLERANCE,
+            None if offsets is None else dict(zip(offsets["store_id"], offsets["utc_offset_hours"].fillna(0.0), strict=True)),
+            None if sold is None else frozenset(sold["product_id"]),
+        )
 
 
 @dataclass(frozen=True)
@@ -55,78 +83,66 @@ class Landing:
     lake: Lake
     query_id: str
     notes: Path
-    setting_aside: Lock = field(default_factory=Lock)
 
     def land(self, batch: DataFrame, number: int, now: datetime) -> dict[str, dict[str, int]]:
         """Land a micro-batch `topic, value, position`; returns events by topic and rule ("" for accepted). The same
         `number` again changes nothing."""
         basis = self._basis(number, now)
-        with _kept(_in_few_parts(batch.select("topic", "value", "position"), self.spark)) as lines:
-            there = {row.topic for row in lines.select("topic").distinct().collect()}
-            topics = [topic for name, topic in TOPICS.items() if name in there]
-            counts = together([partial(self._land_topic, lines, topic, number, basis) for topic in topics])
+        with ExitStack() as held:
+            world = basis.world(self.lake)
+            parsed = held.enter_context(kept(strict(self._in_few_parts(batch), world)))
+            sound, broken, counts = _judged(parsed, world)
+            accepted, repeated, counts = self._compared(sound, counts, basis, held)
+            writes = []
+            if any(kind.rule is None for kind in counts):
+                writes.append(partial(self.lake.append, self._in_few_parts(accepted), EVENTS, self.query_id, number))
+            if any(kind.rule is not None for kind in counts):
+                aside = _quarantined([frame for frame in (broken, repeated) if frame is not None], basis)
+                writes.append(partial(self.lake.append, aside.coalesce(1), QUARANTINE, self.query_id, number))
+            together(writes)
         if counts:
-            rows = [row for _, topic_rows in counts for row in topic_rows]
-            self.lake.append(self.spark.createDataFrame(rows, INGESTED.spark_schema()), INGESTED, self.query_id, number)
-        return {name: _by_rule(rows) for name, rows in counts}
+            rows = [(self.query_id, number, *kind, count, basis.now) for kind, count in _dated(counts, basis.now.date()).items()]
+            told = pa.table(list(map(pa.array, zip(*rows, strict=True), INGESTED.arrow_schema().types)), INGESTED.names)
+            self.lake.append(self.spark.createDataFrame(told).coalesce(1), INGESTED, self.query_id, number)
+        return _by_rule(counts)
 
-    def _land_topic(self, lines: DataFrame, topic: Topic, number: int, basis: Basis) -> tuple[str, list[tuple]]:
-        from pyspark.sql import functions as F
-
-        mine = lines.where(F.col("topic") == topic.name)
-        stores, products = (basis.read(self.spark, self.lake, table) for table in (STORES, PRODUCTS))
-        with (
-            _kept(strict(mine, topic)) as parsed,
-            self._against_log(judged(parsed, topic, basis.now, stores, products), topic, basis) as (final, counts),
-        ):
-            if any(count.rule is None for count in counts):
-                self.lake.append(final.where("verdict IS NULL"), BRONZE[topic.name], self.query_id, number)
-            if any(count.rule is not None for count in counts):
-                broken = self._quarantined(final.where("verdict IS NOT NULL"), topic, basis)
-                # each topic has its own count of batches in the one quarantine, which two must not create at once
-                with self.setting_aside:
-                    self.lake.append(broken, QUARANTINE, f"{self.query_id}-{topic.name}", number)
-        return topic.name, [self._told(count, topic, number, basis) for count in counts]
-
-    def _told(self, count: Row, topic: Topic, number: int, basis: Basis) -> tuple:
-        """A row of INGESTED."""
-        day = count.ds if count.ds and count.rule is None else basis.now.date()
-        return self.query_id, number, topic.name, count.event_type, count.rule, day, count["count"], basis.now
-
-    @contextmanager
-    def _against_log(self, alone: DataFrame, topic: Topic, basis: Basis) -> Iterator[tuple[DataFrame, list[Row]]]:
-        """The judged lines with the verdicts of the rules that compare events with each other, and their counts by event
-        type, rule and day. Only suspects are compared: ids that are there already or twice in the batch, and returns."""
-        good, counts = alone.where("verdict IS NULL"), _counted(alone)
-        days = [count.ds for count in counts if count.rule is None]
+    def _compared(
+        self, sound: DataFrame, counts: Counter[Kind], basis: Basis, held: ExitStack
+    ) -> tuple[DataFrame, DataFrame | None, Counter[Kind]]:
+        """The sound lines that break no rule among the others, those that do (None: there are none), and all counted anew."""
+        days = [kind.ds for kind in counts if kind.rule is None and kind.ds]
         if not days:
-            yield alone, counts
-            return
-        known = basis.read(self.spark, self.lake, BRONZE[topic.name])
-        returns = min((count.ds for count in counts if count.rule is None and count.event_type == "return"), default=None)
-        with _kept(_suspects(good, known, min(days), max(days))) as suspects:
-            if suspects.isEmpty() and returns is None:
-                yield alone, counts
-                return
-            suspected = good.join(suspects, "event_id", "left")
-            marked = _marked(suspected, _purchased(good, known, returns) if returns else None)
-            final = marked.withColumn("verdict", _expr(verdict(log_rules_of(topic)))).select(*alone.columns)
-            with _kept(alone.where("verdict IS NOT NULL").unionByName(final)) as compared:
-                yield compared, _counted(compared)
+            return sound, None, counts
+        sound, near = hashed(sound), timedelta(days=DUPLICATE_DAYS)
+        known = basis.known(self.spark, self.lake, min(days) - near, max(days) + near)
+        found = held.enter_context(kept(twins(sound, known)))
+        again = None if found.isEmpty() else found
+        returned = [kind.ds for kind in counts if kind.rule is None and kind.event_type == "return" and kind.ds]
+        if again is None and not returned:
+            return sound, None, counts
+        clear, few = closer(sound, again, bool(returned))
+        bought = None
+        if returned:
+            since = min(returned) - timedelta(days=RETURN_DAYS)
+            bought = purchases(sound, basis.known(self.spark, self.lake, since, max(days), ["sales"]))
+        looked_at = compared(few, again, bought).localCheckpoint()
+        after = _counted(looked_at)
+        before = Counter[Kind]()
+        for kind, count in after.items():
+            before[kind._replace(rule=None)] += count
+        accepted = clear.unionByName(looked_at.where("verdict IS NULL").select(*clear.columns))
+        return accepted, looked_at.where("verdict IS NOT NULL"), counts - before + after
 
-    def _quarantined(self, broken: DataFrame, topic: Topic, basis: Basis) -> DataFrame:
-        from pyspark.sql import functions as F
-
-        return broken.select(
-            F.lit(topic.name).alias("topic"), "verdict.rule", "verdict.reason", F.col("value").alias("raw"), "position", "event_id",
-            F.lit(basis.now.date()).alias("ds"), F.lit(basis.now).alias("quarantined_at"),
-        )  # fmt: skip
+    def _in_few_parts(self, lines: DataFrame) -> DataFrame:
+        """The lines in at most as many partitions as there are cores: Kafka makes one of each topic's partitions, and a task,
+        or a file, costs more than a few lines do."""
+        return lines.coalesce(self.spark.sparkContext.defaultParallelism)
 
     def _basis(self, number: int, now: datetime) -> Basis:
         """The batch's basis: the one that was written down before, or a new one, written down."""
         note = self.notes / f"{self.query_id}-{number}.json"
         if not note.is_file():
-            tables = [*BRONZE.values(), STORES, PRODUCTS]
+            tables = [EVENTS, STORES, PRODUCTS]
             versions = {table.name: self.lake.version(table) if self.lake.exists(table) else None for table in tables}
             self.notes.mkdir(parents=True, exist_ok=True)
             partial = note.with_suffix(f".{os.getpid()}.partial")
@@ -140,79 +156,47 @@ class Landing:
         return Basis(datetime.fromisoformat(said["now"]), said["versions"])
 
 
-def _in_few_parts(lines: DataFrame, spark: SparkSession) -> DataFrame:
-    """The lines in at most as many partitions as there are cores. Kafka makes one of each topic's partitions, and each topic's
-    queries would start a task in all of them, of which those of the other topics find nothing."""
-    return lines.coalesce(spark.sparkContext.defaultParallelism)
+def _judged(parsed: DataFrame, world: World) -> tuple[DataFrame, DataFrame | None, Counter[Kind]]:
+    """The lines that break no rule on their own, those that do (None: there are none), and both counted."""
+    rows = parsed.groupBy("clean", "topic", "event_type", "ds").count().collect()
+    clean = Counter({Kind(row.topic, row.event_type, None, row.ds): row["count"] for row in rows if row.clean})
+    sound = parsed.where("clean").drop("clean", "latest")
+    if all(row.clean for row in rows):
+        return sound, None, clean
+    # cut off from its plan: to plan every rule again in each query over these few lines takes longer than to judge them
+    doubted = judged(parsed.where("NOT clean"), world).localCheckpoint()
+    cleared = doubted.where("verdict IS NULL").select(*sound.columns)
+    return sound.unionByName(cleared), doubted.where("verdict IS NOT NULL"), clean + _counted(doubted)
 
 
-def _counted(judged: DataFrame) -> list[Row]:
-    return judged.groupBy("event_type", "verdict.rule", "ds").count().collect()
+def _counted(judged: DataFrame) -> Counter[Kind]:
+    rows = judged.groupBy("topic", "event_type", "verdict.rule", "ds").count().collect()
+    return Counter({Kind(row.topic, row.event_type, row.rule, row.ds): row["count"] for row in rows})
 
 
-def _suspects(good: DataFrame, known: DataFrame | None, first: date, last: date) -> DataFrame:
-    """Event ids that need a closer look: `event_id`, `seen` (in bronze already). Each once. The batch's ids are
-    broadcast: they are bounded by what a micro-batch takes, bronze is not."""
+def _quarantined(broken: Sequence[DataFrame], basis: Basis) -> DataFrame:
     from pyspark.sql import functions as F
 
-    ids = good.select("event_id")
-    twice = ids.groupBy("event_id").count().where("count > 1").select("event_id", F.lit(False).alias("seen"))
-    if known is None:
-        return twice
-    near = f"ds BETWEEN DATE '{first}' - INTERVAL {DUPLICATE_DAYS} DAYS AND DATE '{last}' + INTERVAL {DUPLICATE_DAYS} DAYS"
-    there = (
-        known.where(near).select("event_id").join(F.broadcast(ids), "event_id", "left_semi").select("event_id", F.lit(True).alias("seen"))
-    )
-    return twice.unionByName(there).groupBy("event_id").agg(F.max("seen").alias("seen"))
+    return reduce(lambda a, b: a.unionByName(b), [
+        frame.select(
+            "topic", "verdict.rule", "verdict.reason", F.col("value").alias("raw"), "position", "event_id",
+            F.lit(basis.now.date()).alias("ds"), F.lit(basis.now).alias("quarantined_at"),
+        ) for frame in broken
+    ])  # fmt: skip
 
 
-def _marked(suspected: DataFrame, purchased: DataFrame | None) -> DataFrame:
-    """Adds `copy` (1 for the first of its id), `seen` and `purchased` to good lines joined with the suspects."""
-    from pyspark.sql import Window
-    from pyspark.sql import functions as F
-
-    order = Window.partitionBy("event_id").orderBy("position", "value")
-    clear = suspected.where("seen IS NULL").withColumns({"copy": F.lit(1), "seen": F.lit(False)})
-    twice = suspected.where("seen IS NOT NULL").withColumn("copy", F.row_number().over(order))
-    every = clear.unionByName(twice.select(*clear.columns))
-    if purchased is None:
-        return every.withColumn("purchased", F.lit(True))
-    found = every.where("event_type = 'return'").join(purchased, ["basket_id", "product_id"], "left")
-    others = every.where("event_type != 'return'").withColumn("purchased", F.lit(True))
-    return others.unionByName(found.withColumn("purchased", F.coalesce("purchased", F.lit(False))).select(*others.columns))
+def _dated(counts: Counter[Kind], today: date) -> Counter[Kind]:
+    """The counts by days of INGESTED: what was set aside counts for the day on which that was done."""
+    told = Counter[Kind]()
+    for kind, count in counts.items():
+        told[kind._replace(ds=kind.ds if kind.ds and kind.rule is None else today)] += count
+    return told
 
 
-def _purchased(good: DataFrame, known: DataFrame | None, since: date) -> DataFrame:
-    """The (basket_id, product_id) of the batch's returns, the first of them on `since`, that were purchased, in the batch or
-    before; each once."""
-    from pyspark.sql import functions as F
-
-    pair = ["basket_id", "product_id"]
-    sources = [good] if known is None else [good, known.where(f"ds >= DATE '{since}' - INTERVAL {RETURN_DAYS} DAYS")]
-    bought = [frame.where("event_type = 'purchase'").select(*pair) for frame in sources]
-    wanted = F.broadcast(good.where("event_type = 'return'").select(*pair))
-    found = reduce(lambda a, b: a.unionByName(b), bought).join(wanted, pair, "left_semi")
-    return found.distinct().withColumn("purchased", F.lit(True))
-
-
-def _by_rule(rows: list[tuple]) -> dict[str, int]:
-    counts: dict[str, int] = {}
-    for row in rows:
-        counts[row[4] or ""] = counts.get(row[4] or "", 0) + row[6]
-    return counts
-
-
-def _expr(sql: str) -> Column:
-    from pyspark.sql import functions as F
-
-    return F.expr(sql)
-
-
-@contextmanager
-def _kept(frame: DataFrame) -> Iterator[DataFrame]:
-    """The frame, computed once and kept while it is used."""
-    frame.persist()
-    try:
-        yield frame
-    finally:
-        frame.unpersist()
+def _by_rule(counts: Mapping[Kind, int]) -> dict[str, dict[str, int]]:
+    """Events by topic and rule, "" for those that were accepted."""
+    told: dict[str, dict[str, int]] = {}
+    for kind, count in counts.items():
+        rules = told.setdefault(kind.topic, {})
+        rules[kind.rule or ""] = rules.get(kind.rule or "", 0) + count
+    return told

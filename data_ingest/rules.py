@@ -3,15 +3,17 @@ the contracts; a row is named by the first rule it breaks, in the order of `rule
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import TYPE_CHECKING
 
-from data_ingest.contracts import ENVELOPE, SCHEMA_VERSION, TOPICS, Event, Field, Topic
+import pyarrow as pa
+
+from data_ingest.contracts import ENVELOPE, FIELD_TYPES, SCHEMA_VERSION, TOPICS, Event, Field, Topic
 
 if TYPE_CHECKING:
-    from pyspark.sql import Column, DataFrame
+    from pyspark.sql import DataFrame
 
 #: bytes above which a line is not parsed; its bytes are kept whole in quarantine
 LONGEST_LINE = 1_000_000
@@ -34,9 +36,20 @@ _KINDS = {
 
 
 @dataclass(frozen=True)
+class World:
+    """What is known besides the events: `latest`, the last moment (UTC, naive) an event may have happened at; each known
+    store's hours from UTC to its local time; the known products. What is None is not checked."""
+
+    latest: datetime
+    utc_offset_hours: Mapping[str, float] | None = None
+    products: frozenset[str] | None = None
+
+
+@dataclass(frozen=True)
 class Rule:
-    """A rule of some topics. `broken` is a Spark SQL condition and `reason` a Spark SQL text over the columns of `read`
-    (and, for rules that look at other events, `copy`, `seen` and `purchased`)."""
+    """A rule of some topics. `broken` is a Spark SQL condition and `reason` a Spark SQL text over a line's `value`, its `event`
+    as variants, its fields, their `kind_<field>`, `latest`, `known_store` and `known_product`; for rules that look at other
+    events, over its fields, `copy`, `seen` and `purchased`."""
 
     name: str
     topics: tuple[str, ...]
@@ -77,7 +90,7 @@ LINE_RULES = (
     Rule("schema_version", _EVERY, f"schema_version > {SCHEMA_VERSION}", _saying("schema_version", f"at most {SCHEMA_VERSION}")),
 )  # fmt: skip
 
-#: what compares an event with the calendar and the catalogue; `latest` is a column of `read`
+#: what compares an event with the calendar and the catalogue
 WORLD_RULES = (
     Rule("out_of_range", _EVERY, f"occurred_at < TIMESTAMP '{EARLIEST}'", _told_saying("occurred_at", f"{EARLIEST} or later")),
     Rule("future_date", _EVERY, "occurred_at > latest", f"concat('occurred_at is ', {_told('occurred_at')}, ': later than ', latest)"),
@@ -125,62 +138,58 @@ def verdict(rules: Iterable[Rule]) -> str:
     return f"CASE {cases} END"
 
 
-def read(raw: DataFrame, topic: Topic, now: datetime) -> DataFrame:
-    """Lines `value, position` parsed strictly: adds `event` (a struct of variants, null when the line is not one JSON
-    object), each field as its declared type (null when it is not of it) with its JSON kind in `kind_<field>`, and `latest`,
-    the last moment an event may have happened at.
-
-    The line is parsed inside a list that ends with the line's own hash: what follows the first JSON value, which the
-    parser would skip, then breaks the list."""
-    text = f"IF(length(value) <= {LONGEST_LINE} AND is_valid_utf8(CAST(value AS STRING)), CAST(value AS STRING), NULL)"
-    struct = ", ".join(f"`{field.name}`: variant" for field in topic.fields)
-    parsed = raw.selectExpr("value", "position", f"{text} AS text").selectExpr(
-        "value", "position", "text", "try_parse_json(concat('[', text, ',', xxhash64(text), ']')) AS listed"
-    )
-    whole = "try_variant_get(listed, '$[1]', 'bigint') = xxhash64(text)"
-    events = parsed.selectExpr("value", "position", f"IF({whole}, try_variant_get(listed, '$[0]', 'struct<{struct}>'), NULL) AS event")
-    fields = [f"try_cast(event.`{field.name}` AS {field.type}) AS `{field.name}`" for field in topic.fields]
-    kinds = [f"schema_of_variant(event.`{field.name}`) AS `kind_{field.name}`" for field in topic.fields]
-    return events.selectExpr("value", "position", "event", *fields, *kinds).withColumn("latest", _latest(now))
-
-
-def judged(parsed: DataFrame, topic: Topic, now: datetime, stores: DataFrame | None, products: DataFrame | None) -> DataFrame:
-    """Lines as `strict` gives them, judged each on its own: `value, position`, the topic's fields, the local business day
-    `ds`, and `verdict` (a struct `rule, reason`, null when no rule is broken). Dimensions that are None are not checked.
-    Clean lines meet the rules of the world only; the others are read again, and meet every rule. `parsed` is used twice:
-    persist it."""
-    doubtful = parsed.where("NOT clean").select("value", "position")
-    clean = parsed.where("clean").drop("clean").withColumn("latest", _latest(now))
-    world = tuple(rule for rule in WORLD_RULES if topic.name in rule.topics)
-    rest = judge(read(doubtful, topic, now), topic, rules_of(topic), stores, products)
-    return judge(clean, topic, world, stores, products).unionByName(rest)
-
-
-def judge(lines: DataFrame, topic: Topic, rules: Iterable[Rule], stores: DataFrame | None, products: DataFrame | None) -> DataFrame:
-    """Lines with the topic's fields and `latest`, judged by `rules`; the columns are those of `judged`."""
+def judged(doubtful: DataFrame, world: World) -> DataFrame:
+    """Lines `topic, value, position, latest` (of `latest`: the last moment an event may have happened at), each judged on its
+    own by every rule of its topic: `topic, value, position`, the fields of FIELD_TYPES (null where the topic has no such
+    field, or the value is not of its type), the local business day `ds`, and `verdict` (a struct `rule, reason`, null when
+    no rule is broken)."""
     from pyspark.sql import functions as F
 
-    known = lines.withColumns({"known_store": F.lit(True), "utc_offset_hours": F.lit(0.0), "known_product": F.lit(True)})
-    if stores is not None:
-        listed = stores.select("store_id", F.lit(True).alias("listed"), F.col("utc_offset_hours").alias("offset"))
+    known = _read(doubtful).withColumns({"known_store": F.lit(True), "utc_offset_hours": F.lit(0.0), "known_product": F.lit(True)})
+    if world.utc_offset_hours is not None:
+        stores = world.utc_offset_hours
+        told = pa.table({"store_id": pa.array(stores, pa.string()), "offset": pa.array(stores.values(), pa.float64())})
+        listed = doubtful.sparkSession.createDataFrame(told).withColumn("listed", F.lit(True))
         known = known.join(F.broadcast(listed), "store_id", "left").withColumns(
             {"known_store": F.coalesce("listed", F.lit(False)), "utc_offset_hours": F.coalesce("offset", F.lit(0.0))}
         )
-    if products is not None and "product_id" in lines.columns:
-        catalogue = products.select("product_id", F.lit(True).alias("sold"))
+    if world.products is not None:
+        sold = pa.table({"product_id": pa.array(sorted(world.products), pa.string())})
+        catalogue = doubtful.sparkSession.createDataFrame(sold).withColumn("sold", F.lit(True))
         known = known.join(F.broadcast(catalogue), "product_id", "left").withColumn(
             "known_product", F.expr("coalesce(sold, false) OR product_id IS NULL")
         )
-    if "ds" not in lines.columns:
-        known = known.withColumn("ds", F.expr("to_date(occurred_at + make_dt_interval(0, 0, 0, utc_offset_hours * 3600))"))
-    names = [f"`{field.name}`" for field in topic.fields if field.name != "ds"]
-    return known.selectExpr("value", "position", *names, "ds", f"{verdict(rules)} AS verdict")
+    own_day = ", ".join(_quoted(topic.name) for topic in TOPICS.values() if topic.tells_day)
+    local = "to_date(occurred_at + make_dt_interval(0, 0, 0, utc_offset_hours * 3600))"
+    named = [f"`{name}`" for name in FIELD_TYPES if name != "ds"]
+    verdicts = " ".join(f"WHEN '{topic.name}' THEN {verdict(rules_of(topic))}" for topic in TOPICS.values())
+    return known.selectExpr("topic", "value", "position", *named, f"IF(topic IN ({own_day}), ds, {local}) AS ds",
+                            f"CASE topic {verdicts} END AS verdict")  # fmt: skip
 
 
-def _latest(now: datetime) -> Column:
-    from pyspark.sql import functions as F
+def _read(lines: DataFrame) -> DataFrame:
+    """Lines parsed strictly: adds `event` (a struct of variants, null when the line is not one JSON object) and each field
+    as its declared type with its JSON kind in `kind_<field>`.
 
-    return F.expr(f"TIMESTAMP '{now:%Y-%m-%d %H:%M:%S}' + INTERVAL 1 DAY")
+    The line is parsed inside a list that ends with the line's own hash: what follows the first JSON value, which the
+    parser would skip, then breaks the list."""
+    kept = ("topic", "value", "position", "latest")
+    text = f"IF(length(value) <= {LONGEST_LINE} AND is_valid_utf8(CAST(value AS STRING)), CAST(value AS STRING), NULL)"
+    struct = ", ".join(f"`{name}`: variant" for name in FIELD_TYPES)
+    parsed = lines.selectExpr(*kept, f"{text} AS text").selectExpr(
+        *kept, "text", "try_parse_json(concat('[', text, ',', xxhash64(text), ']')) AS listed"
+    )
+    whole = "try_variant_get(listed, '$[1]', 'bigint') = xxhash64(text)"
+    events = parsed.selectExpr(*kept, f"IF({whole}, try_variant_get(listed, '$[0]', 'struct<{struct}>'), NULL) AS event")
+    fields = [f"IF({_has(name)}, try_cast(event.`{name}` AS {kind}), NULL) AS `{name}`" for name, kind in FIELD_TYPES.items()]
+    kinds = [f"schema_of_variant(event.`{name}`) AS `kind_{name}`" for name in FIELD_TYPES]
+    return events.selectExpr(*kept, "event", *fields, *kinds)
+
+
+def _has(field: str) -> str:
+    """The condition that an event's topic has a field: what it does not have may stand on the line, and is not read."""
+    topics = [topic.name for topic in TOPICS.values() if any(field == own.name for own in topic.fields)]
+    return "true" if len(topics) == len(TOPICS) else f"topic IN ({', '.join(map(_quoted, topics))})"
 
 
 def _carriers(topic: Topic, fields_of: Callable[[Event], tuple[Field, ...]]) -> dict[Field, tuple[str, ...]]:

@@ -2,20 +2,36 @@
 
 from __future__ import annotations
 
-from data_ingest.contracts import TOPICS, Topic
+from typing import TYPE_CHECKING
+
+from data_ingest.contracts import FIELD_TYPES, TOPICS
 from infra.tables import Column, Table, columns
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
 
 _KEYS = (("store_id", "string"), ("product_id", "string"))
 
 
-def bronze(topic: Topic) -> Table:
-    """The bronze table of a topic: its parsed fields, the local business day, and where each event lay."""
-    own = tuple(Column(f.name, f.type, f.doc) for f in topic.fields if f.name != "ds")
-    day = columns(("ds", "date", "the store's local business day"), ("position", "string", "file or offset it was read from"))
-    return Table(f"events_{topic.name}", "bronze", own + day, ("event_id",), "ds", topic.doc)
+def _event_columns() -> tuple[Column, ...]:
+    said = {field.name: field.doc for topic in TOPICS.values() for field in topic.fields}
+    own = tuple(Column(name, kind, said[name]) for name, kind in FIELD_TYPES.items() if name != "ds")
+    return columns(("topic", "string", "the kind of event")) + own + columns(
+        ("ds", "date", "the store's local business day"), ("position", "string", "file or offset it was read from")
+    )  # fmt: skip
 
 
-BRONZE: dict[str, Table] = {name: bronze(topic) for name, topic in TOPICS.items()}
+EVENTS = Table(
+    "events", "bronze", _event_columns(), ("topic", "event_id"), "ds",
+    "the events of all topics as they came; fields that an event's topic does not have are null", split="topic",
+)  # fmt: skip
+
+
+def of_topic(events: DataFrame, topic: str) -> DataFrame:
+    """The events of one topic, with the columns that it has."""
+    own = [field.name for field in TOPICS[topic].fields if field.name != "ds"]
+    return events.where(f"topic = '{topic}'").select(*own, "ds", "position")
+
 
 QUARANTINE = Table(
     "quarantine", "bronze",

@@ -341,7 +341,7 @@ def maintain(
     from training.tables import DECISIONS
 
     settings = load_settings()
-    every = (*events.BRONZE.values(), events.QUARANTINE, events.INGESTED, events.PURCHASE_HISTORY, *events.FACTS, *GOLD, *DECISIONS)
+    every = (events.EVENTS, events.QUARANTINE, events.INGESTED, events.PURCHASE_HISTORY, *events.FACTS, *GOLD, *DECISIONS)
     with _spark(settings) as spark, progress() as say, alone(settings), alone(settings, "facts"):
         show(story(spark, settings, every, keep_hours=keep_hours, progress=say), as_json)
 

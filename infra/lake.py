@@ -60,10 +60,23 @@ class Lake:
             reader = reader.option("versionAsOf", version)
         return reader.load(self.path(table)).select(*table.names)
 
-    def read_pandas(self, table: Table, columns: Sequence[str] | None = None, filters: list[tuple] | None = None) -> pd.DataFrame:
-        """Columns of a table as pandas, without a JVM; for what is bounded by products, stores or one day's decisions.
-        `filters` are (column, operator, value) triples that are pushed down to the files."""
-        return self._delta(table).to_pandas(columns=list(columns or table.names), filters=filters)
+    def read_files(self, spark: SparkSession, table: Table, files: Iterable[str]) -> DataFrame:
+        """The declared columns of some of the table's `files`. Delta is not asked: to open a version costs it seconds."""
+        listed = sorted(files)
+        if not listed:
+            return spark.createDataFrame([], table.spark_schema())
+        whole = f"{', '.join(f'`{column.name}` {column.type}' for column in table.columns)}, {MONTH} string"
+        return spark.read.schema(whole).option("basePath", self.path(table)).parquet(*listed).select(*table.names)
+
+    def read_pandas(
+        self, table: Table, columns: Sequence[str] | None = None, filters: list[tuple] | None = None, version: int | None = None
+    ) -> pd.DataFrame:
+        """Columns of a table, at `version` when given, as pandas, without a JVM; for what is bounded by products, stores or
+        one day's decisions. `filters` are (column, operator, value) triples that are pushed down to the files."""
+        delta = self._delta(table)
+        if version is not None:
+            delta.load_as_version(version)
+        return delta.to_pandas(columns=list(columns or table.names), filters=filters)
 
     def files(self, table: Table, version: int | None = None) -> set[str]:
         """Files of the table at `version`, as Spark takes them; none where that version is not there (needs no JVM)."""
@@ -121,7 +134,8 @@ class Lake:
             return out.write.format("delta")
         out = out.withColumn(MONTH, F.date_format(F.col(table.day), "yyyy-MM"))
         # rows are looked for by their day only: to keep the range of every column costs more than it saves
-        return out.write.format("delta").partitionBy(MONTH).option("delta.dataSkippingStatsColumns", table.day)
+        parts = [table.split, MONTH] if table.split else [MONTH]
+        return out.write.format("delta").partitionBy(*parts).option("delta.dataSkippingStatsColumns", table.day)
 
     def _delta(self, table: Table):
         from deltalake import DeltaTable
@@ -144,6 +158,18 @@ def _as_spark(uri: str) -> str:
 def months_of(files: Iterable[str]) -> set[str]:
     """The months (YYYY-MM) that lake files belong to, read from their paths."""
     return {part.removeprefix(f"{MONTH}=") for file in files for part in file.split("/") if part.startswith(f"{MONTH}=")}
+
+
+def months_between(first: date, last: date) -> set[str]:
+    """The months (YYYY-MM) of the days from `first` to `last`."""
+    numbers = range(first.year * 12 + first.month - 1, last.year * 12 + last.month)
+    return {f"{number // 12:04d}-{number % 12 + 1:02d}" for number in numbers}
+
+
+def of_parts(files: Iterable[str], **wanted: Iterable[str]) -> set[str]:
+    """Those lake files whose paths say a value that is wanted of each column, such as `month` or the one that splits a table."""
+    told = {f"{column}={value}": column for column, values in wanted.items() for value in values}
+    return {file for file in files if {told[part] for part in file.split("/") if part in told} == wanted.keys()}
 
 
 def _missing(table: Table) -> str:

@@ -83,6 +83,8 @@ def _configuration(settings: Settings) -> dict[str, str]:
         "spark.sql.files.openCostInBytes": "65536",
         # VACUUM makes so many tasks a table to list its files; 10000 unless told
         "spark.sql.sources.parallelPartitionDiscovery.parallelism": "8",
+        # a step has hundreds of generated classes, and what falls out of the cache is compiled again; 100 unless told
+        "spark.sql.codegen.cache.maxEntries": "1000",
         "spark.sql.execution.arrow.pyspark.enabled": "true",
         "spark.sql.execution.pythonUDF.arrow.enabled": "true",
         "spark.databricks.delta.snapshotPartitions": "1",

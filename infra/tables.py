@@ -35,7 +35,8 @@ class Column:
 @dataclass(frozen=True)
 class Table:
     """A table of the lake: `layer` is bronze, silver, gold or decisions; `key` identifies a row; a table with a
-    `day` column is partitioned by its month (column `month`, added by the lake), so that a day can be replaced."""
+    `day` column is partitioned by its month (column `month`, added by the lake), so that a day can be replaced, and before
+    that by the column `split`, if it has one."""
 
     name: str
     layer: str
@@ -43,6 +44,7 @@ class Table:
     key: tuple[str, ...]
     day: str = ""
     doc: str = ""
+    split: str = ""
 
     @property
     def names(self) -> list[str]:

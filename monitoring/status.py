@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from data_ingest.tables import BRONZE, FACTS, PRODUCTS, QUARANTINE, STORES
+from data_ingest.tables import EVENTS, FACTS, PRODUCTS, QUARANTINE, STORES
 from feature_repo.tables import GOLD
 from infra.lake import Lake
 from infra.registry import Registry
@@ -15,7 +15,7 @@ from training.tables import DECISIONS
 def status(settings: Settings) -> dict[str, Any]:
     """Tables by layer with their Delta versions, models with aliases, the newest report; needs no JVM."""
     lake = Lake(settings.lake_url)
-    every = [*BRONZE.values(), QUARANTINE, STORES, PRODUCTS, *FACTS, *GOLD, *DECISIONS]
+    every = [EVENTS, QUARANTINE, STORES, PRODUCTS, *FACTS, *GOLD, *DECISIONS]
     layers: dict[str, dict[str, int]] = {}
     for table in every:
         if lake.exists(table):

@@ -8,9 +8,10 @@ from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from data_ingest.tables import BRONZE, FACTS
+from data_ingest.contracts import TOPICS
+from data_ingest.tables import EVENTS, FACTS, of_topic
 from infra.errors import NotReady
-from infra.lake import Lake
+from infra.lake import Lake, of_parts
 from infra.mark import Mark
 from infra.settings import Settings
 
@@ -38,27 +39,21 @@ class News:
 
 
 def read_news(spark: SparkSession, settings: Settings) -> News:
-    """Bronze at its newest versions against the mark; raises NotReady before the first ingest."""
+    """Bronze at its newest version against the mark; raises NotReady before the first ingest."""
     lake = Lake(settings.lake_url)
     # a fact that is gone is made again, and the others with it
     since = Mark.load(mark_path(settings)) if all(lake.exists(table) for table in FACTS) else Mark({})
-    if not any(lake.exists(table) for table in BRONZE.values()):
+    if not lake.exists(EVENTS):
         raise NotReady("bronze holds no events yet: run `shelfcast ingest` after `shelfcast replay`, `simulate` or `import`.")
-    now = Mark.of(lake, BRONZE.values(), since.last)
-    bronze, added = {}, {}
-    for name, table in BRONZE.items():
-        if table.name not in now.versions:
-            bronze[name] = spark.createDataFrame([], table.spark_schema())
-            continue
-        version = now.versions[table.name][1]
-        bronze[name] = lake.read(spark, table, version)
-        seen = since.version(lake, table)
-        before = set() if seen is None else lake.files(table, seen)
-        new = sorted(lake.files(table, version) - before)
-        if new and not before:
-            added[name] = bronze[name]
-        elif new:
-            added[name] = spark.read.schema(table.spark_schema()).parquet(*new)
+    now = Mark.of(lake, [EVENTS], since.last)
+    version, seen = now.versions[EVENTS.name][1], since.version(lake, EVENTS)
+    events = lake.read(spark, EVENTS, version)
+    before = set() if seen is None else lake.files(EVENTS, seen)
+    bronze = {topic: of_topic(events, topic) for topic in TOPICS}
+    new = {topic: of_parts(lake.files(EVENTS, version) - before, topic=[topic]) for topic in TOPICS}
+    added = {
+        topic: of_topic(lake.read_files(spark, EVENTS, files), topic) if before else bronze[topic] for topic, files in new.items() if files
+    }
     return News(bronze, added, now, everything=not since.versions)
 
 

@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from data_ingest.contracts import SCHEMA_VERSION, TOPICS
-from data_ingest.tables import BRONZE
+from data_ingest.tables import EVENTS
 from infra.event_log import event_log
 from infra.lake import Lake
 from infra.settings import Settings
@@ -81,18 +81,20 @@ def send_lines(settings: Settings, topic: str, lines: Iterable[bytes], name: str
 
 def to_bronze(spark: Any, settings: Settings, bodies: Iterable[Mapping[str, Any]], batch: int, utc_offset_hours: float = 0.0) -> None:
     """Append good events to bronze as the ingest would, without judging them; `batch` counts from 0 in a home."""
-    lake = Lake(settings.lake_url)
-    by_topic: dict[str, list[Mapping[str, Any]]] = {}
-    for body in bodies:
-        by_topic.setdefault(topic_of(body), []).append(body)
-    for topic, told in by_topic.items():
-        table = BRONZE[topic]
-        rows = [tuple(_bronze_value(column, body, utc_offset_hours) for column in table.columns) for body in told]
-        lake.append(spark.createDataFrame(rows, table.spark_schema()), table, "test", batch)
+    rows = [tuple(_bronze_value(column, body, utc_offset_hours) for column in EVENTS.columns) for body in bodies]
+    Lake(settings.lake_url).append(spark.createDataFrame(rows, EVENTS.spark_schema()), EVENTS, "test", batch)
+
+
+def raw(spark: Any, topic: str, lines: Iterable[bytes]) -> Any:
+    """Lines as the event log gives them, their positions in their order."""
+    rows = [(topic, bytearray(line), f"f@{place:06d}") for place, line in enumerate(lines)]
+    return spark.createDataFrame(rows, "topic string, value binary, position string")
 
 
 def _bronze_value(column: Column, body: Mapping[str, Any], utc_offset_hours: float) -> Any:
     at = datetime.fromisoformat(body["occurred_at"].replace("Z", "")).replace(tzinfo=None)
+    if column.name == "topic":
+        return topic_of(body)
     if column.name == "ds":
         return date.fromisoformat(body["ds"]) if "ds" in body else (at + timedelta(hours=utc_offset_hours)).date()
     value = body.get(column.name)

@@ -14,7 +14,7 @@ from data_ingest.ingest import ingest
 from data_ingest.quarantine import replay_quarantine
 from data_ingest.tables import (
     BASKETS,
-    BRONZE,
+    EVENTS,
     FACTS,
     LEAD_TIMES,
     PRICE_DAILY,
@@ -304,6 +304,6 @@ def test_a_return_that_came_too_early_is_let_in_once(spark, settings) -> None:
     assert ingest(spark, settings, now=now).accepted == {"sales": 1}
     assert replay_quarantine(spark, settings, "return_without_purchase") == 0
     lake = Lake(settings.lake_url)
-    assert lake.read(spark, BRONZE["sales"]).count() == 2 and lake.read(spark, QUARANTINE).count() == 0
+    assert lake.read(spark, EVENTS).count() == 2 and lake.read(spark, QUARANTINE).count() == 0
     with pytest.raises(BadInput, match="no rule 'nonsense'"):
         replay_quarantine(spark, settings, "nonsense")

@@ -10,24 +10,25 @@ import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
+from pyspark.sql import functions as F
 
 from data_ingest.contracts import SALES, TOPICS, Topic, problem
-from data_ingest.rules import LONGEST_LINE, field_rules, judge, judged, read, rules_of
+from data_ingest.rules import LONGEST_LINE, World, field_rules, judged, rules_of
 from data_ingest.strict import strict
 from tests.data_ingest import events
 
-NOW = datetime(2024, 6, 1)
+#: events may be as late as 2024-06-02
+WORLD = World(datetime(2024, 6, 2))
 
 
-def raw_of(spark, lines: list[bytes]):
-    return spark.createDataFrame([(bytearray(line), f"f@{i:06d}") for i, line in enumerate(lines)], "value binary, position string")
-
-
-def verdicts(spark, topic: Topic, lines: list[bytes], stores=None, products=None) -> list[tuple[str, str] | None]:
+def verdicts(spark, topic: Topic, lines: list[bytes], world: World = WORLD) -> list[tuple[str, str] | None]:
     """The rule and reason of each line, in order, as the ingest judges them."""
-    rows = judged(strict(raw_of(spark, lines), topic), topic, NOW, stores, products).select("position", "verdict").collect()
-    assert len(rows) == len(lines)
-    return [tuple(row.verdict) if row.verdict else None for row in sorted(rows, key=lambda row: row.position)]
+    parsed = strict(events.raw(spark, topic.name, lines), world).persist()
+    rows = judged(parsed.where("NOT clean"), world).select("position", "verdict").collect()
+    clean = [row.position for row in parsed.where("clean").select("position").collect()]
+    said = {row.position: tuple(row.verdict) if row.verdict else None for row in rows} | dict.fromkeys(clean)
+    assert len(said) == len(rows) + len(clean) == len(lines)
+    return [said[position] for position in sorted(said)]
 
 
 def good(**changes: Any) -> dict[str, Any]:
@@ -105,13 +106,27 @@ def test_lists_dates_and_choices_of_other_topics(spark) -> None:
 
 
 def test_stores_and_products_are_checked_where_there_are_dimensions(spark) -> None:
-    stores = spark.createDataFrame([("s1", -5.0)], "store_id string, utc_offset_hours double")
-    products = spark.createDataFrame([("p1",)], "product_id string")
     bodies = [good(), good(store_id="s9"), good(product_id="p9"), events.event("refund", "2024-05-01T10:00", basket_id="b", amount=1)]
-    said = verdicts(spark, SALES, [events.line(body) for body in bodies], stores, products)
+    world = World(WORLD.latest, {"s1": -5.0}, frozenset(["p1"]))
+    said = verdicts(spark, SALES, [events.line(body) for body in bodies], world)
     assert [v and v[0] for v in said] == [None, "unknown_store", "unknown_product", None]
-    late = strict(raw_of(spark, [events.line(good(occurred_at="2024-05-01T04:59:59Z"))]), SALES)
-    assert str(judged(late, SALES, NOW, stores, products).first().ds) == "2024-04-30"
+
+
+def test_the_business_day_is_the_stores_in_both_lanes(spark) -> None:
+    at = ["2024-05-01T04:59:59Z", "2024-05-01T05:00:00Z", "2024-05-01T00:30:00.5+02:00"]
+    lines = [events.line(good(occurred_at=moment)) for moment in at]
+    for offset, days in {-5.0: ["2024-04-30", "2024-05-01", "2024-04-30"], 5.75: ["2024-05-01", "2024-05-01", "2024-05-01"]}.items():
+        world = World(WORLD.latest, {"s1": offset})
+        parsed = strict(events.raw(spark, "sales", lines), world).persist()
+        assert [str(row.ds) for row in parsed.orderBy("position").collect() if row.clean] == days
+        slow = judged(parsed.withColumn("latest", F.lit(WORLD.latest)), world).orderBy("position").collect()
+        assert [(str(row.ds), row.verdict) for row in slow] == [(day, None) for day in days]
+
+
+def test_fields_of_another_topic_are_not_read(spark) -> None:
+    line = events.line(events.visits("2024-05-01", [1] * 24, product_id="p9", units="many", extra=1))
+    row = judged(strict(events.raw(spark, "visits", [line]), WORLD).where("NOT clean"), WORLD).first()
+    assert row.verdict is None and row.product_id is None and row.units is None and row.visits == [1] * 24
 
 
 def test_every_field_of_every_contract_has_its_rules() -> None:
@@ -143,8 +158,8 @@ def _mutants(draw, topic: Topic) -> dict[str, Any]:
 def test_the_rules_of_fields_agree_with_the_contracts_own_check(spark, data) -> None:
     topic = data.draw(st.sampled_from(sorted(TOPICS.values(), key=lambda t: t.name)))
     bodies = data.draw(st.lists(_mutants(topic), min_size=60, max_size=60))
-    raw = raw_of(spark, [json.dumps(body).encode() for body in bodies])
-    alone = judge(read(raw, topic, NOW), topic, rules_of(topic), None, None).orderBy("position").select("verdict.rule")
+    raw = events.raw(spark, topic.name, [json.dumps(body).encode() for body in bodies]).withColumn("latest", F.lit(WORLD.latest))
+    alone = judged(raw, WORLD).orderBy("position").select("verdict.rule")
     said = [row.rule for row in alone.collect()]  # the rules alone, without the fast lane before them
     for body, verdict in zip(bodies, said, strict=True):
         assert (problem(topic, body) is None) == (verdict is None), (body, verdict, problem(topic, body))

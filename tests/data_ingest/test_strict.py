@@ -9,13 +9,14 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from pyspark.sql import functions as F
 
-from data_ingest.contracts import TOPICS, Event, Topic
-from data_ingest.rules import judge, read, rules_of
+from data_ingest.contracts import FIELD_TYPES, TOPICS, Event, Topic
+from data_ingest.rules import World, judged
 from data_ingest.strict import parse, strict
 from tests.data_ingest import events
 
-NOW = datetime(2024, 6, 1)
+LATEST = datetime(2024, 6, 2)
 _FILL = {"string": "x", "double": 1.5, "bigint": 1, "timestamp": "2024-05-01T10:00:00Z", "date": "2024-05-01", "array<int>": [1] * 24}
 #: values and pieces of text that JSON readers are known to differ on
 _VALUES = [None, True, 0, -1, 3, 1.0, 2.5, "", "3", "é", "a\u0000b", "2024-05-01", "2024-05-01 10:00", "2024-05-01T10:00:00.25+02:00",
@@ -47,17 +48,34 @@ def broken_lines(topic: Topic, count: int) -> list[bytes]:
 def test_a_clean_line_breaks_no_rule_and_has_the_same_values(spark, name) -> None:
     topic = TOPICS[name]
     lines = broken_lines(topic, 400)
-    raw = spark.createDataFrame([(bytearray(line), f"{i:06d}") for i, line in enumerate(lines)], "value binary, position string")
+    world = World(LATEST, {"s1": -3.5}, frozenset(["x"]))
     # as text: Python cannot hold the year 12024
-    values = f"CAST(struct({', '.join(field.name for field in topic.fields if field.name != 'ds')}) AS STRING) AS told"
-    fast = {row.position: row for row in strict(raw, topic).selectExpr("position", "clean", values).collect()}
-    slow = judge(read(raw, topic, NOW), topic, rules_of(topic), None, None).selectExpr("position", "verdict", values).collect()
+    values = f"CAST(struct({', '.join(FIELD_TYPES)}) AS STRING) AS told"
+    parsed = strict(events.raw(spark, name, lines), world).persist()
+    fast = {row.position: row for row in parsed.selectExpr("position", "clean", values).collect()}
+    every = parsed.select("topic", "value", "position", F.lit(LATEST).alias("latest"))
+    slow = judged(every, world).selectExpr("position", "verdict", values).collect()
     clean = [row for row in slow if fast[row.position].clean]
     assert len(fast) == len(slow) == len(lines) and 20 < len(clean) < len(lines)
     for row in clean:
-        line = lines[int(row.position)]
-        assert row.verdict is None or row.verdict.rule == "future_date", (line, row.verdict)
+        line = lines[int(row.position.removeprefix("f@"))]
+        assert row.verdict is None, (line, row.verdict)
         assert row.told == fast[row.position].told, line
+
+
+def test_what_does_not_fit_the_world_is_not_clean(spark) -> None:
+    bought, seen = events.purchase("2024-05-01T10:00"), events.visits("2024-05-01", [1] * 24)
+    strange = [{**bought, "store_id": "s2"}, {**bought, "product_id": "p2"}]
+    late = [{**bought, "occurred_at": "2024-06-02T00:00:01Z"}, {**bought, "occurred_at": "1989-12-31T23:59:59Z"},
+            {**seen, "ds": "2024-06-03"}, {**seen, "ds": "1989-12-31"}]  # fmt: skip
+    bodies = [bought, seen, events.event("refund", "2024-05-01T10:00", basket_id="b", amount=1), *strange, *late]
+    raw = spark.createDataFrame(
+        [(events.topic_of(body), bytearray(events.line(body)), f"{place}") for place, body in enumerate(bodies)],
+        "topic string, value binary, position string",
+    )
+    for world, strangers in ((World(LATEST, {"s1": 0.0}, frozenset(["p1"])), False), (World(LATEST), True)):
+        clean = {int(row.position): row.clean for row in strict(raw, world).collect()}
+        assert [clean[place] for place in range(len(bodies))] == [True] * 3 + [strangers] * 2 + [False] * 4
 
 
 def test_sound_lines_are_clean_whatever_stands_between_them() -> None:

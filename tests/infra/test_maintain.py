@@ -6,7 +6,7 @@ import pytest
 
 from data_ingest.facts import facts
 from data_ingest.facts.news import mark_path, read_news
-from data_ingest.tables import BRONZE, FACTS
+from data_ingest.tables import EVENTS, FACTS
 from infra.errors import BadInput
 from infra.lake import Lake
 from infra.maintain import maintain
@@ -15,13 +15,13 @@ from tests.data_ingest import events
 
 
 def test_small_files_become_one_and_are_no_news(spark, settings) -> None:
-    lake, table = Lake(settings.lake_url), BRONZE["sales"]
+    lake, table = Lake(settings.lake_url), EVENTS
     for batch in range(4):
         events.to_bronze(spark, settings, [events.purchase(f"2024-05-0{batch + 1}T10:00", units=batch)], batch)
     events.to_bronze(spark, settings, [events.purchase("2024-05-03T11:00")], 4)
     facts(spark, settings)
     rows = lake.read(spark, table).orderBy("event_id").collect()
-    done = {each.table: each for each in maintain(spark, settings, [*BRONZE.values(), *FACTS])}
+    done = {each.table: each for each in maintain(spark, settings, [EVENTS, *FACTS])}
     assert (done[table.name].files_before, done[table.name].files_after) == (5, 1)
     assert lake.read(spark, table).orderBy("event_id").collect() == rows
     assert Mark.load(mark_path(settings)).version(lake, table) == lake.version(table)
@@ -33,7 +33,7 @@ def test_what_a_step_had_not_seen_stays_news(spark, settings) -> None:
         events.to_bronze(spark, settings, [events.purchase("2024-05-01T10:00")], batch)
     facts(spark, settings)
     events.to_bronze(spark, settings, [events.purchase("2024-05-02T10:00")], 2)
-    maintain(spark, settings, BRONZE.values())
+    maintain(spark, settings, [EVENTS])
     assert "sales" in read_news(spark, settings).added
     assert facts(spark, settings).days["sales_daily"] >= 1
 

@@ -41,7 +41,7 @@ ENDS = (
 )  # fmt: skip
 #: what may differ between two runs: when they were
 MOMENTS = ("ingested_at", "run_at", "known_at", "at", "now")
-TABLES = (*events.BRONZE.values(), events.QUARANTINE, events.INGESTED, events.STORES, events.PRODUCTS, events.PURCHASE_HISTORY,
+TABLES = (events.EVENTS, events.QUARANTINE, events.INGESTED, events.STORES, events.PRODUCTS, events.PURCHASE_HISTORY,
           *events.FACTS, *GOLD, *DECISIONS, *MONITORING)  # fmt: skip
 
 

@@ -19,7 +19,7 @@ import pytest
 
 from data_ingest.ingest import ingest
 from data_ingest.quarantine import replay_quarantine
-from data_ingest.tables import BRONZE, PRODUCTS, QUARANTINE
+from data_ingest.tables import EVENTS, PRODUCTS, QUARANTINE
 from infra.errors import NotReady
 from infra.lake import Lake
 from infra.settings import Settings
@@ -45,7 +45,7 @@ def clickhouse(tmp_path: Path) -> Iterator[str]:
 
 def sold(spark, settings: Settings) -> tuple[int, int, float]:
     """Rows, distinct ids and units of the sales in bronze."""
-    rows = Lake(settings.lake_url).read(spark, BRONZE["sales"])
+    rows = Lake(settings.lake_url).read(spark, EVENTS).where("topic = 'sales'")
     one = rows.selectExpr("count(*) AS n", "count(DISTINCT event_id) AS ids", "sum(units) AS units").first()
     return one.n, one.ids, one.units
 
@@ -107,7 +107,7 @@ def test_a_stream_goes_on_as_events_come_and_a_second_one_is_refused(spark, sett
     ended: list[object] = []
     stream = threading.Thread(target=lambda: ended.append(ingest(spark, settings, now=NOW, available_now=False)))
     stream.start()
-    _until(lambda: Lake(settings.lake_url).exists(BRONZE["sales"]) and sold(spark, settings)[0] == 1)
+    _until(lambda: Lake(settings.lake_url).exists(EVENTS) and sold(spark, settings)[0] == 1)
     with pytest.raises(NotReady, match="another ingest"):
         ingest(spark, settings, now=NOW)
     events.send(settings, [events.purchase(DAY, event_id="later"), events.purchase(DAY, event_id="first")])

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from data_ingest.tables import BRONZE
+from data_ingest.tables import EVENTS
 from infra.lake import Lake
 from infra.settings import Settings
 from infra.warehouse import Warehouse
@@ -73,7 +73,7 @@ class Victim:
     def landed(self) -> str:
         """How far the killed batch had come, in words: for the test's own report."""
         lake = Lake(self.settings.lake_url)
-        return f"sales at version {lake.version(BRONZE['sales']) if lake.exists(BRONZE['sales']) else None}, batches {self.offsets()}"
+        return f"events at version {lake.version(EVENTS) if lake.exists(EVENTS) else None}, batches {self.offsets()}"
 
 
 @pytest.mark.slow
@@ -88,7 +88,7 @@ def test_killed_at_random_points_nothing_is_lost_and_nothing_doubled(spark, stac
     for victim in victims:
         victim.send(10)
         assert victim.start().wait(300) == 0
-        rows = Lake(victim.settings.lake_url).read(spark, BRONZE["sales"]).select("event_id", "units").collect()
+        rows = Lake(victim.settings.lake_url).read(spark, EVENTS).select("event_id", "units").collect()
         assert len(rows) == len(victim.sent) and {row.event_id: row.units for row in rows} == victim.sent
         counted = Warehouse(victim.settings.warehouse_url).query("SELECT rule, sum(events) AS n FROM ingested GROUP BY rule")
         assert counted.rule.isna().tolist() == [True] and counted.n.tolist() == [len(victim.sent)]

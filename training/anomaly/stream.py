@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from data_ingest.facts.sales_daily import sales_daily
-from data_ingest.tables import BRONZE
+from data_ingest.tables import EVENTS, of_topic
 from feature_repo.tables import DEMAND_FEATURES
 from infra.errors import NotReady
 from infra.lake import MONTH, Lake
@@ -33,7 +33,7 @@ def watch(spark: SparkSession, settings: Settings, *, available_now: bool = True
     alert that no longer holds is taken back. A day that has not closed can sell too much, at a wrong price, or be fed
     twice, but not yet too little: drops are left to the batch. Raises NotReady without champion, sales or features."""
     lake, version, model = Lake(settings.lake_url), *_champion(settings)
-    for table in (BRONZE["sales"], DEMAND_FEATURES):
+    for table in (EVENTS, DEMAND_FEATURES):
         if not lake.exists(table):
             lake.version(table)  # says which step makes it
     judged = 0
@@ -44,7 +44,7 @@ def watch(spark: SparkSession, settings: Settings, *, available_now: bool = True
         if lake.exists(ALERTS):
             publish(settings, ALERTS)
 
-    lines = spark.readStream.format("delta").load(lake.path(BRONZE["sales"]))
+    lines = of_topic(spark.readStream.format("delta").load(lake.path(EVENTS)), "sales")
     checkpoint = settings.checkpoints / "alerts"
     writer = lines.writeStream.foreachBatch(judge).option("checkpointLocation", f"file://{checkpoint}").queryName("alerts")
     query = (writer.trigger(availableNow=True) if available_now else writer.trigger(processingTime="5 seconds")).start()
@@ -69,8 +69,8 @@ def _judge(lake: Lake, batch: DataFrame, model: Portable, version: str) -> int:
     touched = batch.where("product_id IS NOT NULL").select(*_KEY).distinct().persist()
     days = sorted(row[0] for row in touched.select("ds").distinct().collect())
     if days:
-        events = lake.read(batch.sparkSession, BRONZE["sales"]).where(F.col("ds").isin(days)).join(touched, list(_KEY), "left_semi")
-        facts = sales_daily(events).withColumnRenamed("returned_units", "returns")
+        sales = of_topic(lake.read(batch.sparkSession, EVENTS), "sales").where(F.col("ds").isin(days))
+        facts = sales_daily(sales.join(touched, list(_KEY), "left_semi")).withColumnRenamed("returned_units", "returns")
         before = lake.read(batch.sparkSession, DEMAND_FEATURES).where(F.col("ds") >= F.lit(days[0] - timedelta(days=FRESH_DAYS)))
         merge_alerts(lake, scored(_with_features(facts, before), model, version))
     count = touched.count()

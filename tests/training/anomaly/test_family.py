@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from data_ingest.tables import BRONZE
+from data_ingest.tables import EVENTS
 from feature_repo.tables import DEMAND_DAILY, DEMAND_FEATURES
 from infra.lake import Lake
 from infra.settings import Settings, load_settings
@@ -88,19 +88,20 @@ def test_scoring_fills_the_alerts_table(spark, home, data) -> None:
 
 
 def _events(spark, units: float, day: date, event: str):
-    row = dict.fromkeys(BRONZE["sales"].names) | {
+    row = dict.fromkeys(EVENTS.names) | {
+        "topic": "sales",
         "event_id": event, "event_type": "purchase", "store_id": "S0", "product_id": "P1", "basket_id": event,
         "units": units, "unit_price": 2.0,
         "ds": day, "source": "till", "schema_version": 1, "position": event,
     }  # fmt: skip
-    return spark.createDataFrame([tuple(row[name] for name in BRONZE["sales"].names)], BRONZE["sales"].spark_schema())
+    return spark.createDataFrame([tuple(row[name] for name in EVENTS.names)], EVENTS.spark_schema())
 
 
 def test_a_batch_on_the_stream_alerts_once_and_a_correction_takes_it_back(spark, home, data) -> None:
     lake, model = Lake(home.lake_url), FAMILY.contenders()[1].fit(data, {}).portable()
     day = (data.agg({"ds": "max"}).first()[0]) + pd.Timedelta(days=1)
     batch = _events(spark, 500.0, day, "e1")
-    lake.append(batch, BRONZE["sales"], "test", 0)
+    lake.append(batch, EVENTS, "test", 0)
     for _ in range(2):
         assert _judge(lake, batch, model, "7") == 1
     rows = lake.read(spark, ALERTS).toPandas()
