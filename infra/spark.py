@@ -9,6 +9,7 @@ import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from infra.class_archive import sharing
 from infra.jars import jar_paths, spark_sets
 from infra.java import find_java
 from infra.s3 import hadoop_options
@@ -23,23 +24,26 @@ ROOMS = ("infra", "data_ingest", "feature_repo", "training", "monitoring")
 LOG_SETTINGS = ROOT / "infra" / "log4j2.properties"
 #: a run of minutes spends more on the optimising compiler than that gives back: only what is ten times as hot as usual
 #: is given to it. Without it altogether the hot loops take what was saved
-PATIENT_COMPILER = (
+JAVA_OPTIONS = (
+    "-Duser.timezone=UTC -XX:+UseParallelGC "
     "-XX:Tier4InvocationThreshold=50000 -XX:Tier4MinInvocationThreshold=6000 "
     "-XX:Tier4CompileThreshold=150000 -XX:Tier4BackEdgeThreshold=400000"
 )
 
 
-def session(settings: Settings, app_name: str = "shelfcast") -> SparkSession:
-    """The active Spark session, or a new one on `settings.spark_url` with Delta, UTC and Arrow.
+def session(settings: Settings, app_name: str = "shelfcast", java_options: str | None = None) -> SparkSession:
+    """The active Spark session, or a new one on `settings.spark_url` with Delta, UTC and Arrow. `java_options` take the place
+    of those by which a JVM finds Spark's classes in their archive.
 
     Few shuffle partitions and `snapshotPartitions` keep the small commits of a laptop cheap; adaptive execution
     raises the parallelism where the data asks for it."""
     from pyspark.sql import SparkSession
 
-    os.environ["JAVA_HOME"] = str(find_java(settings.java_home))
+    java_home = find_java(settings.java_home)
+    os.environ["JAVA_HOME"] = str(java_home)
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     builder = SparkSession.builder.master(settings.spark_url).appName(app_name)
-    for key, value in _configuration(settings).items():
+    for key, value in _configuration(settings, sharing(java_home) if java_options is None else java_options).items():
         builder = builder.config(key, value)
     spark = builder.getOrCreate()
     spark.sparkContext.setLogLevel("ERROR")
@@ -70,7 +74,7 @@ def _ship_code(spark: SparkSession, settings: Settings) -> None:
     spark.sparkContext.addPyFile(str(archive))
 
 
-def _configuration(settings: Settings) -> dict[str, str]:
+def _configuration(settings: Settings, java_options: str) -> dict[str, str]:
     warehouse = settings.home / "spark-warehouse"
     return {
         "spark.jars": ",".join(jar_paths(settings.jars, spark_sets(settings))),
@@ -89,7 +93,7 @@ def _configuration(settings: Settings) -> dict[str, str]:
         "spark.sql.execution.pythonUDF.arrow.enabled": "true",
         "spark.databricks.delta.snapshotPartitions": "1",
         "spark.driver.memory": settings.spark_memory,
-        "spark.driver.extraJavaOptions": f"-Duser.timezone=UTC -XX:+UseParallelGC {PATIENT_COMPILER} -Dlog4j2.configurationFile=file://{LOG_SETTINGS}",
+        "spark.driver.extraJavaOptions": f"{JAVA_OPTIONS} -Dlog4j2.configurationFile=file://{LOG_SETTINGS} {java_options}",
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
         # without the UI nobody reads them; with their plans they fill a small heap
