@@ -266,7 +266,7 @@ def arrivals(settings: Settings) -> pd.DataFrame:
     rows = {Path(part.path).name: part.to_table(["occurred_at"])["occurred_at"] for part in delta.to_pyarrow_dataset().get_fragments()}
     parts = []
     for version, file in zip(sorted(commits), ended, strict=False):
-        for name in {Path(each).name for each in lake.files(EVENTS, version) - lake.files(EVENTS, version - 1)}:
+        for name in {Path(each).name for each in lake.files(EVENTS, version) - lake.files_seen(EVENTS, version - 1)}:
             made = rows[name].to_pandas().dt.tz_localize(None)
             batch = pd.Timestamp(file.stat().st_mtime, unit="s")
             parts.append(pd.DataFrame({"made": made, "lake": commits[version], "batch": batch}))

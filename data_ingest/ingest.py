@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from data_ingest.contracts import TOPICS
 from data_ingest.landing import Landing
-from data_ingest.tables import INGESTED, QUARANTINE
+from data_ingest.tables import EVENTS, INGESTED, QUARANTINE
 from infra.errors import BadInput, NotReady
 from infra.event_log import event_log
 from infra.lake import Lake
@@ -64,7 +64,8 @@ def ingest(
     A micro-batch is written to the lake under the checkpoint's identity and its own number, then the tables `copied` (none
     of them: the lake alone) to the warehouse by the lake's version, and it is committed to the checkpoint last: wherever a
     run is killed, the next one repeats that batch and changes nothing that was there. While a service is away it waits,
-    told to `tell`, and goes on from the checkpoint. Raises NotReady while another ingest works on the same checkpoint."""
+    told to `tell`, and goes on from the checkpoint. Raises NotReady while another ingest works on the same checkpoint, and
+    where the lake lacks what the checkpoint has landed."""
     run = _Run(settings, now, progress, settings.checkpoints / "ingest", copied)
     with alone(settings):
         persevere(settings, lambda: run.follow(spark, available_now), tell or (lambda said: None))
@@ -94,6 +95,7 @@ class _Run:
     def follow(self, spark: SparkSession, available_now: bool) -> None:
         """Run the query to its end."""
         self.stopped = None
+        self._require_what_was_landed()
         query = self.start(spark, available_now)
         try:
             query.awaitTermination()
@@ -102,6 +104,20 @@ class _Run:
             raise (self.stopped or error) from error
         finally:
             query.stop()
+
+    def _require_what_was_landed(self) -> None:
+        """Raise NotReady where the checkpoint has gone further than the lake: what lies between would never come into it."""
+        committed = [int(file.name) for file in (self.checkpoint / "commits").glob("[0-9]*")]
+        if not committed:
+            return
+        lake, query = Lake(self.settings.lake_url), _query_id(self.checkpoint)
+        there = max(-1 if (batch := lake.batch(table, query)) is None else batch for table in (EVENTS, QUARANTINE))
+        if there < max(committed):
+            said = "has none of it" if there < 0 else f"ends at batch {there}"
+            raise NotReady(
+                f"the checkpoint {self.checkpoint} has landed batch {max(committed)}, and the lake at {self.settings.lake_url} {said}: "
+                "give the lake that it landed in, or empty this one and remove the checkpoints to land again what the log still holds."
+            )
 
     def land(self, batch: DataFrame, number: int) -> None:
         """Land a micro-batch in the lake, then in the warehouse."""

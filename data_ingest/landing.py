@@ -14,15 +14,14 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import partial, reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import pyarrow as pa
 
-from data_ingest.contracts import TOPICS
-from data_ingest.log_compare import DUPLICATE_DAYS, RETURN_DAYS, closer, compared, hashed, kept, purchases, twins
+from data_ingest.log_compare import DUPLICATE_TIME, RETURN_TIME, closer, compared, cut, hashed, kept, purchases, twins
 from data_ingest.rules import World, judged
 from data_ingest.strict import strict
 from data_ingest.tables import EVENTS, INGESTED, PRODUCTS, QUARANTINE, STORES
@@ -32,6 +31,8 @@ from infra.together import together
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
+#: more files than these are read by Delta, whose log lists them; fewer by their names, which costs a look at each
+FILES_BY_NAME = 300
 #: an event may be later than the batch by so much: clocks differ
 TOLERANCE = timedelta(days=1)
 
@@ -53,15 +54,17 @@ class Basis:
     now: datetime
     versions: dict[str, int | None]
 
-    def known(self, spark: SparkSession, lake: Lake, first: date, last: date, topics: Iterable[str] = TOPICS) -> DataFrame | None:
-        """The events in bronze from `first` to `last`, of some topics, as the batch is to see them; None where there are none."""
+    def known(self, spark: SparkSession, lake: Lake, months: Mapping[str, Iterable[str]]) -> DataFrame | None:
+        """The events in bronze of some months (YYYY-MM) by topic, as the batch is to see them; None where there are none."""
         version = self.versions[EVENTS.name]
         if version is None:
             return None
-        files = of_parts(lake.files(EVENTS, version), topic=topics, month=months_between(first, last))
-        if not files:
-            return None
-        return lake.read_files(spark, EVENTS, files).where(f"ds BETWEEN DATE '{first}' AND DATE '{last}'")
+        every = lake.files(EVENTS, version)
+        files = set[str]().union(*(of_parts(every, topic=[topic], month=wanted) for topic, wanted in months.items()))
+        if len(files) <= FILES_BY_NAME:
+            return lake.read_files(spark, EVENTS, files) if files else None
+        spans = (f"topic = '{topic}' AND ds >= '{min(each)}-01' AND ds <= last_day('{max(each)}-01')" for topic, each in months.items())
+        return lake.read(spark, EVENTS, version).where(" OR ".join(f"({span})" for span in spans))
 
     def world(self, lake: Lake) -> World:
         """The stores and products that the batch knows."""
@@ -91,7 +94,7 @@ class Landing:
         with ExitStack() as held:
             world = basis.world(self.lake)
             parsed = held.enter_context(kept(strict(self._in_few_parts(batch), world)))
-            sound, broken, counts = _judged(parsed, world)
+            sound, broken, counts = _judged(parsed, world, held)
             accepted, repeated, counts = self._compared(sound, counts, basis, held)
             writes = []
             if any(kind.rule is None for kind in counts):
@@ -99,6 +102,9 @@ class Landing:
             if any(kind.rule is not None for kind in counts):
                 aside = _quarantined([frame for frame in (broken, repeated) if frame is not None], basis)
                 writes.append(partial(self.lake.append, aside.coalesce(1), QUARANTINE, self.query_id, number))
+            if not counts:  # a file without a line: the lake is to know that the batch was here
+                nothing = self.spark.createDataFrame([], QUARANTINE.spark_schema())
+                writes.append(partial(self.lake.append, nothing, QUARANTINE, self.query_id, number))
             together(writes)
         if counts:
             rows = [(self.query_id, number, *kind, count, basis.now) for kind, count in _dated(counts, basis.now.date()).items()]
@@ -110,22 +116,25 @@ class Landing:
         self, sound: DataFrame, counts: Counter[Kind], basis: Basis, held: ExitStack
     ) -> tuple[DataFrame, DataFrame | None, Counter[Kind]]:
         """The sound lines that break no rule among the others, those that do (None: there are none), and all counted anew."""
-        days = [kind.ds for kind in counts if kind.rule is None and kind.ds]
-        if not days:
+        near: dict[str, set[str]] = {}
+        for kind in counts:
+            if kind.rule is None and kind.ds:
+                near.setdefault(kind.topic, set()).update(months_between(kind.ds - DUPLICATE_TIME, kind.ds + DUPLICATE_TIME))
+        if not near:
             return sound, None, counts
-        sound, near = hashed(sound), timedelta(days=DUPLICATE_DAYS)
-        known = basis.known(self.spark, self.lake, min(days) - near, max(days) + near)
-        found = held.enter_context(kept(twins(sound, known)))
+        sound = hashed(sound)
+        found = held.enter_context(kept(twins(sound, basis.known(self.spark, self.lake, near))))
         again = None if found.isEmpty() else found
         returned = [kind.ds for kind in counts if kind.rule is None and kind.event_type == "return" and kind.ds]
         if again is None and not returned:
             return sound, None, counts
-        clear, few = closer(sound, again, bool(returned))
         bought = None
         if returned:
-            since = min(returned) - timedelta(days=RETURN_DAYS)
-            bought = purchases(sound, basis.known(self.spark, self.lake, since, max(days), ["sales"]))
-        looked_at = compared(few, again, bought).localCheckpoint()
+            # a purchase may be of a later day than its return: stores have calendars of their own
+            paid = months_between(min(returned) - RETURN_TIME, (basis.now + TOLERANCE).date() + timedelta(days=1))
+            bought = purchases(sound, basis.known(self.spark, self.lake, {"sales": paid}))
+        clear, few = closer(sound, again, bool(returned))
+        looked_at = held.enter_context(cut(compared(few, again, bought)))
         after = _counted(looked_at)
         before = Counter[Kind]()
         for kind, count in after.items():
@@ -156,17 +165,19 @@ class Landing:
         return Basis(datetime.fromisoformat(said["now"]), said["versions"])
 
 
-def _judged(parsed: DataFrame, world: World) -> tuple[DataFrame, DataFrame | None, Counter[Kind]]:
+def _judged(parsed: DataFrame, world: World, held: ExitStack) -> tuple[DataFrame, DataFrame | None, Counter[Kind]]:
     """The lines that break no rule on their own, those that do (None: there are none), and both counted."""
-    rows = parsed.groupBy("clean", "topic", "event_type", "ds").count().collect()
-    clean = Counter({Kind(row.topic, row.event_type, None, row.ds): row["count"] for row in rows if row.clean})
+    # days of other lines may be of years that no calendar of Python's has
+    rows = parsed.selectExpr("clean", "topic", "event_type", "IF(clean, ds, NULL) AS ds").groupBy("clean", "topic", "event_type", "ds")
+    tallies = rows.count().collect()
+    clean = Counter({Kind(row.topic, row.event_type, None, row.ds): row["count"] for row in tallies if row.clean})
     sound = parsed.where("clean").drop("clean", "latest")
-    if all(row.clean for row in rows):
+    if all(row.clean for row in tallies):
         return sound, None, clean
-    # cut off from its plan: to plan every rule again in each query over these few lines takes longer than to judge them
-    doubted = judged(parsed.where("NOT clean"), world).localCheckpoint()
+    doubted = held.enter_context(cut(judged(parsed.where("NOT clean"), world)))
     cleared = doubted.where("verdict IS NULL").select(*sound.columns)
-    return sound.unionByName(cleared), doubted.where("verdict IS NOT NULL"), clean + _counted(doubted)
+    told = doubted.selectExpr("topic", "event_type", "verdict", "IF(verdict IS NULL, ds, NULL) AS ds")
+    return sound.unionByName(cleared), doubted.where("verdict IS NOT NULL"), clean + _counted(told)
 
 
 def _counted(judged: DataFrame) -> Counter[Kind]:
@@ -180,7 +191,7 @@ def _quarantined(broken: Sequence[DataFrame], basis: Basis) -> DataFrame:
     return reduce(lambda a, b: a.unionByName(b), [
         frame.select(
             "topic", "verdict.rule", "verdict.reason", F.col("value").alias("raw"), "position", "event_id",
-            F.lit(basis.now.date()).alias("ds"), F.lit(basis.now).alias("quarantined_at"),
+            F.lit(basis.now.date()).alias("ds"), F.lit(basis.now.replace(tzinfo=UTC)).alias("quarantined_at"),
         ) for frame in broken
     ])  # fmt: skip
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from functools import reduce
 from typing import TYPE_CHECKING
 
@@ -16,10 +17,10 @@ from data_ingest.rules import log_rules_of, verdict
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-#: a repeated event id is looked for among events at most so many days from those of the batch
-DUPLICATE_DAYS = 62
-#: a return's purchase is looked for so many days back
-RETURN_DAYS = 400
+#: a repeated event id is looked for in the months that come so near to the days of the batch's events of the topic
+DUPLICATE_TIME = timedelta(days=62)
+#: a return's purchase is looked for so far back
+RETURN_TIME = timedelta(days=400)
 
 _PURCHASE = ("basket_id", "product_id")
 
@@ -32,6 +33,17 @@ def kept(frame: DataFrame) -> Iterator[DataFrame]:
         yield frame
     finally:
         frame.unpersist()
+
+
+@contextmanager
+def cut(frame: DataFrame) -> Iterator[DataFrame]:
+    """The frame, computed once and kept while it is used, without the plan that it came from: to plan that again in each query
+    over a few lines takes longer than to compute them."""
+    alone = frame.localCheckpoint()
+    try:
+        yield alone
+    finally:
+        alone._jdf.queryExecution().logical().rdd().unpersist(False)
 
 
 def hashed(events: DataFrame) -> DataFrame:
@@ -59,7 +71,7 @@ def closer(sound: DataFrame, found: DataFrame | None, returns: bool) -> tuple[Da
     any, and, where there are `returns`, those."""
     from pyspark.sql import functions as F
 
-    held = "event_type = 'return'" if returns else "false"
+    held = "event_type <=> 'return'" if returns else "false"
     if found is not None:
         hashes = F.broadcast(found.select("id_hash").distinct().withColumn("twin", F.lit(True)))
         sound, held = sound.join(hashes, "id_hash", "left"), f"{held} OR twin IS NOT NULL"

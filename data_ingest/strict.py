@@ -66,7 +66,7 @@ def _local_day(columns: Mapping[str, pa.Array], world: World) -> pa.Array:
     if world.utc_offset_hours is not None:
         offsets = world.utc_offset_hours
         hours = _looked_up(columns["store_id"], lambda store: offsets.get(store, 0.0), pa.float64())
-        at = pc.add(at, pc.multiply(hours, 3_600e6).cast(pa.int64()).cast(pa.duration("us")))
+        at = pc.add(at, pc.round(pc.multiply(hours, 3_600e6)).cast(pa.int64()).cast(pa.duration("us")))
     return at.cast(pa.date32(), safe=False)
 
 

@@ -41,7 +41,7 @@ def first_changed_day(spark: SparkSession, lake: Lake, mark: Mark) -> date | Non
     days = [date.max]
     for table in (table for table in moved if table in COUNTS_FROM or table == PRODUCTS):
         seen = mark.version(lake, table)
-        if seen is None or not lake.files(table, seen):
+        if seen is None or not lake.files_seen(table, seen):
             return None
         try:
             changed = _changed_rows(spark, lake, table, seen)

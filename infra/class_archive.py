@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 #: a JVM that cannot use an archive says so on the standard output, where a script reads
 _QUIET = "-Xlog:cds*=off"
 _NAME = "spark-classes"
+#: seconds that a JVM may take to write it
+_PATIENCE_SECONDS = 300
 
 
 def archive_of(java_home: Path) -> Path:
@@ -42,10 +44,11 @@ def make_archive(settings: Settings) -> bool:
     from infra.spark import session
 
     archive = archive_of(find_java(settings.java_home))
-    if archive.is_file():
+    if archive.is_file() or not os.access(archive.parent, os.W_OK):
         return False
     partial = archive.with_suffix(f".{os.getpid()}.partial")
-    spark = session(settings, "shelfcast-classes", f"-XX:ArchiveClassesAtExit={partial} {_QUIET}")
+    alone = settings.model_copy(update={"spark_url": "local[2]"})
+    spark = session(alone, "shelfcast-classes", f"-XX:ArchiveClassesAtExit={partial} {_QUIET}")
     gateway: Any = spark.sparkContext._gateway
     with tempfile.TemporaryDirectory() as folder:
         _work(spark, f"{folder}/table")
@@ -53,10 +56,13 @@ def make_archive(settings: Settings) -> bool:
     gateway.shutdown()
     # the JVM writes the archive when it ends, which it does when nobody is at the other end
     gateway.proc.stdin.close()
-    gateway.proc.wait()
-    for old in archive.parent.glob(f"{_NAME}-*.jsa"):
-        old.unlink()
+    gateway.proc.wait(_PATIENCE_SECONDS)
+    if not partial.is_file():  # a JVM that cannot, or a disk that is full: Spark starts as ever
+        return False
     partial.replace(archive)
+    for old in archive.parent.glob(f"{_NAME}-*"):
+        if old != archive:
+            old.unlink(missing_ok=True)
     return True
 
 

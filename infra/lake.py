@@ -61,12 +61,11 @@ class Lake:
         return reader.load(self.path(table)).select(*table.names)
 
     def read_files(self, spark: SparkSession, table: Table, files: Iterable[str]) -> DataFrame:
-        """The declared columns of some of the table's `files`. Delta is not asked: to open a version costs it seconds."""
-        listed = sorted(files)
-        if not listed:
-            return spark.createDataFrame([], table.spark_schema())
+        """The declared columns of some of the table's `files`, at least one. Delta is not asked: to open a version costs it seconds,
+        while Spark looks at each file, so this is for a few hundred at most."""
         whole = f"{', '.join(f'`{column.name}` {column.type}' for column in table.columns)}, {MONTH} string"
-        return spark.read.schema(whole).option("basePath", self.path(table)).parquet(*listed).select(*table.names)
+        reader = spark.read.schema(whole).option("basePath", self.path(table))
+        return reader.parquet(*sorted(files)).select(*table.names)
 
     def read_pandas(
         self, table: Table, columns: Sequence[str] | None = None, filters: list[tuple] | None = None, version: int | None = None
@@ -79,7 +78,8 @@ class Lake:
         return delta.to_pandas(columns=list(columns or table.names), filters=filters)
 
     def files(self, table: Table, version: int | None = None) -> set[str]:
-        """Files of the table at `version`, as Spark takes them; none where that version is not there (needs no JVM)."""
+        """Files of the table at its newest version, or at `version`, as Spark takes them; none where it was never written (needs
+        no JVM). Raises NotReady where that version is not there: it is older than what is kept, or of a table that was lost."""
         from deltalake.exceptions import DeltaError
 
         if not self.exists(table):
@@ -88,13 +88,24 @@ class Lake:
         if version is not None:
             try:
                 delta.load_as_version(version)
-            except (DeltaError, ValueError):  # older than what is kept, or of a table that was made anew
-                return set()
+            except (DeltaError, ValueError) as error:
+                raise NotReady(f"{self.path(table)} does not have its version {version} any more: {error}") from error
         return {_as_spark(uri) for uri in delta.file_uris()}
+
+    def files_seen(self, table: Table, version: int) -> set[str]:
+        """Files of the table at a version that a step had seen; none where it is not there any more: all are news then."""
+        try:
+            return self.files(table, version)
+        except NotReady:
+            return set()
 
     def identity(self, table: Table) -> str:
         """An id that a table made anew does not share (needs no JVM)."""
         return str(self._delta(table).metadata().id)
+
+    def batch(self, table: Table, app_id: str) -> int | None:
+        """The last batch that the table has of those appended under `app_id`; None where it has none (needs no JVM)."""
+        return self._delta(table).transaction_version(app_id) if self.exists(table) else None
 
     def arrow(self, table: Table, month: str | None = None) -> Iterator[pa.RecordBatch]:
         """The table's rows, of one `month` (YYYY-MM) or all, in bounded batches (needs no JVM)."""

@@ -43,7 +43,7 @@ def _publish_one(client: Client, lake: Lake, table: Table, source: str, known: i
     version, identity = lake.version(table), lake.identity(table)
     if (source, known) == (identity, version):
         return 0
-    copied = _copy(client, lake, table, lake.files(table, known) if source == identity else set())
+    copied = _copy(client, lake, table, lake.files_seen(table, known) if source == identity else set())
     client.command(
         "INSERT INTO published SELECT {name:String}, {lake:String}, {version:Int64}, now64(6, 'UTC')",
         {"name": table.name, "lake": identity, "version": version},

@@ -5,13 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from pydantic import AliasChoices, Field, ValidationError, field_validator, model_validator
+from pydantic import AliasChoices, Field, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from infra.errors import BadInput
 from infra.s3 import point_clients_at
 
 PREFIX = "SHELFCAST_"
+
+#: what a URL or a pattern of files takes for something else
+_NOT_IN_PATHS = "[]{}*?#%^|\\"
 
 _SCHEMES = {
     "events_url": ("file", "kafka"),
@@ -55,8 +58,12 @@ class Settings(BaseSettings):
 
     @field_validator("home", "jars")
     @classmethod
-    def _absolute(cls, folder: Path) -> Path:
-        return folder.expanduser().resolve()
+    def _absolute(cls, folder: Path, info: ValidationInfo) -> Path:
+        found = folder.expanduser().resolve()
+        if odd := sorted(set(_NOT_IN_PATHS) & set(str(found))):
+            name = f"{PREFIX}{info.field_name}".upper()
+            raise ValueError(f"{name} is {str(found)!r}: expected a folder without {' '.join(odd)} in its path")
+        return found
 
     @model_validator(mode="before")
     @classmethod

@@ -48,9 +48,10 @@ def read_news(spark: SparkSession, settings: Settings) -> News:
     now = Mark.of(lake, [EVENTS], since.last)
     version, seen = now.versions[EVENTS.name][1], since.version(lake, EVENTS)
     events = lake.read(spark, EVENTS, version)
-    before = set() if seen is None else lake.files(EVENTS, seen)
+    before = set() if seen is None else lake.files_seen(EVENTS, seen)
     bronze = {topic: of_topic(events, topic) for topic in TOPICS}
-    new = {topic: of_parts(lake.files(EVENTS, version) - before, topic=[topic]) for topic in TOPICS}
+    gained = lake.files(EVENTS, version) - before
+    new = {topic: of_parts(gained, topic=[topic]) for topic in TOPICS}
     added = {
         topic: of_topic(lake.read_files(spark, EVENTS, files), topic) if before else bronze[topic] for topic, files in new.items() if files
     }

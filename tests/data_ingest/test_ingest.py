@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import fcntl
 import random
+import shutil
 from collections import Counter
 from datetime import datetime
 from pathlib import Path
 
 import pytest
+from pyspark.sql import functions as F
 
+from data_ingest import landing, log_compare
 from data_ingest.contracts import TOPICS
 from data_ingest.ingest import ingest
 from data_ingest.rules import LONGEST_LINE
@@ -17,6 +20,7 @@ from data_ingest.tables import EVENTS, INGESTED, PRODUCTS, QUARANTINE, STORES
 from infra.errors import NotReady
 from infra.lake import Lake
 from infra.settings import Settings, load_settings
+from infra.tables import Table
 from infra.warehouse import Warehouse
 from tests.data_ingest import events
 
@@ -159,6 +163,19 @@ def _forget_last_commit(settings: Settings) -> None:
     (last.parent / f".{last.name}.crc").unlink(missing_ok=True)
 
 
+def _forget(settings: Settings, table: Table) -> None:
+    """Take the last commit of a table back."""
+    folder = Path(Lake(settings.lake_url).path(table).removeprefix("file://"))
+    commits = sorted((folder / "_delta_log").glob("*.json"))
+    if len(commits) == 1:
+        shutil.rmtree(folder)
+        return
+    commits[-1].unlink()
+    (folder / "_delta_log" / f".{commits[-1].name}.crc").unlink(missing_ok=True)
+    commits[-1].with_suffix(".crc").unlink(missing_ok=True)
+    (folder / "_delta_log" / f".{commits[-1].stem}.crc.crc").unlink(missing_ok=True)
+
+
 def test_a_batch_that_is_replayed_after_a_kill_changes_nothing(spark, settings) -> None:
     events.send(settings, [events.purchase(DAY, event_id="old")])
     ingest(spark, settings, now=NOW)
@@ -173,20 +190,82 @@ def test_a_batch_that_is_replayed_after_a_kill_changes_nothing(spark, settings) 
     assert warehouse_counts(settings) == counted
 
 
-def test_a_batch_that_was_killed_half_way_is_completed(spark, settings) -> None:
-    """Sales landed, nothing else had: as if the kill came between two topics."""
-    events.send(settings, [events.purchase(DAY, event_id="a"), events.purchase(DAY, event_id="a"), events.stock("count", DAY, 3)])
+@pytest.mark.parametrize("missing", [(EVENTS, INGESTED), (QUARANTINE, INGESTED)], ids=["quarantine came", "events came"])
+def test_a_batch_that_was_killed_half_way_is_completed(spark, settings, missing) -> None:
+    """The batch meets neither what it had landed itself nor what the batch before had not."""
+    if missing[0] == QUARANTINE:
+        events.send(settings, [events.purchase(DAY, event_id="old")])
+        ingest(spark, settings, now=NOW)
+    events.send(settings, [events.purchase(DAY, event_id=name) for name in ("old", "a", "a")])
     ingest(spark, settings, now=NOW)
     before, counted = landed(spark, settings), warehouse_counts(settings)
     _forget_last_commit(settings)
-    lake = Lake(settings.lake_url)
-    import shutil
-
-    for table in (QUARANTINE, EVENTS, INGESTED):
-        shutil.rmtree(lake.path(table).removeprefix("file://"))
+    _forget(settings, missing[0])
+    _forget(settings, missing[1])
     ingest(spark, settings, now=NOW)
     assert landed(spark, settings) == before
     assert warehouse_counts(settings) == counted
+
+
+def test_a_lake_that_lacks_what_was_landed_is_refused(spark, settings) -> None:
+    """Its checkpoint would pass over all that came before."""
+    events.send(settings, [events.purchase(DAY, event_id="a")])
+    ingest(spark, settings, now=NOW)
+    earlier = settings.home / "earlier"
+    shutil.copytree(settings.home / "lake", earlier)
+    events.send(settings, [events.purchase(DAY, event_id="b")])
+    ingest(spark, settings, now=NOW)
+    for lake, said in ((settings.home / "other", "has none of it"), (earlier, "ends at batch 0")):
+        elsewhere = settings.model_copy(update={"lake_url": f"file://{lake}"})
+        with pytest.raises(NotReady, match=said):
+            ingest(spark, elsewhere, now=NOW)
+    assert ingest(spark, settings, now=NOW).events == 0
+
+
+def test_days_that_python_does_not_know_are_set_aside_and_stop_nothing(spark, settings) -> None:
+    Lake(settings.lake_url).overwrite(spark.createDataFrame([("s1", 5.75, 0, 24)], STORES.spark_schema()), STORES)
+    moments = ["0000-06-01T10:00:00Z", "12024-05-01T10:00:00Z", "9999-12-31T23:00:00Z"]
+    events.send(settings, [events.purchase(DAY, occurred_at=moment) for moment in moments])
+    events.send(settings, [events.visits("0000-01-01", [1] * 24, at=DAY), events.purchase(DAY)])
+    summary = ingest(spark, settings, now=NOW)
+    assert (summary.events, summary.accepted) == (5, {"sales": 1}) and sum(summary.quarantined.values()) == 4
+
+
+def test_hashes_that_meet_cost_a_closer_look_and_no_event(spark, settings, monkeypatch) -> None:
+    monkeypatch.setattr(log_compare, "hashed", lambda rows: rows.withColumn("id_hash", F.lit(7)))
+    monkeypatch.setattr(landing, "hashed", log_compare.hashed)
+    events.send(settings, [events.purchase(DAY, event_id="a"), events.purchase(DAY, event_id="b")])
+    ingest(spark, settings, now=NOW)
+    events.send(settings, [events.purchase(DAY, event_id=name) for name in ("b", "c", "c")])
+    assert ingest(spark, settings, now=NOW).quarantined == {"duplicate_event": 2}
+    assert landed(spark, settings)[0] == Counter(a=1, b=1, c=1)
+
+
+@pytest.mark.parametrize("by_name", [300, 0])
+def test_a_twin_is_found_however_bronze_is_read(spark, settings, monkeypatch, by_name) -> None:
+    """A straggler of another topic, or of another year, hides nothing."""
+    monkeypatch.setattr(landing, "FILES_BY_NAME", by_name)
+    events.send(settings, [events.purchase("2024-03-30T10:00", event_id="a"), events.stock("count", "2024-03-30T10:00", 1, event_id="a")])
+    ingest(spark, settings, now=NOW)
+    events.send(settings, [events.purchase(DAY, event_id="a"), events.purchase("1995-01-01T10:00", event_id="far")])
+    events.send(settings, [events.price("1995-01-01T10:00", 2.0, event_id="a")])
+    summary = ingest(spark, settings, now=NOW)
+    assert (summary.accepted, summary.quarantined) == ({"sales": 1, "pos": 1}, {"duplicate_event": 1})
+
+
+def test_a_return_finds_a_purchase_of_a_later_day(spark, settings) -> None:
+    events.send(settings, [events.purchase("2024-05-02T00:30", basket="b9")])
+    ingest(spark, settings, now=NOW)
+    events.send(settings, [events.returned("2024-05-01T23:30", basket="b9"), events.returned("2024-05-01T23:30", basket="b8")])
+    assert ingest(spark, settings, now=NOW).quarantined == {"return_without_purchase": 1}
+
+
+def test_a_file_without_a_line_stops_nothing(spark, settings) -> None:
+    for name in ("first", "second"):
+        events.send_lines(settings, "sales", [], name)
+        assert ingest(spark, settings, now=NOW).events == 0
+    events.send(settings, [events.purchase(DAY, event_id="a")])
+    assert ingest(spark, settings, now=NOW).events == 1
 
 
 def test_a_second_ingest_is_refused_and_a_dead_ones_lock_is_not(spark, settings) -> None:

@@ -41,4 +41,5 @@ def test_an_archive_that_does_not_fit_is_passed_over_in_silence(tmp_path, monkey
         subprocess.run([java / "bin" / "java", *options, "--version"], capture_output=True, text=True)
         for options in ((), sharing(java).split())
     )
-    assert given.returncode == 0 and (given.stdout, given.stderr) == (plain.stdout, plain.stderr)
+    # a JVM that cannot share says no more than that it does not
+    assert given.returncode == 0 and (given.stdout, given.stderr) == (plain.stdout.replace(", sharing", ""), "")

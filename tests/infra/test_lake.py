@@ -7,7 +7,7 @@ from datetime import date
 import pytest
 
 from infra.errors import NotReady
-from infra.lake import Lake, months_of
+from infra.lake import Lake, months_between, months_of, of_parts
 from infra.publish import publish
 from infra.tables import Table, columns
 from infra.warehouse import Warehouse
@@ -54,7 +54,9 @@ def test_files_tell_what_changed_since_a_version(spark, settings) -> None:
     lake.append(frame(spark, ("b", FEB, 1.0)), T, "a", 1)
     assert lake.files(T, 0) == first
     assert months_of(lake.files(T) - first) == {"2024-02"}
-    assert lake.files(T, 99) == set()
+    assert lake.files_seen(T, 99) == set()
+    with pytest.raises(NotReady, match="does not have its version 99"):
+        lake.files(T, 99)
     assert sorted(spark.read.parquet(*lake.files(T)).select("k").toPandas().k) == ["a", "b"]
     assert sum(batch.num_rows for batch in lake.arrow(T, "2024-01")) == 1
     assert [row.k for row in lake.read(spark, T, 0).collect()] == ["a"]
@@ -97,3 +99,27 @@ def test_publishing_copies_what_changed_and_survives_a_lost_warehouse(spark, set
     lake.replace_days(movers((FEB, "new", 0.125)), SLOW_MOVERS, [FEB])  # a table made anew, at a version that was seen before
     publish(settings, SLOW_MOVERS)
     assert published() == [("2024-02-01", "new", 0.125)]
+
+
+def test_parts_and_months_are_told_by_paths() -> None:
+    files = {
+        f"/lake/events/topic={topic}/month={month}/a.parquet" for topic in ("sales", "pos") for month in ("2023-12", "2024-01", "2024-02")
+    }
+    assert of_parts(files, topic=["sales"], month=["2023-12", "2024-02", "2024-03"]) == {
+        f"/lake/events/topic=sales/month={month}/a.parquet" for month in ("2023-12", "2024-02")
+    }
+    assert of_parts(files, topic=["stock"]) == set() and len(of_parts(files, month={"2024-01": 1})) == 2
+    assert months_between(date(2023, 12, 31), date(2024, 2, 1)) == {"2023-12", "2024-01", "2024-02"}
+    assert (
+        months_between(date(2024, 2, 1), date(2024, 2, 29)) == {"2024-02"} and months_between(date(2024, 2, 1), date(2024, 1, 1)) == set()
+    )
+
+
+def test_files_are_read_by_name_and_a_tables_batch_is_known(spark, tmp_path) -> None:
+    lake = Lake(f"file://{tmp_path}/a b+c")
+    table = Table("split", "bronze", columns(("kind", "string"), ("k", "string"), ("ds", "date")), ("k",), "ds", split="kind")
+    rows = [("x", "1", date(2024, 1, 1)), ("y", "2", date(2024, 2, 1))]
+    lake.append(spark.createDataFrame(rows, table.spark_schema()), table, "app", 0)
+    assert (lake.batch(table, "app"), lake.batch(table, "other")) == (0, None)
+    read = lake.read_files(spark, table, of_parts(lake.files(table), kind=["x"]))
+    assert [tuple(row) for row in read.collect()] == rows[:1]

@@ -43,3 +43,10 @@ def test_settings_are_frozen(tmp_path: Path) -> None:
     settings = load_settings(home=tmp_path)
     with pytest.raises(ValidationError):
         settings.seed = 3  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("name", ["a[1]", "what?", "50%", "a*", "{b}", "#1"])
+def test_a_folder_whose_name_would_be_read_as_a_pattern_is_refused(tmp_path, name) -> None:
+    with pytest.raises(BadInput, match=r"SHELFCAST_HOME is .*: expected a folder without"):
+        load_settings(home=tmp_path / name)
+    assert load_settings(home=tmp_path / "a b+c (é)").home.name == "a b+c (é)"
