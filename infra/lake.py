@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 from infra.errors import NotReady
 from infra.tables import Table
@@ -163,7 +164,8 @@ class Lake:
 
 
 def _as_spark(uri: str) -> str:
-    return uri.replace("s3://", "s3a://", 1) if "://" in uri else f"file://{uri}"
+    plain = unquote(uri)  # delta-rs writes a blank as %20, Hadoop takes a path as it is
+    return plain.replace("s3://", "s3a://", 1) if "://" in plain else f"file://{plain}"
 
 
 def months_of(files: Iterable[str]) -> set[str]:
