@@ -1,4 +1,4 @@
-.PHONY: help setup demo stack-demo test test-stack-long test-airflow test-resume check format lock serve clean-demo bench-demand bench-stock bench-anomaly bench-slow-mover bench-recommend bench-ingest bench-features bench-scale
+.PHONY: help setup demo stack-demo test test-stack-long test-airflow test-resume check format lock serve bench-demand bench-stock bench-anomaly bench-slow-mover bench-recommend bench-ingest bench-features bench-scale
 SHELL := /bin/bash
 BIN := .venv/bin
 DATA ?= ../shared/data
@@ -29,7 +29,7 @@ test: ## set up and run all tests
 	@infra/setup.sh dev
 	@$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadgroup
 
-test-airflow: ## each DAG in a real Airflow, in an environment of its own
+test-airflow: ## the DAGs in a real Airflow, in an environment of its own
 	@infra/setup.sh dev
 	@infra/setup.sh airflow
 	@$(BIN)/python -m pytest tests/airflow/every_dag.py

@@ -30,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder that holds the data sets")
     parser.add_argument("--set", choices=sorted(SETS), dest="name", help="default: all, the largest last")
-    parser.add_argument("--origins", type=int, help="default: as in the README's table")
+    parser.add_argument("--origins", type=int, help="default: as in the table of docs/demand.md")
     parser.add_argument("--rivals", default=",".join([*RIVALS, "shelfcast"]))
     parser.add_argument("--stores", default="", help="M5: only these stores")
     given = parser.parse_args(arguments)

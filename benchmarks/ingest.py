@@ -6,7 +6,7 @@ The events are the first so many, in time order, of a simulated retailer: all fi
 200th line cut short, so that every batch has lines for quarantine. Each size has topics of its own, which (a), (b) and (c)
 read from their beginning, one after the other, in batches of the same size:
 
-(a) Spark's Kafka source to Spark's noop sink: `EventLog.stream`, of which nothing but the value as it is is asked for; no
+(a) Spark's Kafka source to Spark's noop sink: `EventLog.stream`, of which only the raw value is read; no
     parsing, no rules, no position. What the connector can give, not what a user can use.
 (b) the product's ingest with all quality rules, into the lake alone.
 (c) the product's ingest as `shelfcast ingest` runs it.

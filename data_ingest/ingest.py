@@ -116,7 +116,8 @@ class _Run:
             said = "has none of it" if there < 0 else f"ends at batch {there}"
             raise NotReady(
                 f"the checkpoint {self.checkpoint} has landed batch {max(committed)}, and the lake at {self.settings.lake_url} {said}: "
-                "give the lake that it landed in, or empty this one and remove the checkpoints to land again what the log still holds."
+                "give the lake that it landed in, or remove this one's folder bronze and the checkpoints to land again what the "
+                "log still holds."
             )
 
     def land(self, batch: DataFrame, number: int) -> None:

@@ -1,7 +1,7 @@
 """Events compared with each other: which ids are there already, and which returns have a purchase.
 
-All but a few events of a batch need no closer look. Those that do, suspects, are found by the hashes of their ids, which are
-an eighth of the ids and are what every executor is given to look for in bronze."""
+All but a few events of a batch need no closer look. Those that do, suspects, are found by the hashes of their ids, eight bytes
+each, which are what every executor is given to look for in bronze."""
 
 from __future__ import annotations
 

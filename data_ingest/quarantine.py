@@ -29,6 +29,12 @@ def rule_names() -> list[str]:
     return list(dict.fromkeys(every))
 
 
+def require_rule(rule: str) -> None:
+    """Raise BadInput for a rule there is not."""
+    if rule not in rule_names():
+        raise BadInput(f"there is no rule {rule!r}: expected one of {', '.join(rule_names())}")
+
+
 def replay_quarantine(spark: SparkSession, settings: Settings, rule: str) -> int:
     """Put the quarantined lines of a rule back to the event log and take them out of quarantine; returns how many.
     Raises BadInput for a rule there is not.
@@ -36,8 +42,7 @@ def replay_quarantine(spark: SparkSession, settings: Settings, rule: str) -> int
     The lines are written first, under a name made of their content and origin, then taken out: a run that is killed in
     between writes the same name again, which adds nothing. The next ingest judges them anew. Collects the lines of one
     topic: what a rule has set aside should fit in memory."""
-    if rule not in rule_names():
-        raise BadInput(f"there is no rule {rule!r}: expected one of {', '.join(rule_names())}")
+    require_rule(rule)
     lake, log = Lake(settings.lake_url), event_log(settings)
     with alone(settings):
         if not lake.exists(QUARANTINE):

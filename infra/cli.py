@@ -114,14 +114,22 @@ def ingest(
     follow: Annotated[
         bool, typer.Option("--follow", help="Go on as events come, until stopped; leaves the daily facts to `facts`.")
     ] = False,
+    again: Annotated[
+        str | None, typer.Option("--again", metavar="RULE", help="First put what this rule has set aside back to the log.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Stream what is new in the event log through the quality rules into lake and warehouse, then bring the daily facts up to date."""
     from data_ingest.facts import facts
     from data_ingest.ingest import ingest as story
+    from data_ingest.quarantine import replay_quarantine, require_rule
 
     settings = load_settings()
+    if again is not None:
+        require_rule(again)
     with _spark(settings) as spark, progress() as say:
+        if again is not None:
+            tell(f"lines that {again} had set aside, in the log again: {replay_quarantine(spark, settings, again):,}")
         read = story(spark, settings, available_now=not follow, progress=say, tell=tell)
         made = _persevere(settings, lambda: facts(spark, settings, progress=say))
         show({"ingest": read, "facts": made}, as_json)
@@ -298,7 +306,7 @@ def status(as_json: Json = False) -> None:
 
 @app.command(rich_help_panel=UPKEEP)
 def doctor(fix: Annotated[bool, typer.Option("--fix", help="Mend what can be mended here.")] = False, as_json: Json = False) -> None:
-    """Check Java, jars, folders and services, and say how to mend each; exit code 3 when something is broken."""
+    """Check Java, jars, home, disk, warehouse and MLflow, and say how to mend each; exit code 3 when something is broken."""
     from infra.doctor import examine
 
     checks = examine(load_settings(), fix=fix)

@@ -37,7 +37,7 @@ def examine(settings: Settings, fix: bool = False) -> list[Check]:
 
 
 def _java(settings: Settings) -> Check:
-    return _tried("java", lambda: str(find_java(settings.java_home)), "run `make java`, or install Java 17 or 21 and set JAVA_HOME")
+    return _tried("java", lambda: str(find_java(settings.java_home)), "run `make setup`, or install Java 17 or 21 and set JAVA_HOME")
 
 
 def _jars(settings: Settings) -> Check:

@@ -45,5 +45,5 @@ def find_java(java_home: str = "") -> Path:
         seen.append(f"{java} ({version or 'does not start'})")
     raise NotReady(
         f"Java {' or '.join(map(str, SUPPORTED))} was not found (seen: {', '.join(seen) or 'none'}): "
-        "run `make java`, or install it and set JAVA_HOME."
+        "run `make setup`, or install it and set JAVA_HOME."
     )

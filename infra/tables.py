@@ -34,7 +34,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """A table of the lake: `layer` is bronze, silver, gold or decisions; `key` identifies a row; a table with a
+    """A table of the lake: `layer` is bronze, silver, gold, decisions or monitoring; `key` identifies a row; a table with a
     `day` column is partitioned by its month (column `month`, added by the lake), so that a day can be replaced, and before
     that by the column `split`, if it has one."""
 

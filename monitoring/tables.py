@@ -10,7 +10,7 @@ _RUN = (("ds", "date", "the day reported on"), ("run_at", "timestamp", "when the
 DRIFT = Table(
     "drift", "monitoring",
     columns(*_RUN, ("column_name", "string", "feature or prediction that was compared"),
-            ("method", "string", "wasserstein, psi or jensenshannon"), ("statistic", "double", "distance of current from reference"),
+            ("method", "string", "wasserstein or jensenshannon"), ("statistic", "double", "distance of current from reference"),
             ("threshold", "double", "at or above it the column has drifted; never below the noise of the sample size"),
             ("drifted", "boolean"), ("reference_days", "string", "first day/last day of the reference window"),
             ("current_days", "string", "first day/last day of the current window"), ("n", "bigint", "rows of each sample")),

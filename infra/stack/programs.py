@@ -51,7 +51,7 @@ def redis_server() -> Path:
         for binary in sorted(Path(place).glob("_binaries/*/valkey-server")):
             if os.access(binary, os.X_OK):
                 return binary
-    raise NotReady("no redis-server or valkey-server was found: run `make setup-dev`, or `apt install redis-server`.")
+    raise NotReady("no redis-server or valkey-server was found: run `infra/setup.sh dev`, or `apt install redis-server`.")
 
 
 def spark_class() -> Path:

@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from data_ingest.ingest import ingest
+from tests.data_ingest import events
+
 STORY = [
     "simulate", "replay", "import", "ingest", "features", "train", "promote", "rollback", "history", "score", "serve",
     "report", "status", "doctor", "forecast", "order", "detect", "slow-movers", "recommend", "pipeline",
@@ -66,6 +69,18 @@ def test_the_doctor_names_what_is_broken_and_how_to_mend_it(tmp_path: Path) -> N
     assert done.returncode == 3
     assert checks["java"]["ok"] and not checks["jars"]["ok"]
     assert checks["jars"]["mend"] == "run `shelfcast doctor --fix`"
+
+
+def test_what_a_rule_has_set_aside_is_judged_again(spark, settings) -> None:
+    events.send(settings, [events.returned("2024-05-01T10:00", basket="b7")])
+    assert ingest(spark, settings).quarantined == {"return_without_purchase": 1}
+    events.send(settings, [events.purchase("2024-05-01T09:00", basket="b7")])
+    done = shelfcast(settings.home, "ingest", "--again", "return_without_purchase", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["ingest"]["accepted"] == {"sales": 2}
+    assert "lines that return_without_purchase had set aside, in the log again: 1" in done.stderr
+    wrong = shelfcast(settings.home, "ingest", "--again", "nonsense")
+    assert wrong.returncode == 2 and "there is no rule 'nonsense': expected one of oversized_line" in wrong.stderr
 
 
 #: a file system of its own for the command after it: 64 kB, or one that may only be read

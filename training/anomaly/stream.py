@@ -1,4 +1,5 @@
-"""Alerts on the stream: each micro-batch of sales that the ingest lands is judged at once by the champion."""
+"""Alerts on the stream, for a caller of `watch` (no verb runs it): a second query over the lake's events, which judges the days of
+newly landed sales by the champion."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""After each ingest: what there is, and what the policy makes of drift and accuracy. Both verbs only read and report."""
+"""After each ingest: what there is, and what the policy makes of drift and accuracy. `report` writes its page and its own
+tables, and nothing else."""
 
 from __future__ import annotations
 

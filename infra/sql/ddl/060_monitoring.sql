@@ -5,7 +5,7 @@ CREATE TABLE IF NOT EXISTS drift (
     run_at         DateTime64(6, 'UTC') COMMENT 'when the report ran, UTC',
     family         LowCardinality(String),
     column_name    LowCardinality(String) COMMENT 'feature or prediction that was compared',
-    method         LowCardinality(String) COMMENT 'wasserstein, psi or jensenshannon',
+    method         LowCardinality(String) COMMENT 'wasserstein or jensenshannon',
     statistic      Nullable(Float64) COMMENT 'distance of current from reference',
     threshold      Nullable(Float64) COMMENT 'at or above it the column has drifted; never below the noise of the sample size',
     drifted        Bool,
