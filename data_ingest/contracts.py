@@ -1,4 +1,4 @@
-"""The five event kinds: their names, fields, types, units, ranges and keys. The Spark schema, the JSON Schema and the
+"""The five event kinds: their names, fields, types, units, ranges and keys. The tables' schema, the JSON Schema and the
 validation of a single event are all derived from this one file."""
 
 from __future__ import annotations
@@ -7,10 +7,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, cast
-
-if TYPE_CHECKING:
-    from pyspark.sql.types import StructType
+from typing import Any
 
 SCHEMA_VERSION = 1
 
@@ -67,12 +64,6 @@ class Topic:
     def tells_day(self) -> bool:
         """Whether its events tell their local business day themselves, as `ds`; for others it follows from `occurred_at`."""
         return any(field.name == "ds" for field in self.fields)
-
-    def spark_schema(self) -> StructType:
-        """Nullable Spark schema of the topic's parsed events; times are timestamps, days are dates."""
-        from pyspark.sql.types import StructType
-
-        return cast("StructType", StructType.fromDDL(", ".join(f"`{f.name}` {f.type}" for f in self.fields)))
 
     def json_schema(self) -> dict[str, Any]:
         """JSON Schema (2020-12) of the topic's events."""

@@ -54,17 +54,18 @@ class Basis:
     now: datetime
     versions: dict[str, int | None]
 
-    def known(self, spark: SparkSession, lake: Lake, months: Mapping[str, Iterable[str]]) -> DataFrame | None:
-        """The events in bronze of some months (YYYY-MM) by topic, as the batch is to see them; None where there are none."""
+    def bronze(self, lake: Lake) -> set[str]:
+        """The files of events that the batch is to see."""
         version = self.versions[EVENTS.name]
-        if version is None:
-            return None
-        every = lake.files(EVENTS, version)
-        files = set[str]().union(*(of_parts(every, topic=[topic], month=wanted) for topic, wanted in months.items()))
+        return set() if version is None else lake.files(EVENTS, version)
+
+    def known(self, spark: SparkSession, lake: Lake, bronze: set[str], months: Mapping[str, Iterable[str]]) -> DataFrame | None:
+        """The events of some months (YYYY-MM) by topic, of the files `bronze`; None where there are none."""
+        files = set[str]().union(*(of_parts(bronze, topic=[topic], month=wanted) for topic, wanted in months.items()))
         if len(files) <= FILES_BY_NAME:
             return lake.read_files(spark, EVENTS, files) if files else None
         spans = (f"topic = '{topic}' AND ds >= '{min(each)}-01' AND ds <= last_day('{max(each)}-01')" for topic, each in months.items())
-        return lake.read(spark, EVENTS, version).where(" OR ".join(f"({span})" for span in spans))
+        return lake.read(spark, EVENTS, self.versions[EVENTS.name]).where(" OR ".join(f"({span})" for span in spans))
 
     def world(self, lake: Lake) -> World:
         """The stores and products that the batch knows."""
@@ -122,8 +123,8 @@ class Landing:
                 near.setdefault(kind.topic, set()).update(months_between(kind.ds - DUPLICATE_TIME, kind.ds + DUPLICATE_TIME))
         if not near:
             return sound, None, counts
-        sound = hashed(sound)
-        found = held.enter_context(kept(twins(sound, basis.known(self.spark, self.lake, near))))
+        sound, bronze = hashed(sound), basis.bronze(self.lake)
+        found = held.enter_context(kept(twins(sound, basis.known(self.spark, self.lake, bronze, near))))
         again = None if found.isEmpty() else found
         returned = [kind.ds for kind in counts if kind.rule is None and kind.event_type == "return" and kind.ds]
         if again is None and not returned:
@@ -132,7 +133,7 @@ class Landing:
         if returned:
             # a purchase may be of a later day than its return: stores have calendars of their own
             paid = months_between(min(returned) - RETURN_TIME, (basis.now + TOLERANCE).date() + timedelta(days=1))
-            bought = purchases(sound, basis.known(self.spark, self.lake, {"sales": paid}))
+            bought = purchases(sound, basis.known(self.spark, self.lake, bronze, {"sales": paid}))
         clear, few = closer(sound, again, bool(returned))
         looked_at = held.enter_context(cut(compared(few, again, bought)))
         after = _counted(looked_at)

@@ -73,25 +73,12 @@ class Lake:
     ) -> pd.DataFrame:
         """Columns of a table, at `version` when given, as pandas, without a JVM; for what is bounded by products, stores or
         one day's decisions. `filters` are (column, operator, value) triples that are pushed down to the files."""
-        delta = self._delta(table)
-        if version is not None:
-            delta.load_as_version(version)
-        return delta.to_pandas(columns=list(columns or table.names), filters=filters)
+        return self._delta(table, version).to_pandas(columns=list(columns or table.names), filters=filters)
 
     def files(self, table: Table, version: int | None = None) -> set[str]:
         """Files of the table at its newest version, or at `version`, as Spark takes them; none where it was never written (needs
         no JVM). Raises NotReady where that version is not there: it is older than what is kept, or of a table that was lost."""
-        from deltalake.exceptions import DeltaError
-
-        if not self.exists(table):
-            return set()
-        delta = self._delta(table)
-        if version is not None:
-            try:
-                delta.load_as_version(version)
-            except (DeltaError, ValueError) as error:
-                raise NotReady(f"{self.path(table)} does not have its version {version} any more: {error}") from error
-        return {_as_spark(uri) for uri in delta.file_uris()}
+        return {_as_spark(uri) for uri in self._delta(table, version).file_uris()} if self.exists(table) else set()
 
     def files_seen(self, table: Table, version: int) -> set[str]:
         """Files of the table at a version that a step had seen; none where it is not there any more: all are news then."""
@@ -149,14 +136,20 @@ class Lake:
         parts = [table.split, MONTH] if table.split else [MONTH]
         return out.write.format("delta").partitionBy(*parts).option("delta.dataSkippingStatsColumns", table.day)
 
-    def _delta(self, table: Table):
+    def _delta(self, table: Table, version: int | None = None):
         from deltalake import DeltaTable
-        from deltalake.exceptions import TableNotFoundError
+        from deltalake.exceptions import DeltaError, TableNotFoundError
 
         try:
-            return DeltaTable(self._local(table))
+            delta = DeltaTable(self._local(table))
         except TableNotFoundError as error:
             raise NotReady(_missing(table)) from error
+        if version is not None:
+            try:
+                delta.load_as_version(version)
+            except (DeltaError, ValueError) as error:
+                raise NotReady(f"{self.path(table)} does not have its version {version} any more: {error}") from error
+        return delta
 
     def _local(self, table: Table) -> str:
         # delta-rs names S3 `s3://` where Hadoop says `s3a://`
