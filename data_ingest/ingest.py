@@ -150,7 +150,7 @@ def _naive_utc(moment: datetime) -> datetime:
 
 @contextmanager
 def alone(settings: Settings, work: str = "ingest") -> Iterator[None]:
-    """Hold the lock of a work (ingest or facts); raises NotReady naming the process that holds it. The operating system
+    """Hold the lock of a work (ingest, facts or watch); raises NotReady naming the process that holds it. The operating system
     lets go of the lock when its holder dies, so a file that a dead process left behind holds nobody up."""
     settings.checkpoints.mkdir(parents=True, exist_ok=True)
     path = settings.checkpoints / f"{work}.lock"

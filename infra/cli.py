@@ -15,9 +15,9 @@ import typer
 from rich.markup import escape
 
 from infra import file_verbs
-from infra.console import complaints, console, only_what_a_user_can_act_on, progress, show, tell
+from infra.console import complaints, console, only_what_a_user_can_act_on, progress, records, show, tell
 from infra.errors import BadInput, NotReady, TooLittleHistory, refused_by_storage
-from infra.options import Day, FamilyName, Json, Who, Why, at_least_one, day_of, mapping_of
+from infra.options import Day, FamilyName, Json, Who, Why, at_least_one, day_of, mapping_of, values_of
 from infra.settings import Settings, load_settings
 from infra.stack.commands import stack
 
@@ -66,10 +66,8 @@ def simulate(
     first = day_of(start, "--start") or date(2024, 1, 1)
     settings = load_settings()
     with _spark(settings) as spark, progress() as say:
-        show(
-            story(spark, settings, stores=stores, products=products, days=days, seed=seed, start=first, progress=say),
-            as_json,
-        )
+        written = partial(story, spark, settings, stores=stores, products=products, days=days, seed=seed, start=first, progress=say)
+        show(_persevere(settings, written), as_json)
 
 
 @app.command(rich_help_panel=EVENTS)
@@ -89,7 +87,8 @@ def replay(
         raise BadInput(f"--rate is {rate:g}: expected more than 0 events a second")
     settings, first, last = load_settings(), day_of(start, "--start"), day_of(end, "--end")
     with _spark(settings) as spark, progress() as say:
-        show(story(spark, settings, start=first, end=last, pairs=pairs, rate=rate, progress=say), as_json)
+        written = partial(story, spark, settings, start=first, end=last, pairs=pairs, rate=rate, progress=say)
+        show(_persevere(settings, written), as_json)
 
 
 @app.command("import", rich_help_panel=EVENTS)
@@ -106,7 +105,8 @@ def import_(
 
     settings, mapping = load_settings(), mapping_of(column or [])
     with _spark(settings) as spark:
-        show(import_csv(spark, settings, path, kind=kind, mapping=mapping, utc_offset_hours=utc_offset_hours, source=source), as_json)
+        written = partial(import_csv, spark, settings, path, kind=kind, mapping=mapping, utc_offset_hours=utc_offset_hours, source=source)
+        show(_persevere(settings, written), as_json)
 
 
 @app.command(rich_help_panel=EVENTS)
@@ -223,6 +223,19 @@ def score(family: Annotated[str, typer.Argument(help="A family, or all.")] = "al
 
 
 @app.command(rich_help_panel=DECISIONS)
+def watch(
+    follow: Annotated[bool, typer.Option("--follow", help="Go on as sales land, until stopped; for use beside `ingest --follow`.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Judge the days that newly landed sales touch, without waiting for their end; `score` judges whole days."""
+    from training.anomaly.stream import watch as story
+
+    settings = load_settings()
+    with _spark(settings) as spark, progress() as say:
+        show(_persevere(settings, lambda: story(spark, settings, available_now=not follow, progress=say)), as_json)
+
+
+@app.command(rich_help_panel=DECISIONS)
 def serve() -> None:
     """Serve the champions over HTTP; promotions are followed without restart."""
     from serving.service import serve as story
@@ -237,7 +250,7 @@ def report(as_json: Json = False) -> None:
 
     settings = load_settings()
     with _spark(settings) as spark, progress() as say:
-        show(story(settings, spark, progress=say), as_json)
+        show(_persevere(settings, lambda: story(settings, spark, progress=say)), as_json)
 
 
 @app.command(rich_help_panel=DECISIONS)
@@ -260,20 +273,21 @@ def pipeline(
         at_least_one("pairs", pairs)
     settings = load_settings()
     with _spark(settings) as spark, progress() as say:
-        replay(spark, settings, pairs=pairs, progress=say)
-        ingest(spark, settings, progress=say)
-        facts(spark, settings, progress=say)
-        build_features(spark, settings, progress=say)
+        _persevere(settings, lambda: replay(spark, settings, pairs=pairs, progress=say))
+        ingest(spark, settings, progress=say, tell=tell)
+        _persevere(settings, lambda: facts(spark, settings, progress=say))
+        _persevere(settings, lambda: build_features(spark, settings, progress=say))
         for name in ORDER:
             try:
-                trained = train(spark, settings, name, progress=say)
+                trained = _persevere(settings, partial(train, spark, settings, name, progress=say))
             except TooLittleHistory as missing:
                 tell(f"{missing} It is left out of this run.")
                 continue
             if trained.passed and Registry(settings).version(name, "challenger") == trained.version:
                 Registry(settings).promote(name, trained.version, "pipeline", "; ".join(trained.verdicts))
-        score(spark, settings, [name for name in ORDER if Registry(settings).version(name, "champion")], progress=say)
-        written = report(settings, spark, progress=say)
+        chosen = [name for name in ORDER if Registry(settings).version(name, "champion")]
+        _persevere(settings, lambda: score(spark, settings, chosen, progress=say))
+        written = _persevere(settings, lambda: report(settings, spark, progress=say))
     sections = summary(settings)
     if as_json:
         show({"sections": sections, "report": written}, True)
@@ -305,6 +319,23 @@ def status(as_json: Json = False) -> None:
 
 
 @app.command(rich_help_panel=UPKEEP)
+def query(
+    name: Annotated[str | None, typer.Argument(help="A named query; all of them are listed unless given.")] = None,
+    given: Annotated[list[str] | None, typer.Option("--with", metavar="NAME=VALUE", help="A value that it asks for; repeat.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Ask the warehouse a named question (infra/sql/queries), such as analytics_top_products."""
+    from infra.warehouse import Warehouse, named_queries
+
+    if name is None:
+        show(named_queries(), as_json)
+        return
+    warehouse = Warehouse(load_settings().warehouse_url)
+    warehouse.bootstrap()
+    show(records(warehouse.named(name, values_of(given or []))), as_json)
+
+
+@app.command(rich_help_panel=UPKEEP)
 def doctor(fix: Annotated[bool, typer.Option("--fix", help="Mend what can be mended here.")] = False, as_json: Json = False) -> None:
     """Check Java, jars, home, disk, warehouse and MLflow, and say how to mend each; exit code 3 when something is broken."""
     from infra.doctor import examine
@@ -325,15 +356,16 @@ def bootstrap(as_json: Json = False) -> None:
     from training.family import family_names
 
     settings = load_settings()
-    made = {
-        "topics": topics(settings, TOPICS),
-        "buckets": make_buckets(settings),
-        "warehouse tables": warehouse_tables(settings),
-        "experiments": experiments(settings, [f"shelfcast-{name}" for name in family_names()]),
+    parts = {
+        "topics": lambda: topics(settings, TOPICS),
+        "buckets": lambda: make_buckets(settings),
+        "warehouse tables": lambda: warehouse_tables(settings),
+        "experiments": lambda: experiments(settings, [f"shelfcast-{name}" for name in family_names()]),
     }
+    made = {part: _persevere(settings, make) for part, make in parts.items()}
     known = applied(settings)
     with _spark(settings):
-        made["features"] = [name for name in apply(settings) if name not in known]
+        made["features"] = [name for name in _persevere(settings, lambda: apply(settings)) if name not in known]
     show([made_by(part, names) for part, names in made.items()], as_json)
 
 
@@ -346,12 +378,13 @@ def maintain(
     from data_ingest.ingest import alone
     from feature_repo.tables import GOLD
     from infra.maintain import maintain as story
+    from monitoring.tables import MONITORING
     from training.tables import DECISIONS
 
     settings = load_settings()
-    every = (events.EVENTS, events.QUARANTINE, events.INGESTED, events.PURCHASE_HISTORY, *events.FACTS, *GOLD, *DECISIONS)
-    with _spark(settings) as spark, progress() as say, alone(settings), alone(settings, "facts"):
-        show(story(spark, settings, every, keep_hours=keep_hours, progress=say), as_json)
+    every = (*events.BRONZE, *events.DIMENSIONS, *events.FACTS, *GOLD, *DECISIONS, *MONITORING)
+    with _spark(settings) as spark, progress() as say, alone(settings), alone(settings, "facts"), alone(settings, "watch"):
+        show(_persevere(settings, lambda: story(spark, settings, every, keep_hours=keep_hours, progress=say)), as_json)
 
 
 app.add_typer(stack, name="stack", rich_help_panel=UPKEEP)

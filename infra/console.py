@@ -9,13 +9,16 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from rich.console import Console
 from rich.markup import escape
 from rich.padding import Padding
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.text import Text
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 ROOT = Path(__file__).parents[1]
 
@@ -69,6 +72,12 @@ def progress() -> Iterator[Callable[[int, int, str], None]]:
 
     with bar:
         yield say
+
+
+def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """The rows of a frame, to be shown; days without their midnight."""
+    days = [name for name in frame.select_dtypes("datetime") if (frame[name] == frame[name].dt.normalize()).all()]
+    return frame.assign(**{name: frame[name].dt.date for name in days}).to_dict("records")  # type: ignore[return-value]
 
 
 def show(value: Any, as_json: bool) -> None:

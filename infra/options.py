@@ -60,3 +60,12 @@ def mapping_of(pairs: list[str]) -> dict[str, str]:
         if not (field and sign and column):
             raise BadInput(f"--column is {field + sign + column!r}: expected field=column, such as units=Qty")
     return {field: column for field, _, column in split}
+
+
+def values_of(pairs: list[str]) -> dict[str, str]:
+    """What a named query asks for, of texts such as since=2017-12-01."""
+    split = [pair.partition("=") for pair in pairs]
+    for name, sign, value in split:
+        if not (name and sign and value):
+            raise BadInput(f"--with is {name + sign + value!r}: expected name=value, such as since=2017-12-01")
+    return {name: value for name, _, value in split}

@@ -6,7 +6,7 @@ import re
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +25,9 @@ SQL = Path(__file__).parent / "sql"
 WHOLE = "tuple()"
 #: seconds to wait for another process to leave an embedded warehouse's folder
 PATIENCE_SECONDS = 60.0
+#: a value that a query asks for, and how the server says that one is not of its type
+_ASKED = re.compile(r"\{(\w+):(\w+)\}")
+_UNREADABLE = re.compile(r"BAD_QUERY_PARAMETER|CANNOT_PARSE|CANNOT_CONVERT|cannot be parsed", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -54,8 +57,23 @@ class Warehouse:
             return client.query_df(sql, parameters=dict(parameters or {}))
 
     def named(self, name: str, parameters: Mapping[str, Any] | None = None) -> pd.DataFrame:
-        """Rows of the named query `infra/sql/queries/<name>.sql`."""
-        return self.query(named_query(name), parameters)
+        """Rows of the named query `infra/sql/queries/<name>.sql`. Raises BadInput for an unknown name, and where other values
+        are given than the query asks for or one is not of its type."""
+        from clickhouse_connect.driver.exceptions import DatabaseError
+
+        named, given = named_query(name), dict(parameters or {})
+        if given.keys() != named.asks.keys():
+            asked = ", ".join(f"{value} ({kind})" for value, kind in named.asks.items()) or "nothing"
+            raise BadInput(f"{name} asks for {asked}: {', '.join(given) or 'nothing'} was given")
+        try:
+            return self.query(named.sql, given)
+        except DatabaseError as error:
+            if _UNREADABLE.search(str(error)):
+                asked = ", ".join(f"{value} as {kind}" for value, kind in named.asks.items())
+                raise BadInput(
+                    f"{name} expects {asked}: {', '.join(f'{key}={value}' for key, value in given.items())} was given"
+                ) from error
+            raise
 
     def insert(self, table: str, frame: pd.DataFrame, token: str) -> int:
         """Insert a block of rows; the same `token` again changes nothing. Returns the rows handed over."""
@@ -185,10 +203,30 @@ def statements(sql: str) -> list[str]:
     return [part.strip() for part in re.split(r";\s*(?:\n|$)", bare) if part.strip()]
 
 
-def named_query(name: str) -> str:
-    """The text of a named query; raises BadInput with the known names."""
-    path = SQL / "queries" / f"{name}.sql"
-    if not path.is_file():
-        known = ", ".join(sorted(p.stem for p in path.parent.glob("*.sql")))
-        raise BadInput(f"there is no query {name!r}: expected one of {known}")
-    return path.read_text()
+@dataclass(frozen=True)
+class NamedQuery:
+    """A query of `infra/sql/queries`: the question that it answers, and the values that it asks for with their types."""
+
+    name: str
+    question: str
+    asks: Mapping[str, str]
+    sql: str = field(repr=False)
+
+
+def named_queries() -> list[NamedQuery]:
+    """Every named query, by name."""
+    return [_read(path) for path in sorted((SQL / "queries").glob("*.sql"))]
+
+
+def named_query(name: str) -> NamedQuery:
+    """A named query; raises BadInput with the known names."""
+    every = {each.name: each for each in named_queries()}
+    if name not in every:
+        raise BadInput(f"there is no query {name!r}: expected one of {', '.join(every)}")
+    return every[name]
+
+
+def _read(path: Path) -> NamedQuery:
+    sql = path.read_text()
+    told = [line.removeprefix("--").strip() for line in sql.splitlines() if line.startswith("--")]
+    return NamedQuery(path.stem, " ".join(told), dict(_ASKED.findall(sql)), sql)

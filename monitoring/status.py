@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
-from data_ingest.tables import EVENTS, FACTS, PRODUCTS, QUARANTINE, STORES
+from data_ingest.tables import BRONZE, DIMENSIONS, FACTS
 from feature_repo.tables import GOLD
 from infra.lake import Lake
 from infra.registry import Registry
 from infra.settings import Settings
+from monitoring.tables import MONITORING
 from training.tables import DECISIONS
 
 
 def status(settings: Settings) -> dict[str, Any]:
     """Tables by layer with their Delta versions, models with aliases, the newest report; needs no JVM."""
     lake = Lake(settings.lake_url)
-    every = [EVENTS, QUARANTINE, STORES, PRODUCTS, *FACTS, *GOLD, *DECISIONS]
     layers: dict[str, dict[str, int]] = {}
-    for table in every:
+    for table in (*BRONZE, *DIMENSIONS, *FACTS, *GOLD, *DECISIONS, *MONITORING):
         if lake.exists(table):
             layers.setdefault(table.layer, {})[table.name] = lake.version(table)
     models = {row["family"]: row["aliases"] or "no champion" for row in Registry(settings).models()}

@@ -6,11 +6,16 @@ import json
 import os
 import subprocess
 import sys
+from datetime import date
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from data_ingest.ingest import ingest
+from data_ingest.tables import VISITS_DAILY
+from infra.settings import load_settings
+from infra.warehouse import Warehouse
 from tests.data_ingest import events
 
 STORY = [
@@ -61,6 +66,19 @@ def test_a_wrong_setting_is_named(tmp_path: Path) -> None:
 def test_status_and_history_of_an_empty_home_are_json(tmp_path: Path) -> None:
     assert json.loads(shelfcast(tmp_path, "status", "--json").stdout)["models"] == "none yet"
     assert json.loads(shelfcast(tmp_path, "history", "all", "--json").stdout) == []
+
+
+def test_a_named_question_is_asked_of_the_warehouse(tmp_path: Path) -> None:
+    every = json.loads(shelfcast(tmp_path, "query", "--json").stdout)
+    assert {key: value for key, value in every[-2].items() if key != "question"} == {"name": "quality_missing_feeds", "asks": {}}
+    asked = ("query", "analytics_conversion", "--with", "since=2024-01-01", "--with", "until=2024-02-01", "--json")
+    assert json.loads(shelfcast(tmp_path, *asked).stdout) == []
+    Warehouse(load_settings(home=tmp_path).warehouse_url).insert(
+        "visits_daily", pd.DataFrame([("s1", date(2024, 1, 3), 4, 1)], columns=VISITS_DAILY.names), "t"
+    )
+    assert json.loads(shelfcast(tmp_path, *asked).stdout) == [
+        {"store_id": "s1", "ds": "2024-01-03", "visits": 4, "baskets": 1, "conversion": 0.25}
+    ]
 
 
 def test_the_doctor_names_what_is_broken_and_how_to_mend_it(tmp_path: Path) -> None:

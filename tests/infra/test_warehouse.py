@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from datetime import date
@@ -104,6 +105,23 @@ def test_a_folder_in_use_is_waited_for_then_told(warehouse, monkeypatch) -> None
 def test_names_that_are_not_there_are_told() -> None:
     with pytest.raises(BadInput, match="analytics_sales_trend"):
         named_query("nonsense")
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ({}, "analytics_conversion asks for since (Date), until (Date): nothing was given"),
+        ({"since": "2024-01-01", "until": "2024-02-01", "top": "3"}, "since, until, top was given"),
+        (
+            {"since": "2024-01-01", "until": "yesterday"},
+            "expects since as Date, until as Date: since=2024-01-01, until=yesterday was given",
+        ),
+    ],
+)
+def test_what_a_query_asks_for_must_be_given(warehouse, given, sentence) -> None:
+    warehouse.bootstrap()
+    with pytest.raises(BadInput, match=re.escape(sentence)):
+        warehouse.named("analytics_conversion", given)
 
 
 def test_statements_are_split_at_line_ends_and_comments_dropped() -> None:

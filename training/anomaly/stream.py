@@ -1,12 +1,15 @@
-"""Alerts on the stream, for a caller of `watch` (no verb runs it): a second query over the lake's events, which judges the days of
-newly landed sales by the champion."""
+"""Alerts on the stream: a second query over the lake's events, which judges the days of newly landed sales by the champion, so
+that a wrong price or a till fed twice is told within the minute and not the next morning."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from data_ingest.facts.sales_daily import sales_daily
+from data_ingest.ingest import alone
 from data_ingest.tables import EVENTS, of_topic
 from feature_repo.tables import DEMAND_FEATURES
 from infra.errors import NotReady
@@ -21,62 +24,100 @@ from training.portable import Portable, load_portable
 from training.tables import ALERTS
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql import Column, DataFrame, SparkSession
+
+#: done, total, what is being done
+Progress = Callable[[int, int, str], None]
 
 _KEY = ("store_id", "product_id", "ds")
 
 
-def watch(spark: SparkSession, settings: Settings, *, available_now: bool = True) -> int:
-    """Judge the days that newly landed sales touch and keep their alerts in ALERTS; the number of days judged. With
-    `available_now=False`, go on until the query is stopped.
+@dataclass(frozen=True)
+class Watched:
+    """What a watch has judged: pairs' days, and those of them that are alerts."""
+
+    days: int = 0
+    alerts: int = 0
+
+
+def watch(spark: SparkSession, settings: Settings, *, available_now: bool = True, progress: Progress | None = None) -> Watched:
+    """Judge the days that newly landed sales touch and keep their alerts in ALERTS. With `available_now=False`, go on until
+    the query is stopped.
 
     A day is judged anew from all of its events whenever one more lands, so a repeated micro-batch changes nothing, and an
     alert that no longer holds is taken back. A day that has not closed can sell too much, at a wrong price, or be fed
-    twice, but not yet too little: drops are left to the batch. Raises NotReady without champion, sales or features."""
-    lake, version, model = Lake(settings.lake_url), *_champion(settings)
+    twice, but not yet too little: drops are left to the batch, and so are days further from the newest features than
+    FRESH_DAYS. Raises NotReady without champion, sales or features, and while another watch works on the same checkpoint."""
+    with alone(settings, "watch"):
+        return _watch(spark, settings, available_now, progress or (lambda done, total, label: None))
+
+
+def _watch(spark: SparkSession, settings: Settings, available_now: bool, say: Progress) -> Watched:
+    lake, judges = Lake(settings.lake_url), _Judges(settings, say)
+    judges.follow_the_champion()
     for table in (EVENTS, DEMAND_FEATURES):
         if not lake.exists(table):
             lake.version(table)  # says which step makes it
-    judged = 0
-
-    def judge(batch: DataFrame, number: int) -> None:
-        nonlocal judged
-        judged += _judge(lake, batch, model, version)
-        if lake.exists(ALERTS):
-            publish(settings, ALERTS)
-
     lines = of_topic(spark.readStream.format("delta").load(lake.path(EVENTS)), "sales")
     checkpoint = settings.checkpoints / "alerts"
-    writer = lines.writeStream.foreachBatch(judge).option("checkpointLocation", f"file://{checkpoint}").queryName("alerts")
+    writer = lines.writeStream.foreachBatch(judges.judge).option("checkpointLocation", f"file://{checkpoint}").queryName("alerts")
     query = (writer.trigger(availableNow=True) if available_now else writer.trigger(processingTime="5 seconds")).start()
     try:
         query.awaitTermination()
     finally:
         query.stop()
-    return judged
+    return judges.summary
 
 
-def _champion(settings: Settings) -> tuple[str, Portable]:
-    registry = Registry(settings)
-    version = registry.version(CARD.name, CHAMPION)
-    if version is None:
-        raise NotReady(f"{CARD.name} has no champion: run `shelfcast train {CARD.name}` and `shelfcast promote {CARD.name}` first.")
-    return version, load_portable(registry.folder(CARD.name, version))
+@dataclass
+class _Judges:
+    """The champion of the moment, and what has been judged so far."""
+
+    settings: Settings
+    say: Progress
+    summary: Watched = field(default_factory=Watched)
+    version: str | None = None
+    model: Portable | None = None
+
+    def judge(self, batch: DataFrame, number: int) -> None:
+        """Judge a micro-batch's days, in the lake and then in the warehouse."""
+        version, model = self.follow_the_champion()
+        found = _judge(Lake(self.settings.lake_url), batch, model, version)
+        publish(self.settings, ALERTS)
+        summary = self.summary = Watched(self.summary.days + found.days, self.summary.alerts + found.alerts)
+        self.say(summary.days, 0, f"judged {summary.days:,} days, {summary.alerts:,} alerts")
+
+    def follow_the_champion(self) -> tuple[str, Portable]:
+        """The champion and its model, loaded again where another was promoted."""
+        registry = Registry(self.settings)
+        version = registry.version(CARD.name, CHAMPION)
+        if version is None:
+            raise NotReady(f"{CARD.name} has no champion: run `shelfcast train {CARD.name}` and `shelfcast promote {CARD.name}` first.")
+        if self.model is None or version != self.version:
+            self.version, self.model = version, load_portable(registry.folder(CARD.name, version))
+        return version, self.model
 
 
-def _judge(lake: Lake, batch: DataFrame, model: Portable, version: str) -> int:
+def _judge(lake: Lake, batch: DataFrame, model: Portable, version: str) -> Watched:
     from pyspark.sql import functions as F
 
-    touched = batch.where("product_id IS NOT NULL").select(*_KEY).distinct().persist()
+    spark = batch.sparkSession
+    newest = lake.read(spark, DEMAND_FEATURES).agg(F.max("ds")).collect()[0][0]
+    touched = batch.where(F.col("product_id").isNotNull() & (F.col("ds") > F.lit(newest - timedelta(days=FRESH_DAYS))))
+    touched = touched.select(*_KEY).distinct().persist()
     days = sorted(row[0] for row in touched.select("ds").distinct().collect())
-    if days:
-        sales = of_topic(lake.read(batch.sparkSession, EVENTS), "sales").where(F.col("ds").isin(days))
-        facts = sales_daily(sales.join(touched, list(_KEY), "left_semi")).withColumnRenamed("returned_units", "returns")
-        before = lake.read(batch.sparkSession, DEMAND_FEATURES).where(F.col("ds") >= F.lit(days[0] - timedelta(days=FRESH_DAYS)))
-        merge_alerts(lake, scored(_with_features(facts, before), model, version))
-    count = touched.count()
+    if not days:
+        touched.unpersist()
+        return Watched()
+    sales = of_topic(lake.read(spark, EVENTS), "sales").where(F.col("ds").isin(days))
+    facts = sales_daily(sales.join(touched, list(_KEY), "left_semi")).withColumnRenamed("returned_units", "returns")
+    before = lake.read(spark, DEMAND_FEATURES).where(F.col("ds") >= F.lit(days[0] - timedelta(days=FRESH_DAYS)))
+    found = scored(_with_features(facts, before), model, version).persist()
+    merge_alerts(lake, found)
+    judged, alerts = found.agg(F.count("*"), F.count_if(_fair())).collect()[0]
+    found.unpersist()
     touched.unpersist()
-    return count
+    return Watched(judged, alerts)
 
 
 def _with_features(facts: DataFrame, features: DataFrame) -> DataFrame:
@@ -92,15 +133,24 @@ def _with_features(facts: DataFrame, features: DataFrame) -> DataFrame:
     return both.withColumn("_place", F.row_number().over(newest)).where("_place = 1").drop("_place", "known_ds")
 
 
+def _fair() -> Column:
+    """What may be told of a day that may still be open."""
+    from pyspark.sql import functions as F
+
+    return F.col("alert") & (F.col("kind") != "drop")
+
+
 def merge_alerts(lake: Lake, rows: DataFrame) -> None:
-    """Keep the alerts among `rows` (of ALERTS) that an open day can have; a row that is there is brought up to date."""
+    """Keep the alerts among `rows` (of ALERTS) that an open day can have; a row that is there is brought up to date, but for a
+    drop that the batch has found in the whole day."""
     from delta.tables import DeltaTable
     from pyspark.sql import functions as F
 
-    fair = rows.withColumn("alert", F.col("alert") & (F.col("kind") != "drop"))
+    fair = rows.withColumn("alert", _fair())
     if not lake.exists(ALERTS):
         lake.overwrite(fair.where("false"), ALERTS)
     source = fair.withColumn(MONTH, F.date_format("ds", "yyyy-MM")).alias("new")
     same = " AND ".join(f"old.{name} = new.{name}" for name in (MONTH, *ALERTS.key))
     table = DeltaTable.forPath(rows.sparkSession, lake.path(ALERTS)).alias("old")
-    table.merge(source, same).whenMatchedUpdateAll().whenNotMatchedInsertAll(condition="new.alert").execute()
+    told = table.merge(source, same).whenMatchedUpdateAll(condition="new.alert OR NOT (old.alert AND old.kind = 'drop')")
+    told.whenNotMatchedInsertAll(condition="new.alert").execute()

@@ -7,16 +7,21 @@ from datetime import date
 import numpy as np
 import pandas as pd
 import pytest
+from pyspark.sql import functions as F
 
+from data_ingest.ingest import alone
 from data_ingest.tables import EVENTS
 from feature_repo.tables import DEMAND_DAILY, DEMAND_FEATURES
+from infra.errors import NotReady
 from infra.lake import Lake
+from infra.registry import Registry
 from infra.settings import Settings, load_settings
+from tests.serving.tiny import register
 from tests.training.anomaly.sales import world
 from training.anomaly import examples as made
 from training.anomaly.examples import examples
 from training.anomaly.family import FAMILY
-from training.anomaly.stream import _judge, merge_alerts
+from training.anomaly.stream import Watched, _judge, merge_alerts, watch
 from training.tables import ALERTS
 
 
@@ -103,9 +108,35 @@ def test_a_batch_on_the_stream_alerts_once_and_a_correction_takes_it_back(spark,
     batch = _events(spark, 500.0, day, "e1")
     lake.append(batch, EVENTS, "test", 0)
     for _ in range(2):
-        assert _judge(lake, batch, model, "7") == 1
+        assert _judge(lake, batch, model, "7") == Watched(1, 1)
     rows = lake.read(spark, ALERTS).toPandas()
     assert len(rows) == 1 and rows["alert"][0] and rows["kind"][0] == "spike" and rows["ds"][0] == day
     calm = lake.read(spark, ALERTS).toPandas().assign(alert=False, score=0.1)
     merge_alerts(lake, spark.createDataFrame(calm, ALERTS.spark_schema()))
     assert not lake.read(spark, ALERTS).toPandas()["alert"].any()
+    # what the batch has seen in the whole day, an open day cannot take back
+    dropped = calm.assign(alert=True, kind="drop")
+    lake.overwrite(spark.createDataFrame(dropped, ALERTS.spark_schema()), ALERTS)
+    merge_alerts(lake, spark.createDataFrame(calm, ALERTS.spark_schema()))
+    assert lake.read(spark, ALERTS).toPandas()["alert"].all()
+
+
+def test_a_watch_judges_what_lands_by_the_champion_of_the_moment(spark, home, data, tmp_path) -> None:
+    lake, model, registry = Lake(home.lake_url), FAMILY.contenders()[1].fit(data, {}).portable(), Registry(home)
+    with pytest.raises(NotReady, match="anomaly has no champion"):
+        watch(spark, home)
+    for folder in ("one", "two"):
+        register(home, "anomaly", model, tmp_path / folder)
+    registry.promote("anomaly", "1", "test", "first")
+    day = (data.agg({"ds": "max"}).first()[0]) + pd.Timedelta(days=2)
+    long_ago = day - pd.Timedelta(days=60)
+    lake.overwrite(_events(spark, 500.0, day, "w1").unionByName(_events(spark, 500.0, long_ago, "w0")), EVENTS)
+    assert watch(spark, home) == Watched(1, 1)
+    assert watch(spark, home) == Watched(0, 0)
+    registry.promote("anomaly", "2", "test", "second")
+    lake.append(_events(spark, 100.0, day, "w2"), EVENTS, "watch", 0)
+    assert watch(spark, home) == Watched(1, 1)
+    (row,) = lake.read(spark, ALERTS).where(F.col("ds") == F.lit(day)).collect()
+    assert (row.alert, row.kind, row.model_version) == (True, "spike", "2")
+    with alone(home, "watch"), pytest.raises(NotReady, match="another watch"):
+        watch(spark, home)
