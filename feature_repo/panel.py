@@ -19,6 +19,9 @@ LONGEST_DAYS = 1460
 #: share of rows with units 0 from which on a file is taken to write its zeros
 WRITES_ZEROS = 0.01
 
+#: what was sold was on offer: the share of a period in which an item that sold in it could be sold, at least
+LEAST_EXPOSURE = 0.25
+
 KEYS = ("store_id", "product_id")
 
 

@@ -77,7 +77,7 @@ def progress() -> Iterator[Callable[[int, int, str], None]]:
 def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
     """The rows of a frame, to be shown; days without their midnight."""
     days = [name for name in frame.select_dtypes("datetime") if (frame[name] == frame[name].dt.normalize()).all()]
-    return frame.assign(**{name: frame[name].dt.date for name in days}).to_dict("records")  # type: ignore[return-value]
+    return frame.assign(**{name: frame[name].dt.date for name in days}).to_dict("records")  # type: ignore[arg-type,return-value]
 
 
 def show(value: Any, as_json: bool) -> None:

@@ -23,6 +23,8 @@ from infra.tables import require_columns
 _CSV = (".csv", ".csv.gz")
 _PARQUET = (".parquet", ".pq")
 _ENDINGS = ", ".join((*_CSV, *_PARQUET))
+#: days without any row before the day asked about, above which a wrong day is likelier than shops that sold nothing
+LATEST_DAYS = 56
 #: what separates columns where it is not the comma
 _OTHER_MARKS = (";", "\t", "|")
 #: what a CSV may write for "not known" in a column that is not text
@@ -96,6 +98,15 @@ def day_of(value: Any, name: str) -> pd.Timestamp:
     if pd.isna(day):
         raise BadInput(f"{name} is {value!r}: expected a date as YYYY-MM-DD")
     return day.tz_localize(None).normalize()
+
+
+def require_recent(ends: pd.Timestamp, day: pd.Timestamp, name: str, where: str) -> None:
+    """Raise BadInput where the day `name` that is asked about lies far behind the rows' last one."""
+    if (day - ends).days > LATEST_DAYS:
+        raise BadInput(
+            f"{where}: its last day is {ends:%Y-%m-%d}, {(day - ends).days} days before {name} {day:%Y-%m-%d}; expected at most "
+            f"{LATEST_DAYS}: a day without a row is a day without a sale"
+        )
 
 
 def write_frame(frame: pd.DataFrame, path: str | Path) -> Path:
@@ -196,6 +207,10 @@ def _date(values: pd.Series, name: str, where: str) -> pd.Series:
     return result
 
 
+#: a time's distance from UTC: the day is the one that the file's own clock says
+_OFFSET = re.compile(r"([T ]\d\d.*?)\s*(?:Z|[+-]\d{2}(?::?\d{2})?)$")
+
+
 def _days(distinct: Any) -> pd.DatetimeIndex:
     """Distinct values as days without time zone; NaT where one is not a date."""
     found = pd.Index(distinct)
@@ -203,7 +218,7 @@ def _days(distinct: Any) -> pd.DatetimeIndex:
         found = pd.Index(found.astype(object))
     if not isinstance(found, pd.DatetimeIndex):
         # shorter ISO forms ("2024", "2024-03") are not days, and a bare small number is no date
-        words = pd.Series([_word(value) for value in found], dtype=object)
+        words = pd.Series([_word(value) for value in found], dtype=object).str.replace(_OFFSET, r"\1", regex=True)
         found = pd.DatetimeIndex(pd.to_datetime(words.where(words.str.len() >= 8), format="ISO8601", errors="coerce"))
     return pd.DatetimeIndex(found.tz_localize(None)).normalize()
 

@@ -18,9 +18,14 @@ _COMPARED: dict[type, Callable[[Any, Any], Any]] = {
 }  # fmt: skip
 
 
-def columns_of(when: str) -> set[str]:
-    """The columns that a filter compares. Raises BadInput for what is no filter."""
-    return {node.id for node in ast.walk(_parsed(when)) if isinstance(node, ast.Name)}
+def columns_of(when: str, with_text: bool = False) -> set[str]:
+    """The columns that a filter compares, or those that it compares `with_text`. Raises BadInput for what is no filter."""
+    compared = [node for node in ast.walk(_parsed(when)) if isinstance(node, ast.Compare)]
+    if with_text:
+        compared = [
+            node for node in compared if any(isinstance(part, ast.Constant) and isinstance(part.value, str) for part in ast.walk(node))
+        ]
+    return {part.id for node in compared for part in ast.walk(node) if isinstance(part, ast.Name)}
 
 
 def matches(when: str, facts: pd.DataFrame) -> np.ndarray:

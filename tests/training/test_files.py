@@ -147,3 +147,11 @@ def test_two_results_are_not_written_to_one_file(tmp_path: Path) -> None:
     check_outputs(tmp_path / "a.csv", None, tmp_path / "b.csv")
     with pytest.raises(BadInput, match=r"a\.csv: two results"):
         check_outputs(tmp_path / "a.csv", tmp_path / "b.csv", f"{tmp_path}/./a.csv")
+
+
+def test_the_day_of_a_time_is_the_one_on_its_own_clock(tmp_path: Path) -> None:
+    times = ["2024-03-30T23:30:00+01:00", "2024-03-31T23:30:00+02:00", "2024-04-01 00:10:00Z", "2024-04-02", "2024-04-03T05:00:00.5-0800"]
+    path = tmp_path / "h.csv"
+    path.write_text("ds\n" + "\n".join(times) + "\n")
+    found = read_frame(path, required={"ds": "date"}, what="history")["ds"].dt.strftime("%m-%d").tolist()
+    assert found == ["03-30", "03-31", "04-01", "04-02", "04-03"]

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
 
-from feature_repo.panel import Panel, from_frame
+from feature_repo.panel import LEAST_EXPOSURE, Panel, from_frame
 from training.anomaly.calibrate import maturity, pooled, rarity, strata
 from training.anomaly.expectation import Expectation, expect
 from training.anomaly.ratios import log_ratio, ratio_surprise
-from training.anomaly.surprise import shifts, surprise, zero_runs
+from training.anomaly.surprise import seen_before, shifts, surprise, zero_runs
 
 #: optional columns of a history that open further channels
 EXTRA = ("revenue", "lines", "baskets", "returns")
@@ -20,6 +20,8 @@ WEIGHTS = {
     "spike": 1.0, "drop": 0.7, "shift_up": 0.2, "shift_down": 0.2, "price": 1.0, "line_size": 0.2, "feed": 1.0,
     "lines": 0.5, "returns": 1.0,
 }  # fmt: skip
+#: channels that hold a day against the series' own level, and periods that this must have been seen before they tell
+_OF_LEVEL, _LEARNT = {"spike", "drop", "lines"}, 3
 #: days whose sum shows a lasting move
 _WINDOW = 7
 
@@ -37,11 +39,14 @@ class Judged:
 
 
 def panel_of(history: pd.DataFrame) -> Panel:
-    """The panel of a history. Whether its zeros are written is read from its first four weeks, so that no later row can
+    """The panel of a history. Whether its zeros are written is read from its first 28 days with rows, so that no later row can
     change an earlier score."""
-    first = history[history["ds"] < history["ds"].min() + pd.Timedelta(days=28)]
+    days = np.sort(history["ds"].unique())[:28]
+    first = history[history["ds"] <= days[-1]]
     writes_zeros = bool((first["units"] == 0).mean() >= 0.01)
-    return from_frame(history, known=[name for name in EXTRA if name in history], writes_zeros=writes_zeros)
+    panel = from_frame(history, known=[name for name in EXTRA if name in history], writes_zeros=writes_zeros)
+    offered = np.where(panel.units > 0, np.maximum(panel.in_stock, LEAST_EXPOSURE), panel.in_stock)
+    return replace(panel, in_stock=offered.astype(np.float32))
 
 
 def judge(panel: Panel) -> Judged:
@@ -60,6 +65,8 @@ def judge(panel: Panel) -> Judged:
     more, usual = _extra_channels(panel, units, expected, weekday, store, product)
     raw |= more
     seen = panel.exposure > 0
+    for name in _OF_LEVEL & raw.keys():
+        raw[name] = raw[name] * (seen_before(seen, 1) >= _LEARNT)
     counted = maturity(seen)
     stratum = strata(expected.level)
     powers = {name: rarity(np.abs(values), stratum, counted) * seen for name, values in raw.items()}

@@ -93,8 +93,10 @@ class _Filter:
         """How the rest of the chain, then of the store, then of the product's stores, moved today (1 = as expected)."""
         everyone = np.zeros(len(x), dtype=int)
         chain = _others(x, plain, everyone, 1, (0.02, 50.0))
-        own_store = _others(x, plain * chain, self.store, self.stores, _FACTOR_RANGE) if self.stores > 1 else 1.0
-        own_product = _others(x, plain * chain * own_store, self.product, self.products, (0.3, 5.0)) if self.stores > 1 else 1.0
+        if np.bincount(self.store[self.begun], minlength=self.stores).astype(bool).sum() < 2:
+            return chain  # what a store or a product does by itself shows only beside another store
+        own_store = _others(x, plain * chain, self.store, self.stores, _FACTOR_RANGE)
+        own_product = _others(x, plain * chain * own_store, self.product, self.products, (0.3, 5.0))
         return chain * own_store * own_product
 
     def _spread(self, mean: np.ndarray) -> np.ndarray:

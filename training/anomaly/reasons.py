@@ -38,16 +38,20 @@ def reasons(judged: Judged, first: int, kind: np.ndarray) -> np.ndarray:
     low, high = interval(judged.expected.mean[i, t + first], judged.expected.spread[i, t + first])
     for row, (series, day) in enumerate(zip(i, t, strict=True)):
         said = _SAYS[channels[series, day]](judged, series, day + first, low[row], high[row])
-        out[series * score.shape[1] + day] = f"{said}: {_odds(score[series, day])}"
+        out[series * score.shape[1] + day] = f"{said}: {_odds(score[series, day])} {_periods(judged)}"
     return out
+
+
+def _periods(judged: Judged) -> str:
+    return "days" if judged.panel.step == 1 else "weeks"
 
 
 def _odds(score: float) -> str:
     if score > 6:
-        return "rarer than 1 in 1,000,000 days"
-    days = 10.0 ** float(score)
-    digits = max(len(str(int(days))) - 2, 0)
-    return f"1 in {round(days / 10**digits) * 10**digits:,.0f} days"
+        return "rarer than 1 in 1,000,000"
+    times = 10.0 ** float(score)
+    digits = max(len(str(int(times))) - 2, 0)
+    return f"1 in {round(times / 10**digits) * 10**digits:,.0f}"
 
 
 def _sold(judged: Judged, i: int, t: int, low: float, high: float) -> str:
@@ -62,14 +66,14 @@ def _drop(judged: Judged, i: int, t: int, low: float, high: float) -> str:
     if run < 2:
         return _sold(judged, i, t, low, high)
     due = judged.expected.mean[i, t + 1 - run : t + 1].sum()
-    return f"sold nothing for {run} days in which {due:.2g} were expected"
+    return f"sold nothing for {run} {_periods(judged)} in which {due:.2g} were expected"
 
 
 def _shift(judged: Judged, i: int, t: int, low: float, high: float) -> str:
     start = max(t - 6, 0)
     sold = np.nansum(judged.panel.units[i, start : t + 1])
     due = judged.expected.weight[i, start : t + 1].sum() * judged.expected.level[i, max(t - 7, 0)]
-    return f"sold {sold:g} in {t + 1 - start} days against {due:.2g} at the earlier level"
+    return f"sold {sold:g} in {t + 1 - start} {_periods(judged)} against {due:.2g} at the earlier level"
 
 
 def _ratio(name: str, top: str, bottom: str, words: str):
@@ -84,9 +88,12 @@ def _ratio(name: str, top: str, bottom: str, words: str):
 
 def _returned(judged: Judged, i: int, t: int, low: float, high: float) -> str:
     returns = judged.panel.known["returns"]
-    recent = slice(max(t - 28, 0), t)
+    recent = slice(max(t - 28 // judged.panel.step, 0), t)
     back, sold = np.nansum(returns[i, recent]), np.nansum(judged.panel.units[i, recent])
-    return f"{returns[i, t]:g} units returned on a day that sold {judged.panel.units[i, t]:g}; {back:g} of {sold:g} in the 28 days before"
+    when = "day" if judged.panel.step == 1 else "week"
+    return (
+        f"{returns[i, t]:g} units returned in a {when} that sold {judged.panel.units[i, t]:g}; {back:g} of {sold:g} in the 28 days before"
+    )
 
 
 _SAYS = {

@@ -58,25 +58,35 @@ def window_sums(values: np.ndarray, width: int) -> np.ndarray:
 
 
 def shifts(x: np.ndarray, level: np.ndarray, weight: np.ndarray, spread: np.ndarray, width: int) -> tuple[np.ndarray, np.ndarray]:
-    """Surprise of the last `width` periods' sum under the level known before the window: (moved up, moved down)."""
-    before = np.concatenate([np.repeat(level[:, :1], width, axis=1), level[:, :-width]], axis=1)
+    """Surprise of the last `width` periods' sum under the level known before the window: (moved up, moved down). Nothing
+    where that level rests on fewer than `width` periods: there is no earlier level to move from."""
+    before = np.concatenate([np.zeros((len(level), width)), level[:, :-width]], axis=1)[:, : level.shape[1]]
     known = ~np.isnan(x)
-    due = before * window_sums(np.where(known, weight, 0), width)
+    seen = known & (weight > 0)
+    due = np.where(seen_before(seen, width) >= width, before * window_sums(np.where(known, weight, 0), width), 0.0)
     sums = window_sums(np.where(known, x, 0), width)
     # days within a window move together: how much more than independent days is learned from earlier windows
     independent = due + spread / width * due**2 + 1e-6
     square = np.where(known & (due > 0), np.minimum((sums - due) ** 2 / independent, 25.0), 0.0)
-    inflation = np.maximum(_lagged_mean(square, width, 30.0), 1.0)
+    inflation = np.maximum(_lagged_mean(square, known & (due > 0), width, 30.0), 1.0)
     wide = (independent * inflation - due).clip(0) / np.maximum(due, 1e-6) ** 2
     return surprise(np.where(known, sums, np.nan), due, wide + 1e-3)
 
 
-def _lagged_mean(values: np.ndarray, lag: int, prior: float) -> np.ndarray:
-    """Mean of each row up to `lag` columns ago, drawn to the mean of all rows with the weight of `prior` columns."""
-    total = np.concatenate([np.zeros((len(values), lag)), np.cumsum(values, axis=1)[:, :-lag]], axis=1)[:, : values.shape[1]]
-    columns = np.maximum(np.arange(values.shape[1]) + 1 - lag, 0)
-    everyone = np.where(columns > 0, total.mean(axis=0) / np.maximum(columns, 1), 2.0)
-    return (total + prior * everyone) / (columns + prior)
+def seen_before(seen: np.ndarray, lag: int) -> np.ndarray:
+    """How many cells of each row were `seen` up to `lag` columns ago."""
+    return _lagged_sums(seen.astype(float), lag)
+
+
+def _lagged_mean(values: np.ndarray, counted: np.ndarray, lag: int, prior: float) -> np.ndarray:
+    """Mean of the `counted` cells of each row up to `lag` columns ago, drawn to that of all rows with the weight of `prior` cells."""
+    total, cells = _lagged_sums(np.where(counted, values, 0.0), lag), seen_before(counted, lag)
+    everyone = np.where(cells.any(axis=0), total.sum(axis=0) / np.maximum(cells.sum(axis=0), 1), 2.0)
+    return (total + prior * everyone) / (cells + prior)
+
+
+def _lagged_sums(values: np.ndarray, lag: int) -> np.ndarray:
+    return np.concatenate([np.zeros((len(values), lag)), np.cumsum(values, axis=1)], axis=1)[:, : values.shape[1]]
 
 
 def interval(mean: np.ndarray, spread: np.ndarray, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:

@@ -49,13 +49,14 @@ def _season(past: Purchases, horizon: int) -> np.ndarray:
 def customer_features(past: Purchases) -> np.ndarray:
     """CUSTOMER_FEATURES of every customer number (customers x columns, float32); trips are days with a purchase."""
     known = past.customer >= 0
-    customer, day = past.customer[known].astype(np.int64), past.day[known].astype(np.int64)
+    first = past.last_day - past.span
+    customer, day = past.customer[known].astype(np.int64), past.day[known].astype(np.int64) - first
     total = len(past.customers)
-    visits = distinct(customer * 1_000_000 + day)
-    who, when = visits // 1_000_000, visits % 1_000_000
+    visits = distinct(customer * (past.span + 1) + day)
+    who, when = visits // (past.span + 1), visits % (past.span + 1) + first
     trips = np.bincount(who, minlength=total)
     recent = np.bincount(who[when > past.last_day - 28], minlength=total)
-    last = np.full(total, past.last_day - past.span)
+    last = np.full(total, first)
     np.maximum.at(last, who, when)
     lines = np.bincount(customer, minlength=total)
     novelty = np.diff(past.bought.indptr) / np.maximum(lines, 1)

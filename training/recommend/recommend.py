@@ -23,8 +23,8 @@ def recommend(lines: pd.DataFrame, k: int = 10, *, novel: bool = False, baskets:
     """The `k` products each customer of `lines` is likeliest to buy next, as known on the last day of `lines`.
 
     `lines`: customer_id (blank: unknown), basket_id, product_id, ds, units (negative: brought back). The answer has
-    customer_id, product_id, rank, score (0..1, the probability of a purchase in the next four weeks where the lines
-    suffice to learn it) and why; `novel` leaves out what the customer ever bought. With `baskets` (basket_id,
+    customer_id, product_id, rank, score (0..1, the probability that a customer who comes in the next four weeks
+    buys it, where the lines suffice to learn it) and why; `novel` leaves out what the customer ever bought. With `baskets` (basket_id,
     product_id, customer_id where known) the products that complete each partial basket, keyed by basket_id instead.
     Raises BadInput."""
     _check_k(k)

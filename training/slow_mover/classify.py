@@ -9,9 +9,9 @@ import pandas as pd
 
 from feature_repo.panel import frequency
 from infra.errors import BadInput
-from training.files import check_frame, check_output, day_of, read_frame, write_frame
+from training.files import check_frame, check_output, day_of, read_frame, require_recent, write_frame
 from training.slow_mover.actions import decide
-from training.slow_mover.blend import examples, fit_blend
+from training.slow_mover.blend import Blend, examples, fit_blend
 from training.slow_mover.features import Ledger, alive, features, ledger
 
 LONGEST_HORIZON = 400
@@ -52,21 +52,23 @@ def slow_movers_file(history: str | Path, items: str | Path | None, origin: obje
 
 def _classify(history: pd.DataFrame, items: pd.DataFrame | None, origin: object, horizon: int, where: str) -> pd.DataFrame:
     day, step = _checked(history, origin, horizon, where), frequency(history["ds"])
+    history = _of_stores(history, where)
     keys = ["store_id", "product_id"] if "store_id" in history and history["store_id"].nunique() > 1 else ["product_id"]
     category = None
     if items is not None and "category" in items:
         category = items.dropna(subset=["category"]).drop_duplicates("product_id").set_index("product_id")["category"]
     book = ledger(history, keys, day, step, category)
-    items = None if items is None else _of_units(items, keys, book)
-    periods = max(round(horizon / step), 1)
+    items = None if items is None else _of_units(items, keys, book, history)
+    # a part of a week is asked about with its whole week, and so it is told
+    periods = -(-horizon // step)
     blend = fit_blend(examples(book, periods), periods, float(periods * step))
     rows = pd.concat([book.keys, features(book, book.periods - 1, periods)], axis=1)
     rows["probability"] = blend.probability(rows[_feature_names(rows)])
     wanted = _wanted(rows, book, items)
     if not wanted.any():
         raise BadInput(f"{where}: nothing in it sold within 365 days up to --origin {day:%Y-%m-%d}; its last day is {_last_day(history)}")
-    rows = _with_items(rows[wanted], items, keys, book)
-    said = decide(rows, horizon)
+    rows = _with_items(rows[wanted], items, keys, book, blend)
+    said = decide(rows, periods * step)
     out = pd.concat([rows[keys], rows["probability"].round(6), said], axis=1)
     return out.sort_values(["probability", *keys], ascending=[False] + [True] * len(keys)).reset_index(drop=True)
 
@@ -87,17 +89,46 @@ def _checked(history: pd.DataFrame, origin: object, horizon: int, where: str) ->
     if sold.empty:
         days = f"{history['ds'].min():%Y-%m-%d} to {_last_day(history)}"
         raise BadInput(f"{where}: it has no sale up to --origin {day:%Y-%m-%d}; its days are {days}")
+    require_recent(history.loc[history["ds"] <= day, "ds"].max(), day, "--origin", where)
     return day
 
 
-def _of_units(items: pd.DataFrame, keys: list[str], book: Ledger) -> pd.DataFrame:
+def _of_stores(history: pd.DataFrame, where: str) -> pd.DataFrame:
+    """The history without a store column that says nothing. Raises BadInput where it says something of some rows only."""
+    if "store_id" not in history or not (blank := history["store_id"].isna()).any():
+        return history
+    if blank.all():
+        return history.drop(columns="store_id")
+    raise BadInput(
+        f"{where}: column 'store_id', row {int(blank.to_numpy().argmax()) + 1} is blank; expected a store in every row or in none"
+    )
+
+
+def _of_units(items: pd.DataFrame, keys: list[str], book: Ledger, history: pd.DataFrame) -> pd.DataFrame:
     """The items with a row a unit: one without a store stands for its product in every store that has it, but where the
-    pair has a row of its own."""
-    if "store_id" not in keys or "store_id" not in items or not items["store_id"].isna().any():
+    pair has a row of its own. Of a history of one store only its items count, of one that knows no stores their sum."""
+    if "store_id" not in items:
+        return items
+    if "store_id" not in keys:
+        return _of_one_store(items, history["store_id"].iloc[0]) if "store_id" in history else _of_all_stores(items)
+    if not items["store_id"].isna().any():
         return items
     everywhere = items["store_id"].isna()
     spread = items[everywhere].drop(columns="store_id").merge(book.keys[keys], on="product_id")
     return pd.concat([items[~everywhere], spread], ignore_index=True).drop_duplicates(keys)
+
+
+def _of_one_store(items: pd.DataFrame, store: str) -> pd.DataFrame:
+    own = items[(items["store_id"] == store) | items["store_id"].isna()]
+    return own.sort_values("store_id", na_position="last", kind="stable").drop_duplicates("product_id").drop(columns="store_id")
+
+
+def _of_all_stores(items: pd.DataFrame) -> pd.DataFrame:
+    def whole(values: pd.Series) -> float:
+        return values.sum(min_count=1)
+
+    told = {name: whole if name == "on_hand" else "first" for name in items if name not in ("store_id", "product_id")}
+    return items.groupby("product_id", as_index=False, sort=False).agg(told) if told else items[["product_id"]].drop_duplicates()
 
 
 def _wanted(rows: pd.DataFrame, book: Ledger, items: pd.DataFrame | None) -> np.ndarray:
@@ -109,7 +140,7 @@ def _wanted(rows: pd.DataFrame, book: Ledger, items: pd.DataFrame | None) -> np.
     return living | named
 
 
-def _with_items(rows: pd.DataFrame, items: pd.DataFrame | None, keys: list[str], book: Ledger) -> pd.DataFrame:
+def _with_items(rows: pd.DataFrame, items: pd.DataFrame | None, keys: list[str], book: Ledger, blend: Blend) -> pd.DataFrame:
     """The rows with what the items say of them, and a row for each named unit that never sold."""
     if items is None:
         return rows
@@ -122,11 +153,12 @@ def _with_items(rows: pd.DataFrame, items: pd.DataFrame | None, keys: list[str],
     never = items[~pd.MultiIndex.from_frame(items[keys]).isin(known)].drop_duplicates(keys)
     if never.empty:
         return joined
-    return pd.concat([joined, _never_sold(never[[*keys, *facts]], joined, book)], ignore_index=True)
+    return pd.concat([joined, _never_sold(never[[*keys, *facts]], book, blend)], ignore_index=True)
 
 
-def _never_sold(named: pd.DataFrame, rows: pd.DataFrame, book: Ledger) -> pd.DataFrame:
-    """Rows of units without any sale: as likely to stay silent as the most silent of those that did sell."""
+def _never_sold(named: pd.DataFrame, book: Ledger, blend: Blend) -> pd.DataFrame:
+    """Rows of units without any sale: as likely to stay silent as, in closed form, one that sold once before the first day."""
     longest = float(book.periods * book.step)
-    quietest = float(rows["probability"].quantile(0.99)) if len(rows) else 1.0
-    return named.assign(recency=longest, gap=np.nan, sales_91=0.0, units_91=0.0, probability=quietest)
+    silent = pd.DataFrame({"recency": [longest], "age": [longest], "sales": [1.0]})
+    chance = float(blend.closed.no_sale(silent, blend.horizon_days)[0])
+    return named.assign(recency=longest, gap=np.nan, sales_91=0.0, units_91=0.0, probability=chance, never=True)

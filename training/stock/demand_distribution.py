@@ -15,6 +15,8 @@ from training.stock.panel import Panel
 
 #: half-life of the level's memory, in weeks
 HALF_LIFE_WEEKS = 13.0
+#: units of the pooled level that stand before a pair's own first ones, for a week at most: gone after a few of them
+PRIOR_UNITS = 0.1
 #: weeks of errors that a pair's own spread needs to outweigh the spread of all pairs
 SPREAD_PRIOR_WEEKS = 20.0
 #: spread beyond Poisson of a pair of which nothing is known
@@ -88,8 +90,9 @@ def level_path(panel: Panel, profile: np.ndarray, half_life_weeks: float = HALF_
     shown = panel.exposure * usual
     start = panel.units.sum() / max(float(shown.sum()), 1e-9)
     out = np.empty((pairs, periods + 1))
-    # half a period of the pooled level: gone after a few own ones
-    units, weight = np.full(pairs, 0.25 * start), np.full(pairs, 0.25)
+    # counted in units, not in periods: a few fast pairs must not lend the slow ones their pace
+    prior = min(PRIOR_UNITS / max(start, 1e-9), panel.season)
+    units, weight = np.full(pairs, prior * start), np.full(pairs, prior)
     for t in range(periods):
         out[:, t] = units / weight
         live = shown[:, t] > 0

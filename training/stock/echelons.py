@@ -82,11 +82,10 @@ class Network:
         return Demand(np.where(at[:, None], mean, demand.mean), np.where(at, common, demand.common), np.where(at, single, demand.single))
 
     def shelf(self, shelf: Shelf) -> Shelf:
-        """Each centre's stock is its echelon's: its own and all that its stores have or will get."""
+        """Each centre's stock is its echelon's: its own and all that its stores have, or will get when they get it."""
         if not self.fed.any():
             return shelf
-        below = self._summed(shelf.on_hand + shelf.receipts.sum(axis=1))
-        return Shelf(shelf.on_hand + np.where(self.centres, below, 0.0), shelf.receipts)
+        return Shelf(shelf.on_hand + self._summed(shelf.on_hand), shelf.receipts + self._summed(shelf.receipts))
 
     def terms(self, terms: Terms, demand: Demand) -> Terms:
         """Each centre's lead time goes through to its stores' shelves, and a unit short costs what it costs there, both by the

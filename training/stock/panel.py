@@ -7,14 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from feature_repo.panel import LEAST_EXPOSURE
 from infra.errors import BadInput
+from training.files import require_recent
 
 PAIR = ["store_id", "product_id"]
 
 #: longest history that is used, in days: three years say all that the level, the season and the learner ask
 LONGEST_DAYS = 1096
-#: days without any row before the day of the order, above which a wrong day is likelier than shops that sold nothing
-LATEST_DAYS = 56
 
 
 @dataclass(frozen=True)
@@ -61,11 +61,7 @@ def panel(history: pd.DataFrame, as_of: pd.Timestamp | None = None, pairs: pd.Da
     days = period_days(history["ds"])
     last = pd.Timestamp(history["ds"].max() if as_of is None else as_of).normalize()
     ends = history["ds"].max()
-    if (last - ends).days > LATEST_DAYS:
-        raise BadInput(
-            f"{where}: its last day is {ends:%Y-%m-%d}, {(last - ends).days} days before as_of {last:%Y-%m-%d}; expected at most "
-            f"{LATEST_DAYS}: a day without a row is a day without a sale"
-        )
+    require_recent(ends, last, "as_of", where)
     if days == 7:
         # as_of may be any day of the last known week
         last = last - pd.Timedelta(days=int((last - history["ds"].iloc[0]).days % 7))
@@ -107,8 +103,7 @@ def _fill(
     np.add.at(units, (row, column), sold)
     if "in_stock" in known:
         share = known["in_stock"].astype(float).fillna(1.0).clip(0, 1).to_numpy()
-        # what was sold was on offer: a sale on a day called empty is evidence of some exposure
-        exposure[row, column] = np.where(sold > 0, np.maximum(share, 0.25), share)
+        exposure[row, column] = np.where(sold > 0, np.maximum(share, LEAST_EXPOSURE), share)
     first = np.full(len(pairs), periods)
     np.minimum.at(first, row, column)
     exposure[np.arange(periods)[None, :] < first[:, None]] = 0.0
@@ -120,6 +115,7 @@ def _last_price(known: pd.DataFrame, row: np.ndarray, column: np.ndarray, count:
     if "price" in known:
         value = known["price"].to_numpy(float)
         order = np.argsort(column, kind="stable")
-        order = order[np.isfinite(value[order])]
+        # a price of 0 is a line that was given away or not priced, not what the item sells for
+        order = order[np.isfinite(value[order]) & (value[order] > 0)]
         price[row[order]] = value[order]
     return price

@@ -27,14 +27,14 @@ from training.stock.patience import patience
 from training.stock.policies import Decision, Shelf, marginal
 from training.stock.rules import VELOCITY, Rules, read_rules
 from training.stock.shelf import joined, pairs_of, shelf
-from training.stock.terms import HIGHEST_SERVICE, NUMBERS, WORDS, Terms, by_pair, check_items, misspelt, terms
+from training.stock.terms import HIGHEST_SERVICE, NUMBERS, WORDS, Terms, by_pair, check_items, misspelt, strangers, terms
 from training.stock.transfers import Moves, moves
 
 _HISTORY = {"store_id": "text", "product_id": "text", "ds": "date", "units": "number"}
 _STOCK = {"store_id": "text", "product_id": "text", "on_hand": "number"}
 _SEEN = {"in_stock": "number", "price": "number"}
 _COMING = {"on_order": "number", "arrives_on": "date"}
-_HISTORY_RULES: dict[str, Any] = {"key": (*PAIR, "ds"), "nonnegative": ("units",), "between": {"in_stock": (0, 1)}}
+_HISTORY_RULES: dict[str, Any] = {"key": (*PAIR, "ds"), "nonnegative": ("units", "price"), "between": {"in_stock": (0, 1)}}
 _STOCK_RULES: dict[str, Any] = {"blank": ("on_hand",), "nonnegative": ("on_order",)}
 _TEXT = {"store_id": "text", "product_id": "text", **dict.fromkeys(sorted(WORDS), "text")}
 _ITEM_RULES: dict[str, Any] = {"nonnegative": NUMBERS, "between": {"service_level": (0, HIGHEST_SERVICE)}}
@@ -77,7 +77,7 @@ def planned(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """What `plan` answers, and the moves between stores that it counts on (training.stock.transfers.COLUMNS; none where the
     rules know no transfer)."""
-    return _planned(*_checked(history, stock, items), as_of, ("history", "stock", "items"), forecast, rules or Rules())
+    return _planned(*_checked(history, stock, items), as_of, ("history", "stock", "items"), forecast, rules or Rules(), lambda said: None)
 
 
 def order_file(
@@ -85,7 +85,8 @@ def order_file(
     tell: Callable[[str], None] = lambda said: None,
 ) -> int:  # fmt: skip
     """Read the files, plan, and write the orders to `out`, and the moves between stores to `transfers`, whole or not at all.
-    Returns the number of orders' rows. `tell` is told of a column of the items that looks like one that is known."""
+    Returns the number of orders' rows. `tell` is told of a column of the items that looks like one that is known, and of
+    items and rules that are of no pair of the stock file."""
     from training.files import check_outputs, read_frame, write_frame
 
     check_outputs(out, transfers)
@@ -94,12 +95,13 @@ def order_file(
         raise BadInput("transfers: a table [transfer] in the rules file and a file for the moves go together; expected both or neither")
     sales = read_frame(history, required=_HISTORY, optional=_SEEN, what="history", **_HISTORY_RULES)
     shelves = read_frame(stock, required=_STOCK, optional=_COMING, what="stock", **_STOCK_RULES)
-    facts = None if items is None else read_frame(items, required={}, optional=_item_types(), what="items", **_ITEM_RULES)
+    kinds = _item_types() | dict.fromkeys(said.texts - NUMBERS, "text")
+    facts = None if items is None else read_frame(items, required={}, optional=kinds, what="items", **_ITEM_RULES)
     if facts is not None:
         for name, meant in misspelt(facts):
             tell(f"items file {items}: column {name!r} is not used; did you mean {meant!r}?")
     names = (f"history file {history}", f"stock file {stock}", f"items file {items}")
-    orders, moved = _planned(sales, shelves, facts, as_of, names, None, said)
+    orders, moved = _planned(sales, shelves, facts, as_of, names, None, said, tell)
     if transfers is not None:
         write_frame(moved, transfers)
     write_frame(orders, out)
@@ -114,6 +116,7 @@ def _planned(
     names: tuple[str, str, str],
     forecast: pd.DataFrame | None,
     rules: Rules,
+    tell: Callable[[str], None],
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The orders and moves of frames whose columns are checked; `names` of the three in messages."""
     from training.files import day_of
@@ -121,14 +124,21 @@ def _planned(
     pairs = pairs_of(stock, names[1])
     if items is not None:
         check_items(items, names[2])
+        if none := strangers(items, pairs):
+            tell(f"{names[2]}: {none:,} of {len(items):,} rows are of no pair in stock and are not used")
     known = panel(history, None if as_of is None else day_of(as_of, "as_of"), pairs, names[0])
+    if not known.exposure.any():
+        first, sold = (" ".join(frame[PAIR].iloc[0]) for frame in (pairs, history))
+        raise BadInput(f"{names[1]}: none of its pairs has history; expected ids as in {names[0]} (here {first!r}, there {sold!r})")
     here, notes = shelf(stock, pairs, known.last, known.days)
     facts = by_pair(items, known.pairs, rules.columns).assign(**{VELOCITY: _velocity(known)})
+    for idle in rules.idle(facts):
+        tell(f"rules: {idle} is of no pair in stock")
     facts = rules.applied(facts)
     costs, opened, closed = _calendar(facts, terms(facts, known.price, known.days), known)
     network = Network.of(known.pairs, facts)
-    reach = (costs.leads.max(axis=1) + costs.review).max() + (costs.leads.max() if network.fed.any() else 0)
-    demand = network.demand(expected(known, int(reach), costs, forecast), known.exposure.sum(axis=1) > 0)
+    through = int(costs.leads.max()) if network.fed.any() else 0
+    demand = network.demand(expected(known, _reach(costs) + through, forecast), known.exposure.sum(axis=1) > 0)
     waits = patience(known, costs)
     moved = Moves.none(here)
     if rules.transfer is not None:
@@ -137,7 +147,7 @@ def _planned(
 
     def decide(charge: np.ndarray) -> Decision:
         found = marginal(demand, seen, costs, waits, charge)
-        return found if opened.all() else replace(found, order=np.where(opened, found.order, 0.0))
+        return found if opened.all() else _held(found, opened)
 
     decision, asked, cut = _supplied(decide, network, moved.shelf, costs, known.pairs, _limits(rules, costs, network))
     noted = _noted(joined(joined(notes, closed), moved.notes), known, network.centres)
@@ -183,11 +193,21 @@ def _limits(rules: Rules, costs: Terms, network: Network) -> list[Limit]:
     return money + ([] if rules.capacity is None else [Limit("capacity", outside, rules.capacity)])
 
 
-def expected(known: Panel, periods: int, costs: Terms, forecast: pd.DataFrame | None = None) -> Demand:
-    """The demand of the coming periods, up to the longest lead time and what outlives a shelf life: the level, most of it
-    from the learner where there is enough to learn from, replaced by `forecast` where that has rows."""
+def _reach(costs: Terms) -> int:
+    """Periods until the latest next order arrives, or the longest shelf life that begins with this one's arrival ends."""
     life = costs.shelf_life[np.isfinite(costs.shelf_life)]
-    periods = max(periods, int(costs.leads.max() + life.max()) if len(life) else 0)
+    return int(max((costs.leads.max(axis=1) + costs.review).max(), costs.leads.max() + life.max() if len(life) else 0))
+
+
+def _held(decision: Decision, opened: np.ndarray) -> Decision:
+    """Those that may not order now order nothing, and nothing is saved by that."""
+    kept = {"order": np.zeros(len(opened)), "holding": decision.idle_holding, "shortage": decision.idle_shortage}
+    return replace(decision, **{name: np.where(opened, getattr(decision, name), value) for name, value in kept.items()})
+
+
+def expected(known: Panel, periods: int, forecast: pd.DataFrame | None = None) -> Demand:
+    """The demand of the coming periods: the level, most of it from the learner where there is enough to learn from, replaced
+    by `forecast` where that has rows."""
     plain = demand_distribution.predict(known, periods)
     weeks = learned_level.weekly_means(known, -(-periods // known.season))
     if weeks is not None:

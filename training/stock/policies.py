@@ -45,7 +45,7 @@ class Decision:
     """Arrays over pairs, units or money: `order`; `target` (order-up-to of stock on hand and on order, for one review),
     `cycle` (units beyond it that spread the fixed cost); `demand` expected until the next order's arrival, `lost` of it
     before this order can arrive, `demand_spread` and `lead_spread` variances of it; `on_order` counted; `holding`,
-    `shortage`, `idle_shortage` expected money between this and the next order's arrival, the last without this order."""
+    `shortage` expected money between this and the next order's arrival, `idle_holding`, `idle_shortage` without this order."""
 
     order: np.ndarray
     target: np.ndarray
@@ -57,6 +57,7 @@ class Decision:
     on_order: np.ndarray
     holding: np.ndarray
     shortage: np.ndarray
+    idle_holding: np.ndarray
     idle_shortage: np.ndarray
 
 
@@ -116,12 +117,15 @@ def _slice(demand: Demand, shelf: Shelf, terms: Terms, patience: np.ndarray, cha
     cycle = _cycle(terms, need.window / terms.review)
     order = _rounded(np.maximum(wanted, 0.0) + np.where(wanted > 0, cycle, 0.0), wanted, need, terms, patience, charge)
     left, short = _outcome(need, order)
-    idle = _outcome(need, np.zeros_like(order))[1]
-    held = terms.holding * (terms.review * left + (terms.review - 1) / 2 * np.maximum(need.window - short, 0.0))
+    idle_left, idle_short = _outcome(need, np.zeros_like(order))
+
+    def held(left: np.ndarray, short: np.ndarray) -> np.ndarray:
+        return terms.holding * (terms.review * left + (terms.review - 1) / 2 * np.maximum(need.window - short, 0.0))
+
     return Decision(
         order=order, target=position + wanted, cycle=np.where(wanted > 0, cycle, 0.0), demand=need.demand, lost=need.lost,
-        demand_spread=need.variance, lead_spread=need.lead_variance, on_order=need.on_order, holding=held,
-        shortage=terms.shortage * short, idle_shortage=terms.shortage * idle,
+        demand_spread=need.variance, lead_spread=need.lead_variance, on_order=need.on_order, holding=held(left, short),
+        shortage=terms.shortage * short, idle_holding=held(idle_left, idle_short), idle_shortage=terms.shortage * idle_short,
     )  # fmt: skip
 
 

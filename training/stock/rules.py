@@ -58,17 +58,30 @@ class Rules:
         """The columns that the filters compare."""
         return set().union(*(columns_of(when) for when, _ in self.segments))
 
+    @property
+    def texts(self) -> set[str]:
+        """The columns that the filters compare with text: 010 is a name there and no ten."""
+        return set().union(*(columns_of(when, with_text=True) for when, _ in self.segments))
+
+    def idle(self, facts: pd.DataFrame) -> list[str]:
+        """The segments and items that none of `facts`, a row a pair, belongs to, in words."""
+        segments = [f"[[segment]] when {when!r}" for when, _ in self.segments if not matches(when, facts).any()]
+        items = [", ".join(f"{name} {key!r}" for name, key in keys.items()) for keys, _ in self.items if not _of(keys, facts).any()]
+        return segments + [f"[[item]] {said}" for said in items]
+
     def applied(self, facts: pd.DataFrame) -> pd.DataFrame:
         """`facts`, a row a pair, with what the rules set. Raises BadInput for a filter whose column is not there."""
         out = facts.copy()
         for when, values in self.segments:
             _set(out, matches(when, facts), values)
         for keys, values in self.items:
-            rows = np.ones(len(out), bool)
-            for name, key in keys.items():
-                rows &= (out[name] == key).to_numpy()
-            _set(out, rows, values)
+            _set(out, _of(keys, out), values)
         return out
+
+
+def _of(keys: Mapping[str, str], pairs: pd.DataFrame) -> np.ndarray:
+    """(pairs,) which have all of the keys."""
+    return np.all([(pairs[name] == key).to_numpy() for name, key in keys.items()], axis=0)
 
 
 def read_rules(path: Path) -> Rules:

@@ -17,7 +17,7 @@ from training.stock.panel import PAIR
 
 #: what is taken where the items say nothing (docs: the order verb)
 DEFAULTS = {
-    "price": 1.0,  # money; else the last price of the history
+    "price": 1.0,  # money; else the last price of the history, else what the unit cost is the usual share of
     "cost_share": 0.7,  # unit cost as a share of the price
     "holding_year": 0.25,  # money a year to hold a unit, as a share of its cost
     "lead_time_days": 7.0,
@@ -72,8 +72,10 @@ def terms(known: pd.DataFrame, price: np.ndarray, days: int) -> Terms:
         found = known[name].to_numpy(float) if name in known else np.full(count, np.nan)
         return np.where(np.isfinite(found), found, default)
 
-    price = value("price", np.where(np.isfinite(seen), seen, DEFAULTS["price"]))
-    cost = value("unit_cost", DEFAULTS["cost_share"] * price)
+    cost = value("unit_cost", np.nan)
+    usual = np.where(cost > 0, cost / DEFAULTS["cost_share"], DEFAULTS["price"])
+    price = value("price", np.where(np.isfinite(seen), seen, usual))
+    cost = np.where(np.isfinite(cost), cost, DEFAULTS["cost_share"] * price)
     day = value("holding_cost", DEFAULTS["holding_year"] / 365.0 * cost)
     shelf = value("shelf_life_days", np.inf)
     leads, share = _leads(known, value("lead_time_days", DEFAULTS["lead_time_days"]), value("lead_time_days_sd", 0.0), days)
@@ -121,6 +123,16 @@ def misspelt(items: pd.DataFrame) -> list[tuple[str, str]]:
     return [(name, found[0]) for name, found in meant.items() if found and found[0] not in items]
 
 
+def strangers(items: pd.DataFrame, pairs: pd.DataFrame) -> int:
+    """How many rows of `items` name a product, a store or both of which there is no pair."""
+    fits = np.ones(len(items), bool)
+    for key in (["store_id"], ["product_id"], PAIR):
+        if set(key) <= set(items.columns):
+            whole = items[key].notna().all(axis=1).to_numpy()
+            fits &= ~whole | pd.MultiIndex.from_frame(items[key]).isin(pd.MultiIndex.from_frame(pairs[key].drop_duplicates()))
+    return int((~fits).sum())
+
+
 def by_pair(items: pd.DataFrame | None, pairs: pd.DataFrame, more: Collection[str] = ()) -> pd.DataFrame:
     """What `items`, keyed by `product_id`, `store_id` or both, says of each of `pairs`, in their order: a pair's own row wins
     over its product's, that over its store's. The columns of NUMBERS, WORDS and `more`."""
@@ -146,7 +158,7 @@ def _leads(known: pd.DataFrame, mean: np.ndarray, sd: np.ndarray, days: int) -> 
     from scipy.special import gammaincinv
 
     points, share = np.repeat(mean[:, None], LEADS, axis=1), np.tile(np.arange(LEADS) == 0, (len(mean), 1)).astype(float)
-    random = np.flatnonzero(sd > 1e-9)
+    random = np.flatnonzero((sd > 1e-9) & (mean > 1e-9))
     shape = np.minimum((mean[random] / sd[random]) ** 2, 1e6)[:, None]
     points[random] = gammaincinv(shape, (np.arange(LEADS) + 0.5)[None, :] / LEADS) / np.maximum(shape, 1e-12) * mean[random, None]
     share[random] = 1.0 / LEADS

@@ -119,3 +119,54 @@ def test_file_in_file_out(tmp_path: Path) -> None:
 def test_a_wrong_since_is_refused(since: str, said: str) -> None:
     with pytest.raises(BadInput, match=said):
         detect(world(2, 30), since)
+
+
+def test_series_and_stores_that_begin_later_change_no_earlier_score() -> None:
+    history = world(8, 90, seed=3)
+    later = world(30, 90, seed=4).assign(product_id=lambda rows: "new" + rows["store_id"] + rows["product_id"])
+    later = later[later["ds"] > FIRST + pd.Timedelta(days=60)]
+    for added in (later.assign(store_id=store) for store in ("S9", "S0")):
+        found = detect(pd.concat([history[history["store_id"] == "S0"], added]))
+        early = found["ds"] <= FIRST + pd.Timedelta(days=60)
+        known = found[early & ~found["product_id"].str.startswith("new")].reset_index(drop=True)
+        alone = detect(history[history["store_id"] == "S0"])
+        pd.testing.assert_frame_equal(known, alone[alone["ds"] <= FIRST + pd.Timedelta(days=60)].reset_index(drop=True))
+
+
+@pytest.mark.parametrize("mean", [20.0, 100.0])
+def test_a_series_that_begins_is_nothing_strange(mean: float) -> None:
+    history = world(60, 60, seed=8, mean=mean)
+    begun = (history["product_id"] != "P3") | (history["ds"] > FIRST + pd.Timedelta(days=30))
+    assert detect(history[begun])["alert"].sum() <= 10  # of 3,600 days
+
+
+@pytest.mark.parametrize("days", range(1, 10))
+def test_a_few_days_get_an_answer(days: int) -> None:
+    assert len(detect(world(4, days))) == 4 * days
+
+
+def test_what_sold_while_the_shelf_is_said_to_be_empty_is_judged() -> None:
+    history = world(10, 100, seed=2, mean=5.0).assign(in_stock=1.0)
+    day = at(history, 95)
+    history.loc[day, ["units", "in_stock"]] = 400.0, 0.0
+    row = _row(detect(history), 95)
+    assert row["alert"] and "sold 400" in row["why"]
+
+
+def test_one_stray_row_says_nothing_of_how_zeros_are_written() -> None:
+    history = world(10, 100, seed=2, mean=0.8)[["store_id", "product_id", "ds", "units"]]
+    gap = (history["product_id"] == "P1") & history["ds"].between(FIRST + pd.Timedelta(days=70), FIRST + pd.Timedelta(days=80))
+    stray = history.head(1).assign(ds=FIRST - pd.Timedelta(days=90), units=1.0)
+    found = detect(pd.concat([stray, history[~gap]]))
+    unknown = found.merge(history[gap][["store_id", "product_id", "ds"]])
+    assert len(unknown) and (unknown["score"] == 0).all()
+
+
+def test_weeks_are_called_weeks() -> None:
+    history = world(20, 700, seed=2, mean=6.0)
+    weekly = history.assign(ds=history["ds"] - pd.to_timedelta(history["ds"].dt.dayofweek, "D"))
+    weekly = weekly.groupby(["store_id", "product_id", "ds"], as_index=False)["units"].sum()
+    weekly = weekly[weekly["ds"] > weekly["ds"].min()]
+    weekly.loc[at(weekly, int((weekly["ds"].max() - FIRST).days)), "units"] = 900.0
+    why = detect(weekly).query("alert")["why"]
+    assert len(why) and why.str.contains("weeks").all() and not why.str.contains("days").any()

@@ -53,3 +53,9 @@ def test_baskets_are_completed_without_what_they_hold(rows: list[tuple], novel: 
         assert not mine & products
         barred = products | (set(lines.query("customer_id == 'c0' and units > 0")["product_id"]) if novel and basket == "x" else set())
         assert len(mine) == min(K, len(set(lines["product_id"]) - barred))
+
+
+def test_a_placeholder_of_a_day_long_ago_is_only_an_old_line() -> None:
+    lines = pd.DataFrame({"customer_id": ["a", "b", "a"], "basket_id": ["1", "2", "3"], "product_id": ["p", "q", "q"],
+                          "ds": pd.to_datetime(["1900-01-01", "2024-01-02", "2024-01-03"]), "units": 1.0})  # fmt: skip
+    assert set(recommend(lines, 2)["customer_id"]) == {"a", "b"}

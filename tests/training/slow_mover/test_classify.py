@@ -99,7 +99,7 @@ def test_file_in_file_out(tmp_path: Path) -> None:
     [
         ("no day", 56, "expected a date"),
         ("2020-01-01", 56, "no sale up to"),
-        ("2031-01-01", 56, "nothing in it sold within 365 days up to --origin 2031-01-01; its last day is 2023-"),
+        ("2031-01-01", 56, "2823 days before --origin 2031-01-01; expected at most 56"),
         ("2023-05-01", 0, "1 to 400"),
         ("2023-05-01", 10_000, "1 to 400"),
     ],
@@ -107,3 +107,42 @@ def test_file_in_file_out(tmp_path: Path) -> None:
 def test_bad_input_is_refused(origin: str, horizon: int, said: str) -> None:
     with pytest.raises(BadInput, match=said):
         slow_movers(world(5, 100), None, origin, horizon)
+
+
+def test_the_stock_of_another_store_is_not_the_items() -> None:
+    history = world(30, 200).assign(store_id="S2")
+    items = pd.DataFrame({"store_id": ["S1", None, "S2"], "product_id": "P1", "on_hand": [50.0, 30.0, 7.0], "unit_cost": 2.0, "price": 3.0})
+    for told in (items, items.iloc[::-1]):
+        found = slow_movers(history, told, FIRST + pd.Timedelta(days=190), 28).set_index("product_id")
+        assert "7 on hand" in found.loc["P1", "why"]
+    found = slow_movers(history.drop(columns="store_id"), items, FIRST + pd.Timedelta(days=190), 28).set_index("product_id")
+    assert "87 on hand" in found.loc["P1", "why"]
+
+
+def test_a_store_is_said_in_every_row_or_in_none() -> None:
+    history, day = world(30, 200), FIRST + pd.Timedelta(days=190)
+    plain = slow_movers(history, None, day, 28)
+    pd.testing.assert_frame_equal(slow_movers(history.assign(store_id=None), None, day, 28), plain)
+    with pytest.raises(BadInput, match="column 'store_id', row 1 is blank; expected a store in every row or in none"):
+        slow_movers(history.assign(store_id=[None] + ["S1"] * (len(history) - 1)), None, day, 28)
+
+
+def test_a_history_that_ended_long_ago_is_not_silence(history: pd.DataFrame) -> None:
+    with pytest.raises(BadInput, match=r"201 days before --origin .*; expected at most 56"):
+        slow_movers(history, None, history["ds"].max() + pd.Timedelta(days=201), 56)
+
+
+def test_what_never_sold_among_fast_ones_is_not_alive() -> None:
+    days = pd.date_range(FIRST, periods=120)
+    rows = [pd.DataFrame({"product_id": f"P{k}", "ds": days, "units": 4.0}) for k in range(5)]
+    items = pd.DataFrame({"product_id": ["DEAD"], "on_hand": [500.0]})
+    dead = slow_movers(pd.concat(rows), items, days[-1], 56).set_index("product_id").loc["DEAD"]
+    assert dead["probability"] > 0.5 and dead["action"] != "keep" and dead["why"].startswith("never sold in 120 days")
+
+
+def test_a_part_of_a_week_is_asked_about_with_its_week() -> None:
+    weekly = world(60, 400).assign(ds=lambda f: f["ds"] - pd.to_timedelta(f["ds"].dt.dayofweek, "D"))
+    weekly = weekly.groupby(["product_id", "ds"], as_index=False)["units"].sum()
+    ten, two = (slow_movers(weekly, None, FIRST + pd.Timedelta(days=378), days) for days in (10, 14))
+    pd.testing.assert_frame_equal(ten, two)
+    assert ten["why"].str.contains("none in 14 days").all()

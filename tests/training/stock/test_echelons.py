@@ -150,3 +150,29 @@ def test_a_ration_keeps_to_minima_and_leaves_no_pack_that_fits() -> None:
 def test_capacity_is_for_what_comes_from_outside() -> None:
     found = plan(*retail(20), rules=rules({"capacity": 5})).set_index("store_id")
     assert found.loc["dc", "order_units"] <= 5 and found.loc[["a", "b"], "order_units"].sum() > 12
+
+
+def test_a_delivery_that_comes_too_late_for_the_centres_horizon_is_none_of_its_stock() -> None:
+    _, demand, shelf, terms = world([5, 3, 3], [0.01, 3.0, 3.0], lead=3)
+    net = network([-1, 0, 0])
+
+    def ordered(place: int) -> float:
+        receipts = np.zeros((3, 101))
+        receipts[1, place] = 300.0
+        return float(
+            marginal(net.demand(demand, np.zeros(3, bool)), net.shelf(Shelf(shelf.on_hand, receipts)), net.terms(terms, demand)).order[0]
+        )
+
+    assert ordered(0) == 0 < ordered(100)
+
+
+def test_a_shelf_life_is_looked_at_through_both_lead_times() -> None:
+    rows = pd.DataFrame({"store_id": ["S1", "S2"], "product_id": "milk"})
+    history = rows.merge(pd.DataFrame({"ds": pd.date_range("2024-01-01", periods=120)}), how="cross").assign(units=3.0)
+    stock = pd.concat([rows, pd.DataFrame({"store_id": ["DC"], "product_id": ["milk"]})]).assign(on_hand=0.0)
+    items = pd.DataFrame({"store_id": ["DC", "S1", "S2"], "supplied_by": [None, "DC", "DC"]}).assign(
+        price=2.0, lead_time_days=7.0, review_period_days=7.0, shelf_life_days=21.0
+    )
+    keeps = items.assign(shelf_life_days=np.nan)
+    found, ever = (plan(history, stock, known).set_index("store_id").loc["DC", "order_units"] for known in (items, keeps))
+    assert found == ever

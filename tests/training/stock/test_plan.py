@@ -9,9 +9,8 @@ import pandas as pd
 import pytest
 
 from infra.errors import BadInput
-from training.files import read_frame
+from training.files import LATEST_DAYS, read_frame
 from training.stock import plan
-from training.stock.panel import LATEST_DAYS
 from training.stock.plan import order_file
 
 ANSWER = {"store_id", "product_id", "order_units", "reorder_point", "order_up_to", "expected_cost", "money_at_risk", "rank", "why"}
@@ -212,3 +211,60 @@ def test_a_misspelt_column_of_the_items_is_told(tmp_path: Path) -> None:
     told: list[str] = []
     order_file(tmp_path / "h.csv", tmp_path / "s.csv", tmp_path / "i.csv", None, tmp_path / "o.csv", tell=told.append)
     assert len(told) == 1 and told[0].endswith("column 'Lead_time_day' is not used; did you mean 'lead_time_days'?")
+
+
+def test_a_cost_without_a_price_is_its_usual_share_of_one() -> None:
+    history = sales(rates=(6.0, 6.0))
+    known = pd.DataFrame({"product_id": ["p0", "p1"], "unit_cost": [8.0, 7.0], "price": [np.nan, 10.0], "lead_time_days": 3.0})
+    got = plan(history, stock(history), known).set_index("product_id")
+    priced = known.assign(price=[8.0 / 0.7, 10.0])
+    pd.testing.assert_frame_equal(got, plan(history, stock(history), priced).set_index("product_id"))
+    # money has no scale of its own
+    dear = plan(history, stock(history), known.assign(unit_cost=[800.0, 7.0])).set_index("product_id")
+    assert dear.loc["p0", "order_units"] == got.loc["p0", "order_units"] > 0
+
+
+@pytest.mark.parametrize("last", [0.0, np.nan])
+def test_a_line_without_a_price_does_not_make_an_item_worthless(last: float) -> None:
+    history = sales().assign(price=1.2)
+    given = history.assign(price=np.where(history["ds"] == history["ds"].max(), last, history["price"]))
+    pd.testing.assert_frame_equal(plan(given, stock(history)), plan(history, stock(history)))
+    with pytest.raises(BadInput, match=r"column 'price', row 1 is -1\.0; expected a number of at least 0"):
+        plan(history.assign(price=-1.0), stock(history))
+
+
+def test_a_lead_time_of_nothing_cannot_vary() -> None:
+    history = sales()
+    none, wild = (plan(history, stock(history), items(lead_time_days=0.0, lead_time_days_sd=sd)) for sd in (0.0, 1.0))
+    pd.testing.assert_frame_equal(none, wild)
+
+
+def test_one_fast_item_lends_the_slow_ones_nothing() -> None:
+    slow = sales(28, rates=(0.05,) * 40)
+    fast = pd.concat([slow, sales(28, rates=(5000.0,)).assign(product_id="fast")])
+    alone, beside = (plan(of, stock(of)).set_index("product_id")["expected_demand"] for of in (slow, fast))
+    assert beside.drop("fast").sum() < 1.5 * alone.sum()
+
+
+def test_ids_that_match_nothing_are_told(tmp_path: Path) -> None:
+    history = sales().assign(product_id=lambda rows: rows["product_id"].str.replace("p", "00"))
+    with pytest.raises(BadInput, match=r"none of its pairs has history; expected ids as in history \(here 's1 0', there 's1 000'\)"):
+        plan(history, stock(history).assign(product_id=["0", "1"]))
+    files = {name: tmp_path / f"{name}.csv" for name in ("history", "stock", "items", "orders")}
+    history.to_csv(files["history"], index=False)
+    stock(history).to_csv(files["stock"], index=False)
+    pd.DataFrame({"product_id": ["0", "001"], "category": ["010", "020"]}).to_csv(files["items"], index=False)
+    said = tmp_path / "rules.toml"
+    said.write_text(
+        "[[segment]]\nwhen = \"category == '020'\"\nmaximum_order = 0\n[[segment]]\nwhen = \"category == '030'\"\nmaximum_order = 0\n"
+        "[[item]]\nproduct_id = 'zzz'\npack_size = 2\n"
+    )
+    told: list[str] = []
+    order_file(files["history"], files["stock"], files["items"], None, files["orders"], said, tell=told.append)
+    assert told == [
+        f"items file {files['items']}: 1 of 2 rows are of no pair in stock and are not used",
+        "rules: [[segment]] when \"category == '030'\" is of no pair in stock",
+        "rules: [[item]] product_id 'zzz' is of no pair in stock",
+    ]
+    # 020 is a name, not a number
+    assert order(read_frame(files["orders"], required={"product_id": "text"}, what="orders"), "001") == 0

@@ -108,6 +108,7 @@ def test_orders_go_out_on_the_suppliers_days_and_last_until_the_next() -> None:
     friday = plan(history, stock(history), items(order_days="fri"), "2024-02-29")
     assert order(friday) > daily + 6 * 6
     shut = plan(history, stock(history), items(order_days="mon thu"), "2024-02-29")
+    assert (shut["money_at_risk"] == 0).all() and (shut["expected_cost"] > friday["expected_cost"]).all()
     assert (shut["order_units"] == 0).all()
     assert "held until an order goes out = 0" in shut["why"].iloc[0] and "the next on mon" in shut["why"].iloc[0]
     with pytest.raises(BadInput, match="items: row 1: column 'order_days' is 'someday'"):
