@@ -115,6 +115,7 @@ def _prior_level(own: np.ndarray, related: dict) -> np.ndarray:
     whole = related["all"]["mean_364"]
     store = np.nan_to_num(ratio(related["store"]["mean_364"], whole), nan=1.0)
     category = related["category"]["mean_364"] if "category" in related else whole
+    category = np.where(np.isnan(category), whole, category)
     product = related["product"]["mean_364"]
     new = np.where(np.isnan(product), category, product) * np.clip(store, 0.2, 5)
     return np.nan_to_num(np.where(np.isnan(own), new, own))
@@ -192,7 +193,9 @@ def _related_profile(related: dict) -> np.ndarray:
     """(n, 7): the store's profile times the category's over all's, where known."""
     profile = related["store"]["dow"]
     if "category" in related:
-        profile = profile * related["category"]["dow"] / related["all"]["dow"]
+        # a category that never sold has no week of its own
+        known = ~np.isnan(related["category"]["mean_364"])[:, None]
+        profile = profile * np.where(known, related["category"]["dow"] / related["all"]["dow"], 1.0)
     return profile
 
 

@@ -50,6 +50,8 @@ class Panel:
     known: dict[str, np.ndarray] = field(default_factory=dict)
     static: pd.DataFrame = field(default_factory=pd.DataFrame)
     groups: dict[str, Group] = field(default_factory=dict)
+    #: (n, H) which coming periods have a row in the plan, None without a plan
+    planned: np.ndarray | None = None
 
     @property
     def exposure(self) -> np.ndarray:
@@ -78,6 +80,7 @@ class Panel:
         return replace(
             self, keys=self.keys.iloc[index].reset_index(drop=True), units=self.units[index], in_stock=self.in_stock[index],
             known={name: values[index] for name, values in self.known.items()}, static=static, groups=groups,
+            planned=None if self.planned is None else self.planned[index],
         )  # fmt: skip
 
 

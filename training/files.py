@@ -235,6 +235,20 @@ def _number(values: pd.Series, name: str, where: str) -> pd.Series:
     return numbers
 
 
+def numbers_of(values: pd.Series) -> np.ndarray:
+    """(n,) the values as float64: true/false is 1/0; NaN where one is blank or no number."""
+    if pd.api.types.is_numeric_dtype(values.dtype):
+        return values.to_numpy(dtype=float, na_value=np.nan)
+    codes, distinct = pd.factorize(values)
+    found = _parsed(pd.Series(distinct, dtype=object)).to_numpy(dtype=float)
+    return np.append(found, np.nan)[codes]
+
+
+def words_of(values: pd.Series) -> pd.Series:
+    """The values as text, 7.0 as 7; None where one is blank."""
+    return _text(values, "", "")
+
+
 def _numeric(values: pd.Series) -> bool:
     return isinstance(values.dtype, np.dtype) and values.dtype.kind in "iuf"
 
@@ -261,11 +275,12 @@ def _refuse(bad: pd.Series, values: pd.Series, name: str, where: str, expected: 
     if bad.any():
         row = int(np.flatnonzero(bad.to_numpy())[0])
         found = values.iloc[row]
-        said = "blank" if pd.isna(found) else repr(_plain(found))
+        said = "blank" if pd.isna(found) else repr(plain(found))
         raise BadInput(f"{where}: column {name!r}, row {row + 1} is {said}; expected {expected}")
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """A value as Python's own, to be told: 3.0 and not np.float64(3.0)."""
     return value.item() if isinstance(value, np.generic) else value
 
 

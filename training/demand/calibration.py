@@ -12,6 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
+from training.demand.examples import FLOOR
+
 #: levels at which the tables are kept; others are interpolated
 GRID = np.array([0.005, 0.01, 0.025, 0.05, *np.arange(0.1, 0.95, 0.05), 0.95, 0.975, 0.99, 0.995])
 #: rows that make a cell of its own; fewer cells where there are fewer rows
@@ -36,8 +38,9 @@ class Calibration:
     horizons: np.ndarray
     ratios: np.ndarray
     whole: bool
-    #: units: a mean below this is taken as this, so that a forecast of 0 has a distribution too
-    floor: float = 1e-3
+    #: units: a mean below this is taken as this, so that a forecast of 0 has a distribution too; the same for all series, since
+    #: what is nothing to a large one is all of a small one
+    floor: float = FLOOR
 
     @classmethod
     def fit(cls, mean: np.ndarray, actual: np.ndarray, spread: np.ndarray, horizon: np.ndarray) -> Calibration:
@@ -51,8 +54,7 @@ class Calibration:
         count_h = min(_HORIZONS, max(cells // 8, 1), int(horizon.max()))
         count_d = min(_SPREADS, max(cells // count_h // 3, 1))
         count_s = min(_SIZES, max(cells // count_h // count_d, min(_FEWEST_SIZES, len(np.unique(mean)))))
-        floor = max(1e-3, 1e-3 * float(actual.mean()))
-        mean = np.maximum(mean, floor)
+        mean = np.maximum(mean, FLOOR)
         log = np.log(mean)
         sizes = _cuts(log, count_s)
         at = np.digitize(log, sizes)
@@ -64,7 +66,7 @@ class Calibration:
         whole = bool(np.all(actual == np.round(actual)))
         usual = _usual(np.exp(centres), _excess(mean, actual, whole), whole)
         ratios = _tables(actual / mean, cell, (count_s, count_d, count_h), usual)
-        return cls(sizes, centres, spreads, horizons, ratios, whole, floor)
+        return cls(sizes, centres, spreads, horizons, ratios, whole)
 
     def quantiles(self, mean: np.ndarray, spread: np.ndarray, horizon: np.ndarray, levels: Sequence[float]) -> np.ndarray:
         """(m, len(levels)) units, not below 0 and not falling from a level to a higher one; `levels` within 0..1."""

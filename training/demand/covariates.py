@@ -223,4 +223,4 @@ def _season(units: np.ndarray, seen: np.ndarray, codes: np.ndarray, position: in
 
     ago = target - year
     end = np.full((len(codes), 1), position - year)
-    return mean(np.maximum(ago - half, 0), np.minimum(ago + half, position)) / np.maximum(mean(end - month + 1, end), 1e-6)
+    return mean(np.clip(ago - half, 0, position + 1), np.minimum(ago + half, position)) / np.maximum(mean(end - month + 1, end), 1e-6)

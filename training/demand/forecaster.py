@@ -147,10 +147,8 @@ def notes(panel: Panel, series: np.ndarray) -> np.ndarray:
 
 def _unplanned(panel: Panel, series: np.ndarray) -> np.ndarray:
     """(k,) `ok`, or on how many of the coming days nothing is planned of a series where the future file plans anything."""
-    coming = [~np.isnan(values[:, panel.units.shape[1] :]) for values in panel.known.values()]
-    coming = [there for there in coming if there.any()]
-    if not coming:
+    if panel.planned is None:
         return np.full(len(series), "ok", dtype=object)
-    days = coming[0].shape[1]
-    lacking = days - np.any([there[series] for there in coming], axis=0).sum(axis=1)
+    days = panel.planned.shape[1]
+    lacking = days - panel.planned[series].sum(axis=1)
     return np.array(["ok" if not few else f"no row in the future file for {few} of {days} steps" for few in lacking], dtype=object)

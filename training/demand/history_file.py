@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +11,7 @@ import pandas as pd
 
 from feature_repo.panel import KEYS, Panel, frequency, from_frame
 from infra.errors import BadInput
-from training.files import check_frame, day_of, read_frame
+from training.files import check_frame, day_of, numbers_of, plain, read_frame, words_of
 
 #: required and optional columns of the history, by type of `training.files`
 HISTORY = {"store_id": "text", "product_id": "text", "ds": "date", "units": "number"}
@@ -22,6 +22,10 @@ FUTURE_OPTIONAL = {"price": "number", "promotion": "any"}
 LONGEST = {1: 366, 7: 104}
 #: a series is alive while it has a row in this many days up to the origin, or is listed in the future file
 ALIVE_DAYS = 91
+#: a column that says which cells have a row, and the share of the days without one of which a planned column may say nothing
+_TOLD, _UNTOLD_SHARE = "a row of its own", 0.05
+#: rows on one weekday from which on the others are slips, and cells that are numbers from which on the others are
+_WEEKLY_SHARE, _NUMBER_SHARE = 0.9, 0.9
 #: a text column with more values than this says nothing about a day
 _TEXT_VALUES = 200
 _TEXT_DAYS = 1.0
@@ -33,6 +37,8 @@ class Brought:
 
     panel: Panel
     alive: np.ndarray
+    #: planned columns that are not used: the history tells them of the days that sold only, so that they would give away which
+    untold: tuple[str, ...] = ()
 
     @classmethod
     def of(
@@ -49,10 +55,16 @@ class Brought:
         _check_horizon(horizon, step)
         planned = None if future is None else future[future["ds"] > end]
         planned = None if planned is None or planned.empty else planned
+        _check_weeks(known, planned, step)
         columns = _planned_columns(known, planned, blank)
-        known, planned = _numeric_columns(known, planned, columns)
-        panel = from_frame(known, known=columns, future=planned, last_day=end, horizon=horizon, static=items, pairs=planned, step=step)
-        return cls(panel, _alive(panel, known, planned, end))
+        known, planned, texts = _numeric_columns(known, planned, columns)
+        told = {_TOLD: np.float32(1)}
+        panel = from_frame(
+            known.assign(**told), known=[*columns, _TOLD], future=None if planned is None else planned.assign(**told), last_day=end,
+            horizon=horizon, static=items, pairs=planned, step=step,
+        )  # fmt: skip
+        panel, untold = _settled(panel, texts, set(blank))
+        return cls(panel, _alive(panel, known, planned, end), untold)
 
 
 def read_history(path: str | Path) -> pd.DataFrame:
@@ -125,41 +137,139 @@ def _planned_columns(known: pd.DataFrame, planned: pd.DataFrame | None, blank: C
     return [name for name in own if name in both or name in ("price", "promotion")]
 
 
-def _numeric_columns(known: pd.DataFrame, planned: pd.DataFrame | None, columns: list[str]) -> tuple[pd.DataFrame, pd.DataFrame | None]:
-    """Both frames with every planned column as numbers."""
-    known, planned = known.copy(deep=False), None if planned is None else planned.copy(deep=False)
+def _check_weeks(known: pd.DataFrame, planned: pd.DataFrame | None, step: int) -> None:
+    """Raise BadInput for a row that alone makes weeks days, and for two rows of the plan in one week."""
+    if step == 1:
+        weekday = known["ds"].dt.dayofweek
+        usual = int(weekday.mode().iloc[0])
+        odd = (weekday != usual).to_numpy()
+        weeks = known.loc[~odd, "ds"].nunique()
+        if odd.any() and odd.mean() < 1 - _WEEKLY_SHARE and weeks > 1:
+            row = int(odd.argmax())
+            slip, usually = (known["ds"].iloc[at] for at in (row, int((~odd).argmax())))
+            raise BadInput(
+                f"history: row {known.index[row] + 1} is of {slip:%A %Y-%m-%d}, while {1 - odd.mean():.0%} of the rows are of a "
+                f"{usually:%A}; expected weeks that are all labelled by one weekday, or days"
+            )
+        gaps = np.diff(np.sort(known["ds"].unique())).astype("timedelta64[D]").astype(int)
+        if len(gaps) > 1 and np.median(gaps) > 7:
+            raise BadInput(f"history: its days lie {np.median(gaps):g} days apart; expected daily or weekly rows")
+    elif planned is not None:
+        week = (planned["ds"] - known["ds"].iloc[0]).dt.days // step
+        again = planned[list(KEYS)].assign(week=week).duplicated().to_numpy()
+        if again.any():
+            raise BadInput(
+                f"future: row {planned.index[int(again.argmax())] + 1} is the second of its pair in one week; expected one row a week, as "
+                "the history has"
+            )
+
+
+def _numeric_columns(
+    known: pd.DataFrame, planned: pd.DataFrame | None, columns: list[str]
+) -> tuple[pd.DataFrame, pd.DataFrame | None, set[str]]:
+    """Both frames with every planned column as numbers, and the columns that were text. What a column holds is read from what
+    is known at the origin and from the plan. Raises BadInput for a cell that is no number among others that are."""
+    known, planned, texts = known.copy(deep=False), None if planned is None else planned.copy(deep=False), set()
     for name in columns:
-        if _is_number(known[name]) and (planned is None or name not in planned or _is_number(planned[name])):
-            continue
-        worth = _worth(known, known[name].astype(object))
-        known[name] = _looked_up(known[name], worth)
-        if planned is not None and name in planned:
-            planned[name] = _looked_up(planned[name], worth)
-    return known, planned
+        cells = [known[name]] if planned is None or name not in planned else [known[name], planned[name]]
+        numbers = [pd.Series(numbers_of(part), index=part.index) for part in cells]
+        strange = [part.notna() & ~np.isfinite(found) for part, found in zip(cells, numbers, strict=True)]
+        told = sum(int(part.notna().sum()) for part in cells)
+        wrong = sum(int(bad.sum()) for bad in strange)
+        if wrong and (wrong <= (1 - _NUMBER_SHARE) * told or all(map(pd.api.types.is_numeric_dtype, (part.dtype for part in cells)))):
+            where, part, bad = next(each for each in zip(("history", "future"), cells, strange, strict=False) if each[2].any())
+            row = int(bad.to_numpy().argmax())
+            raise BadInput(
+                f"{where}: column {name!r}, row {part.index[row] + 1} is {plain(part.iloc[row])!r}; expected a finite number as elsewhere"
+            )
+        if wrong:
+            texts.add(name)
+            words = [words_of(part) for part in cells]
+            numbers = [pd.Series(found, index=part.index) for found, part in zip(_worth(known, *words), cells, strict=True)]
+        known[name] = numbers[0]
+        if len(cells) > 1 and planned is not None:
+            planned[name] = numbers[1]
+    return known, planned, texts
 
 
-def _is_number(values: pd.Series) -> bool:
-    return isinstance(values.dtype, np.dtype) and values.dtype.kind in "iufb"
-
-
-def _looked_up(values: pd.Series, worth: Mapping[object, float]) -> np.ndarray:
-    return values.astype(object).map(worth).astype(float).fillna(1.0).to_numpy()
-
-
-def _worth(known: pd.DataFrame, words: pd.Series) -> dict[object, float]:
-    """For each text the units sold on its rows over what their series sell on such a weekday usually, pulled to 1 by one
-    day; blank is 1."""
+def _worth(known: pd.DataFrame, words: pd.Series, coming: pd.Series | None = None) -> list[np.ndarray]:
+    """For each text of a row of `known`, and of the plan's `coming` ones, the units sold on earlier days that had it over what
+    their series sell on such a weekday usually, pulled to 1 by one day; blank is 1. A day's own sales say nothing of its
+    text: what they would tell is not known of a day to come."""
     weekday = known["ds"].dt.dayofweek
     profile = known["units"].groupby(weekday).mean() / max(known["units"].mean(), 1e-9)
     pair = known.groupby(list(KEYS), sort=False)["units"].transform("mean")
     told = words.notna().to_numpy()  # most rows of a long history tell nothing, and cost memory
     usual = pair[told].to_numpy(dtype=float) * weekday[told].map(profile).to_numpy(dtype=float)
     frame = known.loc[told, ["units", "ds"]].assign(word=words[told].to_numpy(), usual=usual)
-    sums = frame.dropna().groupby("word").agg(units=("units", "sum"), usual=("usual", "sum"), days=("ds", "nunique"))
-    if len(sums) > _TEXT_VALUES:
-        return {}
-    raw = (sums["units"] / sums["usual"].where(sums["usual"] > 0)).fillna(1.0)
-    return ((raw * sums["days"] + _TEXT_DAYS) / (sums["days"] + _TEXT_DAYS)).to_dict()
+    sums = frame.dropna().groupby(["word", "ds"], as_index=False)[["units", "usual"]].sum().sort_values(["word", "ds"])
+    out = [np.ones(len(words)), *([] if coming is None else [np.ones(len(coming))])]
+    if sums["word"].nunique() > _TEXT_VALUES or sums.empty:
+        return out
+    by = sums.groupby("word", sort=False)
+    whole, days = by[["units", "usual"]].cumsum(), by.cumcount()
+    before = whole - sums[["units", "usual"]]
+    worth = sums[["word", "ds"]].assign(worth=_lifted(before["units"], before["usual"], days))
+    found = frame[["word", "ds"]].merge(worth, on=["word", "ds"], how="left")["worth"].fillna(1.0)
+    out[0][told] = found.to_numpy()
+    if coming is not None:
+        last = sums[["word"]].assign(worth=_lifted(whole["units"], whole["usual"], days + 1)).groupby("word")["worth"].last()
+        out[1] = coming.map(last).fillna(1.0).to_numpy(dtype=float)
+    return out
+
+
+def _lifted(units: pd.Series, usual: pd.Series, days: pd.Series) -> pd.Series:
+    raw = (units / usual.where(usual > 0)).fillna(1.0)
+    return (raw * days + _TEXT_DAYS) / (days + _TEXT_DAYS)
+
+
+def _settled(panel: Panel, texts: set[str], blank: set[str]) -> tuple[Panel, tuple[str, ...]]:
+    """The panel with its planned columns told in every cell that the file means: on days whose zeros are left out, by what the
+    store's or all other rows of the day say alike; on coming days without a row in the plan, no promotion, and what it was
+    last. With the columns that are left out since too much of the past stays untold."""
+    length = panel.units.shape[1]
+    rows = ~np.isnan(panel.known[_TOLD])
+    filled = ~np.isnan(panel.units) & ~rows[:, :length]
+    known, untold, planned = {}, [], None
+    store = pd.factorize(panel.keys["store_id"])[0]
+    for name, values in panel.known.items():
+        if name == _TOLD:
+            continue
+        if name != "price" and filled.any() and not np.isnan(values[:, :length]).all():
+            past = _agreed(_agreed(values[:, :length], store), np.zeros(len(store), dtype=int))
+            if np.isnan(past[filled]).mean() > _UNTOLD_SHARE:
+                untold.append(name)
+                continue
+            values = np.concatenate([np.where(filled, past, values[:, :length]), values[:, length:]], axis=1)
+        if name not in blank and not np.isnan(values[:, length:]).all():
+            values = np.concatenate([values[:, :length], _staying(values, length, name in texts)], axis=1)
+            planned = rows[:, length:]
+        known[name] = values.astype(np.float32)
+    return replace(panel, known=known, planned=planned), tuple(untold)
+
+
+def _agreed(values: np.ndarray, group: np.ndarray) -> np.ndarray:
+    """Values with what is not known taken from the group's other rows of the day, where they all say the same."""
+    out = values.copy()
+    for number in np.unique(group):
+        of = group == number
+        part = values[of]
+        known = ~np.isnan(part)
+        low, high = np.where(known, part, np.inf).min(axis=0), np.where(known, part, -np.inf).max(axis=0)
+        out[of] = np.where(known, part, np.where(low == high, low, np.nan))
+    return out
+
+
+def _staying(values: np.ndarray, length: int, text: bool) -> np.ndarray:
+    """(n, H) the coming cells, those without a plan as they stay: no text, of yes and no what is usual, else the last that was
+    known."""
+    told = values[~np.isnan(values)]
+    coming = values[:, length:]
+    if text or np.isin(told, (0.0, 1.0)).all():
+        return np.where(np.isnan(coming), 1.0 if text else float(told.mean() > 0.5), coming)
+    known = ~np.isnan(values)
+    at = np.maximum.accumulate(np.where(known, np.arange(values.shape[1]), 0), axis=1)
+    return np.take_along_axis(values, at, axis=1)[:, length:]
 
 
 def _alive(panel: Panel, known: pd.DataFrame, planned: pd.DataFrame | None, end: pd.Timestamp) -> np.ndarray:

@@ -6,12 +6,15 @@ added: Gilliland 2010) is measured when the sales are known."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy.stats import poisson
 
+from feature_repo.panel import from_frame
 from infra.errors import BadInput
 from training.demand.examples import FULL
 from training.evaluation.metrics import bias, wape
@@ -42,7 +45,8 @@ def read_overrides(path: str | Path) -> pd.DataFrame:
 def overridden(forecasts: pd.DataFrame, overrides: pd.DataFrame) -> pd.DataFrame:
     """`forecasts` (keys, `ds, units`, columns `q...`) with the overrides that hold on each row; the last one of the file
     wins. Adds `model_units`, what the model said, and `override`: who and why, blank where there is none. Quantiles and
-    `demand` keep their distance from the mean in proportion; a mean that the model put at 0 has them all at the planner's.
+    `demand` keep their distance from the mean in proportion; where a mean is more than _STRETCH times the model's its
+    quantiles are Poisson's (a slow item's, 0 and few, do not stretch), and where the model said 0 all are the planner's.
     Raises BadInput."""
     overrides = _checked(check_frame(overrides, where="overrides", **_OVERRIDES), "overrides")
     units, told = forecasts["units"].to_numpy(float).copy(), np.full(len(forecasts), "", dtype=object)
@@ -53,11 +57,12 @@ def overridden(forecasts: pd.DataFrame, overrides: pd.DataFrame) -> pd.DataFrame
         told[holds] = f"{row['who']}: {row['why']}"
     before = forecasts["units"].to_numpy(float)
     ratio = np.divide(units, before, out=np.ones(len(units)), where=before > 0)
-    scaled = {
-        name: np.where((before <= 0) & (units > 0), units, forecasts[name].to_numpy(float) * ratio)
-        for name in map(str, forecasts.columns)
-        if name == "demand" or (name.startswith("q") and name[1:].replace(".", "", 1).isdigit())
-    }
+    around = [name for name in map(str, forecasts.columns) if name == "demand" or _QUANTILE.fullmatch(name)]
+    scaled = {name: np.where((before <= 0) & (units > 0), units, forecasts[name].to_numpy(float) * ratio) for name in around}
+    far = ratio > _STRETCH
+    for name in around:
+        if name != "demand" and far.any():
+            scaled[name][far] = poisson.ppf(float(name[1:]), units[far])
     return forecasts.assign(**{"units": units, **scaled, "model_units": before, "override": told})
 
 
@@ -84,14 +89,28 @@ def value_added(forecasts: pd.DataFrame, actuals: pd.DataFrame) -> pd.DataFrame:
     known (and wholly in stock), `model_wape`, `wape`, `model_bias`, `bias`, and `value_added`: the absolute error, in
     units, that the override saved. Without an override with known sales: no rows. Raises BadInput."""
     said = check_frame(forecasts, where="forecasts", **_FORECASTS)
-    sold = check_frame(actuals, where="history", **_ACTUALS).rename(columns={"units": "sold"})
-    if "in_stock" in sold:
-        sold = sold[sold["in_stock"].fillna(1.0) >= FULL]
-    changed = said[said["override"].fillna("").astype(str) != ""].merge(sold, on=[*_KEYS, "ds"])
+    sold = check_frame(actuals, where="history", **_ACTUALS)
+    changed = said[said["override"].fillna("").astype(str) != ""]
+    changed = changed.assign(sold=_sold(changed, sold)).dropna(subset="sold")
     parts = [*changed.groupby("override", sort=True), *([("all", changed)] if len(changed) else [])]
     return pd.DataFrame([_judged(str(name), rows) for name, rows in parts], columns=list(_JUDGED))
 
 
+def _sold(rows: pd.DataFrame, actuals: pd.DataFrame) -> np.ndarray:
+    """(rows,) units of each row's day wholly in stock, NaN where they are not known; a missing row is read as a panel reads it."""
+    panel = from_frame(actuals)
+    series = pd.MultiIndex.from_frame(panel.keys).get_indexer(pd.MultiIndex.from_frame(rows[list(_KEYS)]))
+    day = ((rows["ds"] - panel.days[0]).dt.days // panel.step).to_numpy()
+    inside = (series >= 0) & (day >= 0) & (day < len(panel.days))
+    cells = series[inside], day[inside]
+    out = np.full(len(rows), np.nan)
+    out[inside] = np.where(panel.in_stock[cells] >= FULL, panel.units[cells], np.nan)
+    return out
+
+
+#: how far a planner's mean may lie above the model's for its quantiles to keep their shape
+_STRETCH = 3.0
+_QUANTILE = re.compile(r"q[0-9]*\.?[0-9]+")
 _JUDGED = ("override", "rows", "model_wape", "wape", "model_bias", "bias", "value_added")
 
 

@@ -1,0 +1,164 @@
+"""What a file tells and what it does not: planned columns of days without a row, words, slips, plans with holes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from infra.errors import BadInput
+from training.demand.forecast import forecast, forecast_file
+from training.demand.history_file import bring
+from training.demand.overrides import overridden, value_added
+
+FIRST = pd.Timestamp("2023-01-02")
+
+
+def sales(days: int = 300, pairs: int = 20, mean: float = 2.0, seed: int = 0) -> pd.DataFrame:
+    rng, ds = np.random.default_rng(seed), pd.date_range(FIRST, periods=days)
+    keys = pd.DataFrame({"store_id": "s", "product_id": [f"p{i:02d}" for i in range(pairs)]})
+    frame = keys.merge(ds.to_frame(index=False, name="ds"), how="cross")
+    return frame.assign(units=rng.poisson(mean, len(frame)).astype(float))
+
+
+def split(frame: pd.DataFrame, horizon: int) -> tuple[pd.DataFrame, pd.DataFrame]:
+    last = frame["ds"].max() - pd.Timedelta(days=horizon)
+    return frame[frame["ds"] <= last].reset_index(drop=True), frame[frame["ds"] > last].drop(columns="units").reset_index(drop=True)
+
+
+def test_a_column_that_is_told_of_sold_days_only_does_not_give_them_away(tmp_path: Path) -> None:
+    frame = sales(mean=0.2, pairs=40).assign(
+        promotion=np.random.default_rng(1).integers(0, 2, 300 * 40), holiday=lambda rows: (rows["ds"].dt.day == 1).astype(int)
+    )
+    past, later = split(frame, 7)
+    sparse = past[past["units"] > 0].reset_index(drop=True)
+    brought = bring(sparse, 7, later)
+    # the holiday is told by other rows of the day, the promotion by none
+    assert brought.untold == ("promotion",) and "holiday" in brought.panel.known
+    found = forecast(sparse, 7, future=later)
+    assert found["units"].mean() == pytest.approx(0.2, rel=0.35)
+    paths = [tmp_path / name for name in ("h.csv", "f.csv", "o.csv")]
+    sparse.to_csv(paths[0], index=False)
+    later.to_csv(paths[1], index=False)
+    told: list[str] = []
+    forecast_file(paths[0], 7, paths[2], future=paths[1], tell=told.append)
+    assert any("column 'promotion' is told of the days that sold" in said for said in told)
+
+
+def test_a_day_without_a_plan_stays_as_it_was() -> None:
+    rng = np.random.default_rng(2)
+    frame = sales(mean=1.0, pairs=24)
+    depth = rng.choice([0.0, 0.0, 0.0, 0.3, 0.5], len(frame))
+    frame = frame.assign(depth=depth, units=rng.poisson(10 * (1 + 6 * depth)).astype(float))
+    past, later = split(frame, 7)
+    past.loc[past["ds"] == past["ds"].max(), "depth"] = 0.0
+    plan = later.assign(depth=0.0)
+    whole, holes = forecast(past, 7, future=plan), forecast(past, 7, future=plan[plan["product_id"] != "p03"])
+    np.testing.assert_allclose(holes["units"], whole["units"])
+    assert (holes.loc[holes["product_id"] == "p03", "note"] == "no row in the future file for 7 of 7 steps").all()
+
+
+def test_a_slip_among_numbers_is_named_and_words_mean_the_same_in_both_files() -> None:
+    frame = sales(120, 6).assign(temp=np.tile(np.linspace(0, 20, 120), 6))
+    past, later = split(frame, 7)
+    slip = past.astype({"temp": object})
+    slip.loc[17, "temp"] = "-"
+    with pytest.raises(BadInput, match=r"history: column 'temp', row 18 is '-'; expected a finite number as elsewhere"):
+        forecast(slip, 7, future=later)
+    with pytest.raises(BadInput, match=r"future: column 'temp', row 3 is inf; expected a finite number"):
+        forecast(past, 7, future=later.assign(temp=[1.0, 1.0, np.inf, *[1.0] * (len(later) - 3)]))
+    pd.testing.assert_frame_equal(forecast(past.astype({"temp": "Float64"}), 7, future=later), forecast(past, 7, future=later))
+    offers = past.assign(offer=np.where(past["ds"].dt.day % 3 == 0, "2for1", "20"))
+    as_word, as_number = (forecast(offers, 7, future=later.assign(offer=value)) for value in ("20", 20))
+    pd.testing.assert_frame_equal(as_word, as_number)
+
+
+def test_what_follows_the_origin_does_not_say_what_a_column_holds() -> None:
+    frame = sales(120, 6).assign(temp=np.tile(np.linspace(0, 20, 120), 6))
+    past, later = split(frame, 7)
+    after = later.assign(units=1.0, temp="warm")
+    origin = past["ds"].max()
+    known = pd.concat([past, after], ignore_index=True)
+    pd.testing.assert_frame_equal(forecast(known, 7, future=later, origin=origin), forecast(past, 7, future=later))
+
+
+def test_a_word_is_worth_what_earlier_days_say() -> None:
+    rng = np.random.default_rng(5)
+    shock = rng.gamma(4, 0.25, 300)
+    frame = sales(pairs=20, seed=3)
+    day = (frame["ds"] - FIRST).dt.days.to_numpy()
+    frame = frame.assign(units=rng.poisson(8 * shock[day]).astype(float), word=[f"w{d % 60}" for d in rng.permutation(300)[day]])
+    past, later = split(frame, 14)
+    found = forecast(past, 14, future=later).merge(frame, on=["store_id", "product_id", "ds"])
+    inside = found["units_y"].between(found["q0.1"], found["q0.9"]).mean()
+    words = bring(past, 14, later).panel.known["word"]
+    assert inside > 0.7
+    # a word's first day knows nothing of it
+    assert words[0, 0] == 1.0 and len(np.unique(words)) > 100
+
+
+@pytest.mark.parametrize(("every", "said"), [(7, "row 3 is of Tuesday"), (30, "30 days apart; expected daily or weekly rows")])
+def test_days_that_are_neither_daily_nor_weekly_are_named(every: int, said: str) -> None:
+    frame = sales(20, 4)
+    frame = frame.assign(ds=FIRST + (frame["ds"] - FIRST) * every)
+    if every == 7:
+        frame.loc[2, "ds"] += pd.Timedelta(days=1)
+    with pytest.raises(BadInput, match=said):
+        forecast(frame, 2)
+
+
+def test_a_week_is_planned_once() -> None:
+    frame = sales(60, 4)
+    frame = frame.assign(ds=FIRST + (frame["ds"] - FIRST) * 7, promotion=0)
+    days = pd.DataFrame({"ds": pd.date_range(frame["ds"].max() + pd.Timedelta(days=7), periods=14), "promotion": 1})
+    later = frame[["store_id", "product_id"]].drop_duplicates().merge(days, how="cross")
+    with pytest.raises(BadInput, match=r"future: row 2 is the second of its pair in one week"):
+        forecast(frame, 2, future=later)
+
+
+def test_a_large_series_says_nothing_of_a_small_one() -> None:
+    small, large = sales(pairs=1, mean=5.0), sales(pairs=1, mean=100_000.0).assign(product_id="large")
+    found = forecast(pd.concat([small, large]), 7).query("product_id == 'p00'")
+    assert found["q0.5"].between(2, 8).all() and (found["q0.9"] < 14).all()
+
+
+@pytest.mark.parametrize("category", ["unheard of", None])
+def test_a_new_item_of_a_new_category_sells_as_others_do(category: str | None) -> None:
+    frame = sales(mean=10.0)
+    new = pd.DataFrame({"store_id": "s", "product_id": "new", "ds": pd.date_range(frame["ds"].max() + pd.Timedelta(days=1), periods=3)})
+    items = pd.DataFrame({"product_id": [*frame["product_id"].unique(), "new"], "category": ["c"] * 20 + [category]})
+    found = forecast(frame, 3, future=new, items=items).query("product_id == 'new'")
+    assert found["units"].between(5, 20).all() and (found["q0.9"] > 5).all()
+
+
+def test_a_long_weekly_horizon_is_answered() -> None:
+    frame = sales(120, 3)
+    frame = frame.assign(ds=FIRST + (frame["ds"] - FIRST) * 7)
+    found = forecast(frame, 104)
+    assert len(found) == 3 * 104 and found["units"].notna().all()
+
+
+def test_an_override_of_a_slow_item_has_the_quantiles_of_its_mean(tmp_path: Path) -> None:
+    paths = {name: tmp_path / f"{name}.csv" for name in ("h", "o", "out")}
+    sales(mean=0.15).to_csv(paths["h"], index=False)
+    pd.DataFrame({"product_id": ["p00"], "since": "2023-01-01", "until": "2030-01-01", "units": 30.0, "who": "ann", "why": "party"}).to_csv(
+        paths["o"], index=False
+    )
+    found = forecast_file(paths["h"], 3, paths["out"], overrides=paths["o"])
+    party = found[found["product_id"] == "p00"]
+    assert (party["units"] == 30).all() and party["q0.5"].between(10, 40).all() and (party["q0.1"] > 0).all()
+    assert (found.loc[found["product_id"] != "p00", "override"] == "").all()
+
+
+def test_an_override_is_judged_alike_whether_zeros_are_written() -> None:
+    frame = sales(60, 3, mean=0.2, seed=4)
+    said = frame.query("product_id == 'p00' and ds > '2023-02-15'")[["store_id", "product_id", "ds"]].assign(origin=FIRST, units=0.2)
+    change = pd.DataFrame({"since": [FIRST], "until": [pd.Timestamp("2030-01-01")], "units": [1.0], "who": "ann", "why": "hope"})
+    made = overridden(said, change)
+    whole, sparse = (value_added(made, rows) for rows in (frame, frame[frame["units"] > 0]))
+    last = frame.loc[frame["units"] > 0, "ds"].max()
+    if last == frame["ds"].max():
+        pd.testing.assert_frame_equal(whole, sparse)
+    assert (sparse["value_added"] < 0).all() and (whole["value_added"] < 0).all()
