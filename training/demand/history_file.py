@@ -25,7 +25,11 @@ ALIVE_DAYS = 91
 #: a column that says which cells have a row, and the share of the days without one of which a planned column may say nothing
 _TOLD, _UNTOLD_SHARE = "a row of its own", 0.05
 #: rows on one weekday from which on the others are slips, and cells that are numbers from which on the others are
-_WEEKLY_SHARE, _NUMBER_SHARE = 0.9, 0.9
+_WEEKLY_SHARE, _NUMBER_SHARE = 0.95, 0.9
+#: months in a row that are no chance
+_MONTHS = 3
+#: different numbers in a column that make it a measure
+_MANY_NUMBERS = 20
 #: a text column with more values than this says nothing about a day
 _TEXT_VALUES = 200
 _TEXT_DAYS = 1.0
@@ -152,7 +156,7 @@ def _check_weeks(known: pd.DataFrame, planned: pd.DataFrame | None, step: int) -
                 f"{usually:%A}; expected weeks that are all labelled by one weekday, or days"
             )
         gaps = np.diff(np.sort(known["ds"].unique())).astype("timedelta64[D]").astype(int)
-        if len(gaps) > 1 and np.median(gaps) > 7:
+        if len(gaps) >= _MONTHS and gaps.min() >= 28 and gaps.max() <= 31:
             raise BadInput(f"history: its days lie {np.median(gaps):g} days apart; expected daily or weekly rows")
     elif planned is not None:
         week = (planned["ds"] - known["ds"].iloc[0]).dt.days // step
@@ -174,9 +178,8 @@ def _numeric_columns(
         cells = [known[name]] if planned is None or name not in planned else [known[name], planned[name]]
         numbers = [pd.Series(numbers_of(part), index=part.index) for part in cells]
         strange = [part.notna() & ~np.isfinite(found) for part, found in zip(cells, numbers, strict=True)]
-        told = sum(int(part.notna().sum()) for part in cells)
         wrong = sum(int(bad.sum()) for bad in strange)
-        if wrong and (wrong <= (1 - _NUMBER_SHARE) * told or all(map(pd.api.types.is_numeric_dtype, (part.dtype for part in cells)))):
+        if wrong and _slips(cells, numbers, strange):
             where, part, bad = next(each for each in zip(("history", "future"), cells, strange, strict=False) if each[2].any())
             row = int(bad.to_numpy().argmax())
             raise BadInput(
@@ -192,8 +195,18 @@ def _numeric_columns(
     return known, planned, texts
 
 
+def _slips(cells: list[pd.Series], numbers: list[pd.Series], strange: list[pd.Series]) -> bool:
+    """Whether the strange cells are slips among numbers: nothing but numbers in the history, or many different ones and few slips.
+    A few numbers among words, such as a holiday's 0, a and b, are words."""
+    if all(pd.api.types.is_numeric_dtype(part.dtype) for part in cells) or not strange[0].any():
+        return True
+    told = sum(int(part.notna().sum()) for part in cells)
+    few = sum(int(bad.sum()) for bad in strange) <= (1 - _NUMBER_SHARE) * told
+    return few and numbers[0].nunique() >= _MANY_NUMBERS
+
+
 def _worth(known: pd.DataFrame, words: pd.Series, coming: pd.Series | None = None) -> list[np.ndarray]:
-    """For each text of a row of `known`, and of the plan's `coming` ones, the units sold on earlier days that had it over what
+    """For each text of a row of `known`, and of the plan's `coming` ones, the units sold on the other days that had it over what
     their series sell on such a weekday usually, pulled to 1 by one day; blank is 1. A day's own sales say nothing of its
     text: what they would tell is not known of a day to come."""
     weekday = known["ds"].dt.dayofweek
@@ -207,14 +220,14 @@ def _worth(known: pd.DataFrame, words: pd.Series, coming: pd.Series | None = Non
     if sums["word"].nunique() > _TEXT_VALUES or sums.empty:
         return out
     by = sums.groupby("word", sort=False)
-    whole, days = by[["units", "usual"]].cumsum(), by.cumcount()
-    before = whole - sums[["units", "usual"]]
-    worth = sums[["word", "ds"]].assign(worth=_lifted(before["units"], before["usual"], days))
+    whole, days = by[["units", "usual"]].transform("sum"), by["ds"].transform("size")
+    others = whole - sums[["units", "usual"]]
+    worth = sums[["word", "ds"]].assign(worth=_lifted(others["units"], others["usual"], days - 1))
     found = frame[["word", "ds"]].merge(worth, on=["word", "ds"], how="left")["worth"].fillna(1.0)
     out[0][told] = found.to_numpy()
     if coming is not None:
-        last = sums[["word"]].assign(worth=_lifted(whole["units"], whole["usual"], days + 1)).groupby("word")["worth"].last()
-        out[1] = coming.map(last).fillna(1.0).to_numpy(dtype=float)
+        every = sums[["word"]].assign(worth=_lifted(whole["units"], whole["usual"], days)).groupby("word")["worth"].first()
+        out[1] = coming.map(every).fillna(1.0).to_numpy(dtype=float)
     return out
 
 
@@ -226,15 +239,20 @@ def _lifted(units: pd.Series, usual: pd.Series, days: pd.Series) -> pd.Series:
 def _settled(panel: Panel, texts: set[str], blank: set[str]) -> tuple[Panel, tuple[str, ...]]:
     """The panel with its planned columns told in every cell that the file means: on days whose zeros are left out, by what the
     store's or all other rows of the day say alike; on coming days without a row in the plan, no promotion, and what it was
-    last. With the columns that are left out since too much of the past stays untold."""
+    last. With the columns that are left out since too much of the past stays untold.
+
+    Where the plan leaves out days as the history does (a shop that is closed has no row in either), a day without a row
+    means the same in both, and is left as it is."""
     length = panel.units.shape[1]
     rows = ~np.isnan(panel.known[_TOLD])
+    own = {name: values for name, values in panel.known.items() if name != _TOLD}
+    coming = rows[:, length:] if any(not np.isnan(values[:, length:]).all() for values in own.values()) else None
     filled = ~np.isnan(panel.units) & ~rows[:, :length]
-    known, untold, planned = {}, [], None
+    if coming is not None and _left_out_alike(filled, ~np.isnan(panel.units), coming):
+        return replace(panel, known=own, planned=coming), ()
+    known, untold = {}, []
     store = pd.factorize(panel.keys["store_id"])[0]
-    for name, values in panel.known.items():
-        if name == _TOLD:
-            continue
+    for name, values in own.items():
         if name != "price" and filled.any() and not np.isnan(values[:, :length]).all():
             past = _agreed(_agreed(values[:, :length], store), np.zeros(len(store), dtype=int))
             if np.isnan(past[filled]).mean() > _UNTOLD_SHARE:
@@ -243,9 +261,15 @@ def _settled(panel: Panel, texts: set[str], blank: set[str]) -> tuple[Panel, tup
             values = np.concatenate([np.where(filled, past, values[:, :length]), values[:, length:]], axis=1)
         if name not in blank and not np.isnan(values[:, length:]).all():
             values = np.concatenate([values[:, :length], _staying(values, length, name in texts)], axis=1)
-            planned = rows[:, length:]
         known[name] = values.astype(np.float32)
-    return replace(panel, known=known, planned=planned), tuple(untold)
+    return replace(panel, known=known, planned=coming), tuple(untold)
+
+
+def _left_out_alike(filled: np.ndarray, begun: np.ndarray, coming: np.ndarray) -> bool:
+    """Whether the plan has no row on about as many days as the history."""
+    listed = coming[coming.any(axis=1)]
+    left_out = filled.sum() / max(int(begun.sum()), 1)
+    return bool(filled.any() and 1 - listed.mean() >= 0.5 * left_out)
 
 
 def _agreed(values: np.ndarray, group: np.ndarray) -> np.ndarray:

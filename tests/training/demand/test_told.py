@@ -47,6 +47,18 @@ def test_a_column_that_is_told_of_sold_days_only_does_not_give_them_away(tmp_pat
     assert any("column 'promotion' is told of the days that sold" in said for said in told)
 
 
+def test_a_day_that_neither_file_has_means_the_same_in_both() -> None:
+    """A shop that closes on Sundays, and on days of its own, and has no row then in history or plan."""
+    frame = sales(200, 20, mean=8.0).assign(open=1)
+    shut = (frame["ds"].dt.dayofweek == 6) | ((frame["ds"].dt.day + frame["product_id"].str[1:].astype(int)) % 9 == 0)
+    past, later = split(frame[~shut], 14)
+    brought = bring(past, 14, later)
+    assert not brought.untold and np.isnan(brought.panel.known["open"]).mean() > 0.15
+    found = forecast(past, 14, future=later).merge(later, on=["store_id", "product_id", "ds"], how="left")
+    assert found.loc[found["open"] == 1, "units"].mean() == pytest.approx(8.0, rel=0.1)
+    assert found.loc[found["open"].isna(), "units"].mean() < 1.0
+
+
 def test_a_day_without_a_plan_stays_as_it_was() -> None:
     rng = np.random.default_rng(2)
     frame = sales(mean=1.0, pairs=24)
@@ -70,6 +82,8 @@ def test_a_slip_among_numbers_is_named_and_words_mean_the_same_in_both_files() -
     with pytest.raises(BadInput, match=r"future: column 'temp', row 3 is inf; expected a finite number"):
         forecast(past, 7, future=later.assign(temp=[1.0, 1.0, np.inf, *[1.0] * (len(later) - 3)]))
     pd.testing.assert_frame_equal(forecast(past.astype({"temp": "Float64"}), 7, future=later), forecast(past, 7, future=later))
+    with pytest.raises(BadInput, match=r"future: column 'promotion', row 1 is 'yes'; expected a finite number as elsewhere"):
+        forecast(past.assign(promotion=past["ds"].dt.day % 2 == 0), 7, future=later.assign(promotion="yes"))
     offers = past.assign(offer=np.where(past["ds"].dt.day % 3 == 0, "2for1", "20"))
     as_word, as_number = (forecast(offers, 7, future=later.assign(offer=value)) for value in ("20", 20))
     pd.testing.assert_frame_equal(as_word, as_number)
@@ -84,7 +98,7 @@ def test_what_follows_the_origin_does_not_say_what_a_column_holds() -> None:
     pd.testing.assert_frame_equal(forecast(known, 7, future=later, origin=origin), forecast(past, 7, future=later))
 
 
-def test_a_word_is_worth_what_earlier_days_say() -> None:
+def test_a_word_is_worth_what_other_days_say() -> None:
     rng = np.random.default_rng(5)
     shock = rng.gamma(4, 0.25, 300)
     frame = sales(pairs=20, seed=3)
@@ -95,8 +109,10 @@ def test_a_word_is_worth_what_earlier_days_say() -> None:
     inside = found["units_y"].between(found["q0.1"], found["q0.9"]).mean()
     words = bring(past, 14, later).panel.known["word"]
     assert inside > 0.7
-    # a word's first day knows nothing of it
-    assert words[0, 0] == 1.0 and len(np.unique(words)) > 100
+    # a word's days are each told by the others
+    assert len(np.unique(words)) > 200
+    holiday = past.assign(word=np.where(past["ds"].dt.day == 1, "a", "0"))
+    assert len(np.unique(bring(holiday, 14, later.assign(word="0")).panel.known["word"])) > 5
 
 
 @pytest.mark.parametrize(("every", "said"), [(7, "row 3 is of Tuesday"), (30, "30 days apart; expected daily or weekly rows")])
@@ -107,6 +123,14 @@ def test_days_that_are_neither_daily_nor_weekly_are_named(every: int, said: str)
         frame.loc[2, "ds"] += pd.Timedelta(days=1)
     with pytest.raises(BadInput, match=said):
         forecast(frame, 2)
+
+
+def test_one_item_that_sells_every_other_week_is_daily() -> None:
+    rng = np.random.default_rng(0)
+    days = np.unique(np.cumsum(rng.integers(6, 20, 30)))
+    one = pd.DataFrame({"store_id": "s", "product_id": "p", "ds": FIRST + pd.to_timedelta(days, "D"), "units": 1.0})
+    found = forecast(one, 7)
+    assert len(found) == 7 and found["units"].between(0.02, 0.3).all()
 
 
 def test_a_week_is_planned_once() -> None:
