@@ -6,6 +6,7 @@ done, and the same command again completes it."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -97,7 +98,11 @@ class Registry:
         return self._move(family, "promote", target, who, why)
 
     def rollback(self, family: str, who: str, why: str) -> Move:
-        """Make `previous` champion again; the two change places."""
+        """Make `previous` champion again; the two change places. One that was interrupted is completed, and no further one made."""
+        past = self.history(family)
+        if past and past[-1].action == "rollback" and not past[-1].done:
+            self._carry_out(past[-1])
+            return replace(past[-1], done=True)
         target = self.version(family, PREVIOUS)
         if target is None:
             raise NotReady(f"{family} has no previous champion to go back to.")
@@ -139,8 +144,10 @@ class Registry:
         return sorted(out, key=lambda row: row["family"])
 
     def folder(self, family: str, version: str) -> Path:
-        """The portable model's files, fetched once into `<home>/models/<family>/<version>`; a kill leaves no half folder."""
-        target = self.settings.home / "models" / family / version
+        """The portable model's files, fetched once into `<home>/models/<registry>/<family>/<version>`: another registry's version
+        of the same number is another model. A kill leaves no half folder."""
+        whose = hashlib.sha256(self.settings.tracking_url.encode()).hexdigest()[:8]
+        target = self.settings.home / "models" / whose / family / version
         if target.is_dir():
             return target
         import mlflow.artifacts

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -100,7 +101,7 @@ async def _body(request: Request) -> bytes:
 def items_of(body: bytes) -> list[Any]:
     """The list of a `{"items": [...]}` body; raises Refusal with one sentence."""
     try:
-        told = json.loads(body, parse_constant=_no_constant)
+        told = json.loads(body, parse_constant=_no_constant, parse_float=_finite)
     except (ValueError, RecursionError):
         raise Refusal(400, 'the body is not JSON: expected {"items": [...]}.') from None
     if not isinstance(told, dict) or not isinstance(told.get("items"), list):
@@ -111,6 +112,11 @@ def items_of(body: bytes) -> list[Any]:
     if len(told["items"]) > ITEMS_AT_MOST:
         raise Refusal(413, f"the body has {len(told['items'])} items: expected at most {ITEMS_AT_MOST}.")
     return told["items"]
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    return number if math.isfinite(number) else _no_constant(text)
 
 
 def _no_constant(name: str) -> float:

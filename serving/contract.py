@@ -131,9 +131,14 @@ def _within(kind: Kind, value: float) -> bool:
     return low <= value <= high
 
 
+#: years that a day of a request may lie in: others are slips, and beyond what times of a nanosecond can tell
+_FIRST_YEAR, _LAST_YEAR = 1900, 2199
+
+
 def _is_day(value: str) -> bool:
     try:
-        return date.fromisoformat(value).isoformat() == value
+        day = date.fromisoformat(value)
+        return day.isoformat() == value and _FIRST_YEAR <= day.year <= _LAST_YEAR
     except ValueError:
         return False
 

@@ -64,7 +64,8 @@ class PredictionLog:
             batch, going = self._gather()
             try:
                 write_batch(self.folder, batch)
-            except OSError:  # a full disk must not end the service: the loss is counted and the next batch tried
+            except (OSError, TypeError, ValueError):
+                # neither a full disk nor an answer that is no JSON may end the log: the loss is counted and the next batch tried
                 self._dropped(len(batch))
 
     def _gather(self) -> tuple[list[dict[str, Any]], bool]:

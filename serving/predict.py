@@ -23,8 +23,8 @@ log = logging.getLogger("shelfcast.serving")
 
 
 def answer(card: Card, model: Portable, read_online: ReadOnline, items: Sequence[Any]) -> tuple[list[dict[str, Any]], pd.DataFrame]:
-    """One response a request item, in order, and the frame the model saw. A bad item is answered by its error and never
-    disturbs the others."""
+    """One response a request item, in order, and the rows that the model could answer. A bad item is answered by its error and
+    never disturbs the others."""
     errors = {i: said for i, item in enumerate(items) if (said := problem(card.request, item))}
     frame, unknown = model_frame(card, read_online, {i: item for i, item in enumerate(items) if i not in errors})
     errors |= unknown
@@ -32,7 +32,7 @@ def answer(card: Card, model: Portable, read_online: ReadOnline, items: Sequence
     errors |= failed
     if failed:
         log.warning("%s could not answer %d of %d items; the first: %s", card.name, len(failed), len(items), next(iter(failed.values())))
-    return [_response(errors, predicted, i) for i in range(len(items))], frame
+    return [_response(errors, predicted, i) for i in range(len(items))], frame.drop(index=list(failed))
 
 
 def model_frame(card: Card, read_online: ReadOnline, items: dict[int, dict[str, Any]]) -> tuple[pd.DataFrame, dict[int, str]]:

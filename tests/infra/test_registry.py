@@ -10,10 +10,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from mlflow import MlflowClient
 
 from infra.errors import BadInput, NotReady
 from infra.registry import CHALLENGER, CHAMPION, PREVIOUS, Registry, connect, tracked_run
-from infra.settings import Settings
+from infra.settings import Settings, load_settings
 from training.portable import load_portable, save_portable
 
 
@@ -125,6 +126,34 @@ def test_a_move_that_was_killed_half_way_is_completed_and_recorded_once(two_vers
     registry.promote("demand", "2", "ben", "second")
     assert (registry.version("demand", CHAMPION), registry.version("demand", PREVIOUS)) == ("2", "1")
     assert [m.done for m in registry.history("demand")] == [True, True]
+
+
+def test_a_rollback_that_was_killed_half_way_is_completed_and_does_not_go_forth_again(
+    two_versions: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry = two_versions
+    for version in ("1", "2"):
+        registry.promote("demand", version, "ann", "in turn")
+    moved = MlflowClient.set_registered_model_alias
+
+    def killed(client: MlflowClient, name: str, alias: str, version: str) -> None:
+        if alias == CHAMPION:
+            raise KeyboardInterrupt
+        moved(client, name, alias, version)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(MlflowClient, "set_registered_model_alias", killed)
+        with pytest.raises(KeyboardInterrupt):
+            registry.rollback("demand", "ben", "complaints")
+    registry.rollback("demand", "ben", "complaints")
+    assert (registry.version("demand", CHAMPION), registry.version("demand", PREVIOUS)) == ("1", "2")
+    assert [move.action for move in registry.history("demand")] == ["promote", "promote", "rollback"]
+
+
+def test_another_registry_on_the_same_home_has_models_of_its_own(two_versions: Registry, tmp_path: Path) -> None:
+    other = load_settings(home=two_versions.settings.home, tracking_url=f"sqlite:///{tmp_path}/other.db")
+    assert registered(other, tmp_path, 7.0) == "1"
+    assert two_versions.folder("demand", "1") != Registry(other).folder("demand", "1")
 
 
 def test_promoting_the_champion_again_changes_nothing(two_versions: Registry) -> None:

@@ -6,6 +6,9 @@ import json
 import threading
 from pathlib import Path
 
+import pytest
+
+from serving.app import Refusal, items_of
 from serving.events import PredictionLog, prediction_events, write_batch
 
 
@@ -68,3 +71,24 @@ def test_only_answered_items_become_events_with_their_position() -> None:
     answers = [{"ok": False, "error": "no."}, {"ok": True, "results": [{"total": 1.0}]}]
     (event,) = prediction_events("sum", "3", "champion", [{}, {"units": 1}], answers, "r")
     assert (event["position"], event["item"], event["answer"]) == (1, {"units": 1}, {"results": [{"total": 1.0}]})
+
+
+def test_an_answer_that_is_no_json_is_counted_and_does_not_end_the_log(tmp_path: Path) -> None:
+    lost: list[int] = []
+    log = PredictionLog(tmp_path / "predictions", flush_seconds=0.01, dropped=lost.append)
+    log.start()
+    log.add([{**_event(1), "request": float("inf")}])
+    for _ in range(500):
+        if lost:
+            break
+        threading.Event().wait(0.01)
+    log.add([_event(2)])
+    log.stop()
+    assert sum(lost) == 1 and _numbers(tmp_path / "predictions") == [2]
+
+
+@pytest.mark.parametrize("number", ["1e999", "-1e999", "NaN", "Infinity"])
+def test_a_number_that_json_does_not_have_is_refused(number: str) -> None:
+    with pytest.raises(Refusal) as refused:
+        items_of(f'{{"items": [{{"basket": [{number}]}}]}}'.encode())
+    assert refused.value.status == 400

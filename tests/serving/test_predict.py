@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from infra.errors import BadInput
 from serving.contract import example, kind_of, plain, problem, schema
 from serving.predict import answer, response_rows
 from tests.serving.tiny import CARDS, LOOKUP, SUM, Steps, Times, read_levels
@@ -96,3 +97,25 @@ def test_values_become_plain_json() -> None:
     told = {name: plain(value) for name, value in row.to_dict("records")[0].items()}
     assert told == {"a": 1, "b": 1.5, "c": None, "d": "2024-02-29", "e": None, "f": True}
     assert plain(pd.Series([1.0, float("nan")]).to_numpy()) == [1.0, None]
+
+
+class Picky(Steps):
+    """Refuses a frame with an item of three steps."""
+
+    def predict(self, frame: pd.DataFrame) -> pd.DataFrame:
+        if (frame["steps"] == 3).any():
+            raise BadInput("three steps are too many")
+        return super().predict(frame)
+
+
+def test_what_the_model_could_not_answer_is_not_kept_to_prove_another_version_on() -> None:
+    card = replace(LOOKUP, request={**LOOKUP.request, "steps": "integer"})
+    items = [{"store_id": "S1", "product_id": "P1", "steps": steps} for steps in (3, 2)]
+    told, rows = answer(card, Picky(), read_levels, items)
+    assert [each["ok"] for each in told] == [False, True] and rows["steps"].tolist() == [2]
+
+
+@pytest.mark.parametrize("day", ["0001-01-01", "1899-12-31", "2200-01-01", "9999-12-31"])
+def test_a_day_that_no_shop_has_is_an_items_error(day: str) -> None:
+    card = replace(LOOKUP, request={**LOOKUP.request, "ds": "date"})
+    assert problem(card.request, {"store_id": "S1", "product_id": "P1", "ds": day})
