@@ -55,17 +55,17 @@ def ports_of(pairs: list[str]) -> dict[str, int]:
 
 def mapping_of(pairs: list[str]) -> dict[str, str]:
     """Column of a file by our field, of texts such as units=Qty."""
-    split = [pair.partition("=") for pair in pairs]
-    for field, sign, column in split:
-        if not (field and sign and column):
-            raise BadInput(f"--column is {field + sign + column!r}: expected field=column, such as units=Qty")
-    return {field: column for field, _, column in split}
+    return _named(pairs, "--column", "field=column, such as units=Qty")
 
 
 def values_of(pairs: list[str]) -> dict[str, str]:
     """What a named query asks for, of texts such as since=2017-12-01."""
+    return _named(pairs, "--with", "name=value, such as since=2017-12-01")
+
+
+def _named(pairs: list[str], option: str, expected: str) -> dict[str, str]:
     split = [pair.partition("=") for pair in pairs]
     for name, sign, value in split:
         if not (name and sign and value):
-            raise BadInput(f"--with is {name + sign + value!r}: expected name=value, such as since=2017-12-01")
+            raise BadInput(f"{option} is {name + sign + value!r}: expected {expected}")
     return {name: value for name, _, value in split}

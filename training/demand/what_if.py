@@ -99,7 +99,13 @@ def what_if(
     for change in changes:
         if isinstance(change.value, str) and change.value not in set(history[change.column].dropna()):
             raise BadInput(f"change of {change.column!r}: the history never had {change.value!r}, so nothing is known of what it does")
-    forecaster = Forecaster.learn(Brought.of(history, horizon, plan, items, origin, columns), horizon, seed, progress)
+    planned = Brought.of(history, horizon, plan, items, origin, columns)
+    if unused := next((column for column in columns if column in planned.untold), None):
+        raise BadInput(
+            f"change of {unused!r}: the history tells it of the days that sold and of no others, so nothing is known of what it does; "
+            "expected rows with units 0 too"
+        )
+    forecaster = Forecaster.learn(planned, horizon, seed, progress)
     before = forecaster.answer([])
     after = forecaster.planning(Brought.of(history, horizon, changed, items, origin, columns)).answer([])
     both = before[[*KEYS, "ds", "origin", "units"]].assign(units_if=after["units"])

@@ -12,6 +12,7 @@ from infra.errors import BadInput
 from training.demand.forecast import forecast, forecast_file
 from training.demand.history_file import bring
 from training.demand.overrides import overridden, value_added
+from training.demand.what_if import change_of, what_if
 
 FIRST = pd.Timestamp("2023-01-02")
 
@@ -39,6 +40,8 @@ def test_a_column_that_is_told_of_sold_days_only_does_not_give_them_away(tmp_pat
     assert brought.untold == ("promotion",) and "holiday" in brought.panel.known
     found = forecast(sparse, 7, future=later)
     assert found["units"].mean() == pytest.approx(0.2, rel=0.35)
+    with pytest.raises(BadInput, match="change of 'promotion': the history tells it of the days that sold"):
+        what_if(sparse, 7, [change_of("promotion=1")])
     paths = [tmp_path / name for name in ("h.csv", "f.csv", "o.csv")]
     sparse.to_csv(paths[0], index=False)
     later.to_csv(paths[1], index=False)
