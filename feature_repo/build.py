@@ -6,15 +6,16 @@ import itertools
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING
 
-from data_ingest.tables import LEAD_TIMES, PRODUCTS, STOCK_DAILY, STORE_DAYS
+from data_ingest.ingest import alone
+from data_ingest.tables import LEAD_TIMES, PRODUCTS, STOCK_DAILY, STORE_DAYS, STORES
 from feature_repo import store
 from feature_repo.changes import SOURCES, first_changed_day
 from feature_repo.customer_features import customer_features_frame, purchases
-from feature_repo.demand_daily import demand_daily_frame, last_known_day, read_or_empty, silver
+from feature_repo.demand_daily import demand_daily_frame, last_whole_day, read_or_empty, silver
 from feature_repo.demand_snapshots import demand_features_frame
 from feature_repo.materialize import materialize
 from feature_repo.pair_activity import pair_activity_frame
@@ -45,18 +46,26 @@ class FeaturesSummary:
     seconds: Mapping[str, float] = field(default_factory=dict)
 
 
-def build_features(spark: SparkSession, settings: Settings, *, rebuild: bool = False, progress: Progress | None = None) -> FeaturesSummary:
+def build_features(
+    spark: SparkSession, settings: Settings, *, rebuild: bool = False, progress: Progress | None = None, now: datetime | None = None
+) -> FeaturesSummary:
     """Bring the gold tables up to date with silver, apply the definitions, store the latest values online. Since a day is
     part of every later window, everything from the first changed day on is made again, and nothing before it; when
     nothing changed since the last whole build, nothing is done. `rebuild`: everything is made again, as it is where a table
-    has not all of its declared columns. Raises NotReady where nothing was ingested."""
+    has not all of its declared columns. A day that still runs at `now` (default: the clock) is left for later. Raises NotReady
+    where no day of a store is over, and while facts move or other features are built."""
+    with alone(settings, "features"), alone(settings, "facts"):
+        return _build(spark, settings, rebuild, progress, now or datetime.now(UTC))
+
+
+def _build(spark: SparkSession, settings: Settings, rebuild: bool, progress: Progress | None, now: datetime) -> FeaturesSummary:
     lake, path = Lake(settings.lake_url), settings.checkpoints / "features.json"
-    until = last_known_day(lake.read(spark, STORE_DAYS))
+    until = last_whole_day(lake.read(spark, STORE_DAYS), read_or_empty(spark, lake, STORES).toPandas(), now)
     if until is None:
-        raise NotReady("the lake knows no store day yet: run `shelfcast ingest` first.")
-    now, seen = Mark.of(lake, SOURCES, until), Mark.load(path)
+        raise NotReady("no business day is over in every store yet: run `shelfcast ingest` and `shelfcast facts` when one is.")
+    here, seen = Mark.of(lake, SOURCES, until), Mark.load(path)
     whole = not rebuild and all(lake.holds(table) for table in GOLD)
-    if whole and now == seen:
+    if whole and here == seen:
         return FeaturesSummary(until + timedelta(days=1), until, {})
     since = first_changed_day(spark, lake, seen) if whole else None
     online_rows: dict[str, int] = {}
@@ -71,7 +80,7 @@ def build_features(spark: SparkSession, settings: Settings, *, rebuild: bool = F
     online = {"materialize": lambda: online_rows.update(materialize(spark, settings, until))}
     moved = since is None or since <= until
     seconds = _run([first, daily | weekly, apply, online] if moved else [weekly, apply, online], progress)
-    now.save(path)
+    here.save(path)
     return FeaturesSummary(since, until, online_rows, seconds)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
 from data_ingest.tables import (
@@ -31,14 +31,13 @@ SOURCES = (*COUNTS_FROM, PRODUCTS, BASKETS, PURCHASE_HISTORY)
 
 
 def first_changed_day(spark: SparkSession, lake: Lake, mark: Mark) -> date | None:
-    """The first day that rows count from which came, went or changed since `mark`; `date.max` when there are none, None
-    when every day may have changed: a table is new or was made anew, files of that time are gone, or the catalogue
-    differs."""
+    """The first day that rows count from which came, went or changed since `mark`, the day after its last at most; None when
+    every day may have changed: a table is new or was made anew, files of that time are gone, or the catalogue differs."""
     from pyspark.errors import AnalysisException
 
     now = Mark.of(lake, SOURCES)
     moved = [table for table in SOURCES if now.versions.get(table.name) != mark.versions.get(table.name)]
-    days = [date.max]
+    days = [mark.last + timedelta(days=1) if mark.last else date.max]
     for table in (table for table in moved if table in COUNTS_FROM or table == PRODUCTS):
         seen = mark.version(lake, table)
         if seen is None or not lake.files_seen(table, seen):

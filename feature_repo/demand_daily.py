@@ -1,10 +1,12 @@
-"""The dense panel: a row for every store-product pair and day from the pair's first event to the last known day."""
+"""The dense panel: a row for every store-product pair and day from the pair's first event to the last day that is over."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
+
+import pandas as pd
 
 from data_ingest.tables import PRICE_DAILY, PROMOTIONS, SALES_DAILY, STOCK_DAILY, STORE_DAYS
 from feature_repo.tables import DEMAND_DAILY
@@ -30,11 +32,17 @@ def read_or_empty(spark: SparkSession, lake: Lake, table: Table) -> DataFrame:
     return lake.read(spark, table) if lake.exists(table) else spark.createDataFrame([], table.spark_schema())
 
 
-def last_known_day(store_days: DataFrame) -> date | None:
-    """The last day that the stores' calendars know, None when there is none."""
+def last_whole_day(store_days: DataFrame, stores: pd.DataFrame, now: datetime) -> date | None:
+    """The last day that the stores' calendars know and that is over in every store, None when there is none: a day that still
+    sells would pass for a bad one. A day is over at the store's `close_hour` of local time, at midnight where none is known;
+    `now` has a time zone."""
     from pyspark.sql import functions as F
 
-    return store_days.agg(F.max("ds")).collect()[0][0]
+    first, last = store_days.agg(F.min("ds"), F.max("ds")).collect()[0]
+    offsets, closes = stores["utc_offset_hours"].fillna(0.0), stores["close_hour"].fillna(24).astype(float)
+    over = now.astimezone(UTC) + pd.to_timedelta(offsets - closes, unit="h")
+    ended: date = min((moment.date() for moment in over), default=now.date() - timedelta(days=1))
+    return min(last, ended) if last and ended >= first else None
 
 
 def calendar(tables: Mapping[str, DataFrame], until: date, since: date | None = None) -> DataFrame:

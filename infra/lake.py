@@ -113,7 +113,8 @@ class Lake:
         writer.option("txnAppId", app_id).option("txnVersion", batch).save(self.path(table))
 
     def replace_days(self, frame: DataFrame, table: Table, days: Iterable[date]) -> None:
-        """Replace the rows of `days` by those of `frame` (which has no others) in one commit; other days are kept."""
+        """Replace the rows of `days` by those of `frame` (which has no others) in one commit; other days are kept, with nulls in
+        columns that the table did not have yet."""
         listed = sorted(set(days))
         if not listed:
             return
@@ -123,7 +124,8 @@ class Lake:
         months = ", ".join(f"'{m}'" for m in sorted({d.strftime("%Y-%m") for d in listed}))
         values = ", ".join(f"date'{d.isoformat()}'" for d in listed)
         where = f"{MONTH} in ({months}) and {table.day} in ({values})"
-        self._writer(frame, table).mode("overwrite").option("replaceWhere", where).save(self.path(table))
+        writer = self._writer(frame, table).mode("overwrite").option("replaceWhere", where)
+        writer.option("mergeSchema", "true").save(self.path(table))
 
     def _writer(self, frame: DataFrame, table: Table):
         from pyspark.sql import functions as F

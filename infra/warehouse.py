@@ -7,7 +7,6 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -75,37 +74,6 @@ class Warehouse:
                 ) from error
             raise
 
-    def insert(self, table: str, frame: pd.DataFrame, token: str) -> int:
-        """Insert a block of rows; the same `token` again changes nothing. Returns the rows handed over."""
-        if frame.empty:
-            return 0
-        with self.client() as client:
-            declare(client)
-            client.insert_df(table, frame, settings={"insert_deduplication_token": token, "insert_deduplicate": 1})
-        return len(frame)
-
-    def replace(self, table: Table, frame: pd.DataFrame, days: Iterable[date] = ()) -> int:
-        """Replace the rows of `days` by those of `frame`, which has no others (the whole table when it has no day).
-        Returns the rows handed over; the same again changes nothing.
-
-        What a month will hold is gathered in a staging table and swapped in by REPLACE PARTITION: a reader sees a month
-        as it was or as it is to be, and a kill leaves whole months and a staging table that the next run drops."""
-        import pyarrow as pa
-
-        listed = sorted({day.date() if isinstance(day, datetime) else day for day in days})
-        if table.day and not listed:
-            return 0
-        _only_of(table, frame, set(listed))
-        rows = pa.Table.from_pandas(frame[table.names], schema=table.arrow_schema(), preserve_index=False)
-        with self.client() as client, Swap(client, table) as swap:
-            kept = "', '".join(map(str, listed))
-            months = sorted({f"{day:%Y%m}" for day in listed}) or [WHOLE]
-            for month in months if table.day else ():
-                swap.keep(f"toYYYYMM({table.day}) = {month} AND {table.day} NOT IN ('{kept}')")
-            swap.fill([rows])
-            swap.into(months)
-        return len(rows)
-
     def _open(self) -> Client:
         import clickhouse_connect
 
@@ -145,10 +113,6 @@ class Swap:
         """Name of the staging table."""
         return f"staging_{self.table.name}"
 
-    def keep(self, where: str) -> None:
-        """Take over the table's own rows that meet a condition."""
-        self.client.command(f"INSERT INTO {self.staging} SELECT * FROM {self.table.name} WHERE {where}")
-
     def fill(self, blocks: Iterable[pa.Table]) -> int:
         """Add rows with the table's columns; returns how many."""
         count = 0
@@ -172,15 +136,6 @@ def partitions(client: Client, table: str) -> set[str]:
     table that is still being loaded, and would then show none."""
     found = {row[0] for row in client.query(f"SELECT DISTINCT _partition_id FROM {table}").result_rows}
     return {WHOLE if partition == "all" else partition for partition in found}
-
-
-def _only_of(table: Table, frame: pd.DataFrame, days: set[date]) -> None:
-    """Raise BadInput when a row is of another day than `days`: it would be doubled by the same again."""
-    if not table.day:
-        return
-    for row, day in enumerate(frame[table.day], start=1):
-        if (day.date() if isinstance(day, datetime) else day) not in days:
-            raise BadInput(f"{table.name}: row {row} is of {day}, which is none of the days to replace")
 
 
 def declare(client: Client) -> list[str]:

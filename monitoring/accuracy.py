@@ -8,7 +8,9 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
-from training.evaluation.metrics import bias, coverage, wape, wql
+from training.evaluation.metrics import bias, brier, coverage, log_loss, wape, wql
+from training.recommend.metrics import ranking_metrics
+from training.recommend.model import DEFAULT_K
 from training.tables import QUANTILES
 
 COLUMNS = ["segment", "metric", "value", "n"]
@@ -59,28 +61,30 @@ def order_accuracy(orders: pd.DataFrame, days: pd.DataFrame, products: pd.DataFr
 
 
 def slow_mover_accuracy(decisions: pd.DataFrame, sold: pd.DataFrame) -> pd.DataFrame:
-    """Brier score of SLOW_MOVERS probabilities of one origin, whose whole horizon has passed, and the gap between the mean
-    probability and the share that did not sell; `sold` has the pairs that sold in the horizon, once each."""
+    """Log loss and Brier score of SLOW_MOVERS probabilities of one origin, whose whole horizon has passed, and the gap between
+    the mean probability and the share that did not sell; `sold` has the pairs that sold in the horizon, once each."""
     if decisions.empty:
         return _table([])
     keys = ["store_id", "product_id"]
-    outcome = decisions.merge(sold[keys].drop_duplicates().assign(sold=1.0), on=keys, how="left")["sold"].isna().astype(float)
-    probability = decisions["probability"].to_numpy()
+    outcome = decisions.merge(sold[keys].drop_duplicates().assign(sold=1.0), on=keys, how="left")["sold"].isna().to_numpy(dtype=float)
+    probability, n = decisions["probability"].to_numpy(), len(decisions)
+    gap = float((probability - outcome).mean())
     return _table([
-        ("all", "brier", float(((probability - outcome) ** 2).mean()), len(decisions)),
-        ("all", "bias", float((probability - outcome).mean()), len(decisions)),
+        ("all", "log_loss", log_loss(outcome, probability), n), ("all", "brier", brier(outcome, probability), n), ("all", "bias", gap, n),
     ])  # fmt: skip
 
 
 def recommendation_accuracy(recommended: pd.DataFrame, bought: pd.DataFrame) -> pd.DataFrame:
-    """Share of the customers who came back and bought a RECOMMENDATIONS product of theirs (`hit_rate`, and `miss_rate` which
-    is lower when better); `bought` has customer_id, product_id of the days after the origin."""
-    customers = set(recommended["customer_id"]) & set(bought["customer_id"])
-    if not customers:
+    """One minus recall, NDCG and hit rate at 10 of the RECOMMENDATIONS of the customers who came back; `bought` has
+    customer_id, product_id of the days after the origin."""
+    back = bought[bought["customer_id"].isin(recommended["customer_id"])]
+    if back.empty:
         return _table([])
-    hits = recommended.merge(bought[["customer_id", "product_id"]].drop_duplicates(), on=["customer_id", "product_id"])
-    rate = hits["customer_id"].nunique() / len(customers)
-    return _table([("all", "hit_rate", rate, len(customers)), ("all", "miss_rate", 1 - rate, len(customers))])
+    lists = recommended.sort_values("rank").groupby("customer_id")["product_id"].agg(list).to_dict()
+    truth = back.groupby("customer_id")["product_id"].agg(set).to_dict()
+    found = ranking_metrics(lists, truth, DEFAULT_K)
+    named = {"one_minus_recall": "recall", "one_minus_ndcg": "ndcg", "miss_rate": "hit_rate"}
+    return _table([("all", name, 1 - found[good], len(truth)) for name, good in named.items()])
 
 
 def _segments(judged: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:

@@ -11,7 +11,7 @@ import pandas as pd
 
 from monitoring.charts import bars, lines
 from monitoring.drift import ColumnDrift
-from monitoring.policy import ALERT, NOTHING, RETRAIN, ROLLBACK, Decision
+from monitoring.policy import ALERT, NOTHING, RETRAIN, ROLLBACK, Decision, Reading
 from monitoring.windows import Windows, shown
 from training.tables import QUANTILES
 
@@ -39,7 +39,7 @@ class FamilyView:
     """What the page says of a family; `trend` has `ds, value` of its live metric, `page` links Evidently's report."""
 
     family: str
-    version: str
+    reading: Reading
     decision: Decision
     metric: str
     windows: Windows | None = None
@@ -54,7 +54,7 @@ class FamilyView:
 def html(ds: date, views: Sequence[FamilyView], served: Sequence[str]) -> str:
     """The whole page; `served` are sentences about the online service's predictions."""
     rows = "".join(
-        f'<tr><td><a href="#{view.family}">{escape(_name(view))}</a></td><td>{escape(view.version)}</td><td>{_chip(view)}</td>'
+        f'<tr><td><a href="#{view.family}">{escape(_name(view))}</a></td><td>{escape(view.reading.version)}</td><td>{_chip(view)}</td>'
         f"<td>{_sentence(view)}</td></tr>"
         for view in views
     )

@@ -40,7 +40,7 @@ class Rules:
     in_a_row: int = 3
     #: actuals below which a metric says nothing
     fewest_actuals: int = 200
-    #: days after a retraining or rollback in which there is no second one
+    #: days after a retraining or rollback in which there is no retraining, and after a rollback no rollback
     cooldown_days: int = 14
     #: days after a version's first report in which a rollback is an answer
     rollback_days: int = 28
@@ -63,7 +63,7 @@ def decide(readings: Sequence[Reading], acted: Sequence[tuple[date, str]], *, ca
     now = history[-1]
     own = [r for r in history if r.version == now.version]
     wanted = _wanted(own, can_roll_back, rules)
-    if wanted.action in (RETRAIN, ROLLBACK) and (last := _cooling(acted, now.ds, rules)):
+    if wanted.action in (RETRAIN, ROLLBACK) and (last := _cooling(wanted.action, acted, now.ds, rules)):
         return Decision(ALERT, f"{wanted.why} No second step within {rules.cooldown_days} days of the {last[1]} on {last[0]}.")
     return wanted
 
@@ -98,8 +98,9 @@ def _drifting(reading: Reading, rules: Rules) -> bool:
     return reading.watched > 0 and reading.drifted >= rules.drifted_share * reading.watched and reading.drifted > 0
 
 
-def _cooling(acted: Sequence[tuple[date, str]], today: date, rules: Rules) -> tuple[date, str] | None:
-    steps = [(day, action) for day, action in acted if action in (RETRAIN, ROLLBACK) and day < today]
+def _cooling(wanted: str, acted: Sequence[tuple[date, str]], today: date, rules: Rules) -> tuple[date, str] | None:
+    """The step that is still cooling down. A retraining that was called for does not forbid to take back what came of it."""
+    steps = [(day, action) for day, action in acted if ACTIONS.index(action) >= ACTIONS.index(wanted) and day < today]
     last = max(steps, default=None)
     return last if last and today - last[0] < timedelta(days=rules.cooldown_days) else None
 
@@ -111,8 +112,8 @@ def _metric_words(now: Reading) -> str:
 
 def _all_well(now: Reading, rules: Rules) -> str:
     drift = f"none of {now.watched} columns drifted" if now.watched else "no column could be compared"
+    if not now.expected:
+        return f"{drift}; nothing that is measured in use can be compared with what it was promoted on."
     if now.value is None or now.n < rules.fewest_actuals:
         return f"{drift}; {now.n} actuals have arrived and {rules.fewest_actuals} are needed to judge accuracy."
-    if not now.expected:
-        return f"{drift}; the live metric is {now.value:.4g}, with nothing to compare it with."
     return f"{drift}; the live metric {now.value:.4g} is within {rules.worse_ratio:g} times the expected {now.expected:.4g}."

@@ -12,16 +12,15 @@ import pandas as pd
 
 from infra.errors import NotReady
 from infra.lake import Lake
+from infra.publish import publish
 from infra.registry import CHAMPION, PREVIOUS, Registry
 from infra.settings import Settings
-from infra.tables import Table
-from infra.warehouse import Warehouse
 from monitoring.drift import ColumnDrift, compare, prepared
 from monitoring.page import FamilyView, headline, html
 from monitoring.policy import Reading, decide
 from monitoring.served import served_sentences
-from monitoring.tables import ACCURACY, DRIFT, POLICY
-from monitoring.watched import Span, judged, known_span, sample, tables_of
+from monitoring.tables import ACCURACY, DRIFT, MONITORING, POLICY
+from monitoring.watched import Span, judged, known_span, live_metric, sample, tables_of
 from monitoring.windows import Windows, shown, windows
 from training.family import Card, family_names, load_card
 
@@ -110,19 +109,20 @@ def _view(settings: Settings, lake: Lake, card: Card, row: dict[str, Any], span:
         keep_run(settings.home / "evidently", card.name, span.last, snapshot)
     accuracy, waiting = judged(lake, card.name, span)
     version, numbers = str(row["aliases"][CHAMPION]), dict(row["numbers"])
-    reading = _reading(span.last, version, card.metric, numbers, accuracy, verdicts)
-    past = _past_readings(lake, card, span.last, numbers)
-    decision = decide([*past, reading], _acted(lake, card.name, span.last), can_roll_back=PREVIOUS in row["aliases"])
-    known = [(r.ds, r.value) for r in [*past, reading] if r.value is not None]
-    trend = pd.DataFrame(known, columns=["ds", "value"])
-    return FamilyView(card.name, version, decision, card.metric, compared, verdicts, accuracy, waiting, numbers, trend, page)
+    reading = _reading(span.last, version, live_metric(card), numbers, accuracy, verdicts)
+    past = _past(lake, card.name, span.last)
+    readings = [*past_readings(past), reading]
+    decision = decide(readings, list(zip(past["ds"], past["action"], strict=True)), can_roll_back=PREVIOUS in row["aliases"])
+    trend = pd.DataFrame([(r.ds, r.value) for r in readings if r.value is not None], columns=["ds", "value"])
+    return FamilyView(card.name, reading, decision, card.metric, compared, verdicts, accuracy, waiting, numbers, trend, page)
 
 
 def _reading(
-    ds: date, version: str, metric: str, numbers: dict[str, float], accuracy: pd.DataFrame, verdicts: Sequence[ColumnDrift]
+    ds: date, version: str, metric: str | None, numbers: dict[str, float], accuracy: pd.DataFrame, verdicts: Sequence[ColumnDrift]
 ) -> Reading:
-    value, n = _live(accuracy, metric, version)
-    return Reading(ds, version, value, numbers.get(metric), n, sum(d.drifted for d in verdicts), len(verdicts))
+    value, n = _live(accuracy, metric, version) if metric else (None, 0)
+    expected = numbers.get(metric) if metric else None
+    return Reading(ds, version, value, expected, n, sum(d.drifted for d in verdicts), len(verdicts))
 
 
 def _live(accuracy: pd.DataFrame, metric: str, version: str) -> tuple[float | None, int]:
@@ -132,39 +132,32 @@ def _live(accuracy: pd.DataFrame, metric: str, version: str) -> tuple[float | No
     return (float((own["value"] * own["n"]).sum() / n), n) if n else (None, 0)
 
 
-def _past_readings(lake: Lake, card: Card, ds: date, numbers: dict[str, float]) -> list[Reading]:
-    """The readings of earlier reports, as their rows tell them; versions that are gone keep no expectation."""
-    drift, accuracy = _past(lake, DRIFT, card.name, ds), _past(lake, ACCURACY, card.name, ds)
-    out = []
-    for day in sorted(set(drift["ds"]) | set(accuracy["ds"])):
-        columns, rows = drift[drift["ds"] == day], accuracy[accuracy["ds"] == day]
-        version = max(rows["model_version"], key=int, default="") if rows["model_version"].str.isdigit().all() else ""
-        value, n = _live(rows, card.metric, version)
-        out.append(Reading(day, version, value, numbers.get(card.metric), n, int(columns["drifted"].sum()), len(columns)))
-    return out
+def past_readings(policy: pd.DataFrame) -> list[Reading]:
+    """What earlier reports saw, as their POLICY rows tell it; rows of a release that did not keep it tell nothing."""
+    known = policy[policy["model_version"].notna()].astype(object)
+    rows = known.where(known.notna(), None).sort_values("ds")
+    return [
+        Reading(row.ds, row.model_version, row.value, row.expected, int(row.n), int(row.drifted), int(row.watched))
+        for row in rows.itertuples()
+    ]
 
 
-def _acted(lake: Lake, family: str, ds: date) -> list[tuple[date, str]]:
-    past = _past(lake, POLICY, family, ds)
-    return list(zip(past["ds"], past["action"], strict=True))
-
-
-def _past(lake: Lake, table: Table, family: str, ds: date) -> pd.DataFrame:
-    if not lake.exists(table):
-        return pd.DataFrame(columns=table.names)
+def _past(lake: Lake, family: str, ds: date) -> pd.DataFrame:
+    """The family's POLICY rows of the reports before."""
+    if not lake.holds(POLICY):
+        return pd.DataFrame(columns=POLICY.names)
     since = ds - timedelta(days=_HISTORY_DAYS)
-    return lake.read_pandas(table, filters=[("family", "=", family), ("ds", ">=", since), ("ds", "<", ds)])
+    return lake.read_pandas(POLICY, filters=[("family", "=", family), ("ds", ">=", since), ("ds", "<", ds)])
 
 
 def _keep(settings: Settings, spark: SparkSession, ds: date, views: Sequence[FamilyView]) -> dict[str, int]:
-    """The day's rows into lake and warehouse; returns rows by table."""
-    lake, warehouse = Lake(settings.lake_url), Warehouse(settings.warehouse_url)
+    """The day's rows into the lake, and from there into the warehouse; returns rows by table."""
+    lake = Lake(settings.lake_url)
     run = {"ds": ds, "run_at": datetime.now(UTC).replace(tzinfo=None)}
     frames = {DRIFT: _drift_rows(views), ACCURACY: _accuracy_rows(views), POLICY: _policy_rows(views)}
     for table, frame in frames.items():
-        rows = frame.assign(**run)[table.names]
-        lake.replace_days(spark.createDataFrame(rows, table.spark_schema()), table, [ds])
-        warehouse.replace(table, rows, [ds])
+        lake.replace_days(spark.createDataFrame(frame.assign(**run)[table.names], table.spark_schema()), table, [ds])
+    publish(settings, *MONITORING)
     return {table.name: len(frame) for table, frame in frames.items()}
 
 
@@ -183,8 +176,11 @@ def _accuracy_rows(views: Sequence[FamilyView]) -> pd.DataFrame:
 
 
 def _policy_rows(views: Sequence[FamilyView]) -> pd.DataFrame:
-    rows = [(view.family, view.decision.action, view.decision.why) for view in views]
-    return pd.DataFrame(rows, columns=["family", "action", "why"])
+    rows = [
+        (v.family, v.decision.action, v.decision.why, r.version, r.value, r.expected, r.n, r.drifted, r.watched)
+        for v in views for r in [v.reading]
+    ]  # fmt: skip
+    return pd.DataFrame(rows, columns=[name for name in POLICY.names if name not in ("ds", "run_at")])
 
 
 def _write(path: Path, text: str) -> Path:

@@ -27,7 +27,10 @@ ACCURACY = Table(
 
 POLICY = Table(
     "policy", "monitoring",
-    columns(*_RUN, ("action", "string", "nothing, alert, retrain or rollback"), ("why", "string", "one sentence with the numbers")),
+    columns(*_RUN, ("action", "string", "nothing, alert, retrain or rollback"), ("why", "string", "one sentence with the numbers"),
+            ("model_version", "string", "the champion that was looked at"),
+            ("value", "double", "its live metric, null while no actual has arrived"), ("expected", "double", "what it was promoted on"),
+            ("n", "bigint", "actuals"), ("drifted", "bigint", "columns that drifted"), ("watched", "bigint", "columns compared")),
     ("ds", "family"), "ds",
 )  # fmt: skip
 

@@ -10,12 +10,13 @@ from datetime import date, timedelta
 import pandas as pd
 
 from data_ingest.tables import PRODUCTS, PURCHASE_HISTORY, SALES_DAILY, STOCK_DAILY, STORE_DAYS
-from feature_repo.tables import DEMAND_DAILY, GOLD
+from feature_repo.tables import DEMAND_DAILY, GOLD, PAIR_ACTIVITY
 from infra.lake import Lake
 from infra.tables import Table
 from monitoring.accuracy import forecast_accuracy, order_accuracy, recommendation_accuracy, slow_mover_accuracy
 from monitoring.drift import SAMPLE_ROWS
 from monitoring.windows import picked_days
+from training.family import Card
 from training.tables import FORECASTS, ORDERS, RECOMMENDATIONS, SLOW_MOVERS
 
 #: days back in which decisions are judged, and origins of them at most
@@ -24,6 +25,8 @@ ORIGINS_AT_MOST = 8
 SLOW_MOVER_DAYS = 56
 RECOMMENDATION_DAYS = 28
 ORDER_DAYS = 14
+#: families whose live accuracy is the metric that they are promoted on
+LIKE_TRAINED = ("demand", "slow_mover", "recommend")
 _PAIR = ["store_id", "product_id"]
 
 
@@ -66,6 +69,12 @@ def sample(lake: Lake, table: Table, columns: Sequence[str], window: tuple[date,
     return rows.sample(min(len(rows), SAMPLE_ROWS), random_state=seed).reset_index(drop=True)
 
 
+def live_metric(card: Card) -> str | None:
+    """What tells a family's live accuracy in the terms in which it was promoted; None where nothing does: orders were judged on
+    a simulated shelf, alerts by planted anomalies."""
+    return card.metric if card.name in LIKE_TRAINED else None
+
+
 def judged(lake: Lake, family: str, span: Span) -> tuple[pd.DataFrame, str]:
     """ACCURACY rows of a family without the run's columns, and a sentence where there are none yet."""
     judge = {"demand": _forecasts, "stock": _orders, "slow_mover": _slow_movers, "recommend": _recommendations}.get(family)
@@ -101,6 +110,8 @@ def _slow_movers(lake: Lake, span: Span) -> tuple[pd.DataFrame, str]:
         frame = lake.read_pandas(SLOW_MOVERS, filters=[("origin", "=", origin)])
         sales = _between(lake, SALES_DAILY, origin, origin + timedelta(days=SLOW_MOVER_DAYS), [*_PAIR, "units"])
         sold = sales.loc[sales["units"] > 0, _PAIR].drop_duplicates()
+        alive = lake.read_pandas(PAIR_ACTIVITY, _PAIR, [("ds", "=", origin), ("sale_days_182", ">", 0)])
+        frame = frame.merge(alive, on=_PAIR)  # as in training: of what has long been dead anybody is right
         parts += [(origin, str(version), slow_mover_accuracy(part, sold)) for version, part in frame.groupby("model_version")]
     return _labelled(parts), f"the {SLOW_MOVER_DAYS} days that the first list looked ahead have not passed yet."
 

@@ -71,6 +71,8 @@ def test_what_was_vacuumed_since_may_have_been_anything(spark: SparkSession, set
     facts = silver_rows(3)
     write_silver(spark, settings, facts)
     mark = Mark.of(lake, SOURCES)
+    # a day that was known and had not ended when the features were built
+    assert first_changed_day(spark, lake, Mark.of(lake, SOURCES, day(1))) == day(2)
     old = lake.files(SALES_DAILY)
     write_silver(spark, settings, {SALES_DAILY: facts[SALES_DAILY][facts[SALES_DAILY]["ds"] != day(1)]})
     assert first_changed_day(spark, lake, mark) == day(1)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import date
+from datetime import date, datetime
 from typing import TYPE_CHECKING
 
 import pandas as pd
 import pytest
 
 from data_ingest.tables import PRICE_DAILY, PROMOTIONS, SALES_DAILY, STOCK_DAILY, STORE_DAYS
-from feature_repo.demand_daily import demand_daily_frame
+from feature_repo.demand_daily import demand_daily_frame, last_whole_day
 from infra.tables import Table
 from tests.feature_repo.facts import day, frame_of, silver_rows
 
@@ -86,3 +86,13 @@ def test_rows_since_a_day_are_the_rows_of_the_whole_panel(spark: SparkSession, s
     part = demand_daily_frame(tables, day(11), day(since)).toPandas()
     expected = whole[whole["ds"] >= day(since)].sort_values(key).reset_index(drop=True)
     pd.testing.assert_frame_equal(part.sort_values(key).reset_index(drop=True), expected)
+
+
+@pytest.mark.parametrize(
+    ("now", "until"),
+    [("2017-01-10T02:59Z", 6), ("2017-01-10T03:00Z", 7), ("2017-01-20T00:00Z", 9), ("2017-01-03T02:59Z", None)],
+)
+def test_a_day_counts_when_it_is_over_in_every_store(spark: SparkSession, now: str, until: int | None) -> None:
+    known = spark.createDataFrame([(day(at),) for at in range(10)], "ds date")
+    stores = pd.DataFrame({"store_id": ["east", "west"], "utc_offset_hours": [1.0, -5.0], "close_hour": [None, 22]})
+    assert last_whole_day(known, stores, datetime.fromisoformat(now)) == (None if until is None else day(until))

@@ -17,6 +17,7 @@ from data_ingest.tables import VISITS_DAILY
 from infra.settings import load_settings
 from infra.warehouse import Warehouse
 from tests.data_ingest import events
+from tests.infra.filled import fill
 
 STORY = [
     "simulate", "replay", "import", "ingest", "features", "train", "promote", "rollback", "history", "score", "serve",
@@ -73,9 +74,8 @@ def test_a_named_question_is_asked_of_the_warehouse(tmp_path: Path) -> None:
     assert {key: value for key, value in every[-2].items() if key != "question"} == {"name": "quality_missing_feeds", "asks": {}}
     asked = ("query", "analytics_conversion", "--with", "since=2024-01-01", "--with", "until=2024-02-01", "--json")
     assert json.loads(shelfcast(tmp_path, *asked).stdout) == []
-    Warehouse(load_settings(home=tmp_path).warehouse_url).insert(
-        "visits_daily", pd.DataFrame([("s1", date(2024, 1, 3), 4, 1)], columns=VISITS_DAILY.names), "t"
-    )
+    visits = pd.DataFrame([("s1", date(2024, 1, 3), 4, 1)], columns=VISITS_DAILY.names)
+    fill(Warehouse(load_settings(home=tmp_path).warehouse_url), VISITS_DAILY, visits)
     assert json.loads(shelfcast(tmp_path, *asked).stdout) == [
         {"store_id": "s1", "ds": "2024-01-03", "visits": 4, "baskets": 1, "conversion": 0.25}
     ]

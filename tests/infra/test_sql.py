@@ -27,6 +27,7 @@ from infra.settings import load_settings
 from infra.tables import Table
 from infra.warehouse import SQL, Warehouse
 from monitoring.tables import DRIFT, MONITORING
+from tests.infra.filled import fill
 from training.tables import ALERTS, DECISIONS, FORECASTS, ORDERS
 
 TABLES = (INGESTED, QUARANTINE, STORES, PRODUCTS, *FACTS, *DECISIONS, *MONITORING)
@@ -77,7 +78,7 @@ def warehouse(tmp_path_factory) -> Warehouse:
         DRIFT: rows(DRIFT, (day(1), datetime(2024, 1, 1), "demand", "price", "psi", 0.3, 0.2, True, "a", "b", 10), (day(2), datetime(2024, 1, 2), "demand", "price", "psi", 0.1, 0.2, False, "a", "b", 10)),
     }  # fmt: skip
     for table, frame in data.items():
-        made.replace(table, frame, frame[table.day] if table.day else ())
+        fill(made, table, frame)
     return made
 
 

@@ -1,4 +1,4 @@
-"""The warehouse: replacing days leaves other days alone, the same again changes nothing, and nobody waits for ever."""
+"""The warehouse: a month is swapped in whole and leaves others alone, and nobody waits for ever."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ import sys
 from datetime import date
 
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 import infra.warehouse as module
 from infra.errors import BadInput, NotReady
 from infra.tables import Table, columns
 from infra.warehouse import Swap, Warehouse, named_query, redacted, statements
+from tests.infra.filled import arrow_rows, fill
 from training.tables import ORDERS, SLOW_MOVERS
 
 D1, D2, D3 = date(2024, 1, 30), date(2024, 1, 31), date(2024, 2, 1)
@@ -33,61 +35,32 @@ def held(warehouse: Warehouse) -> list[tuple[date, str, float]]:
     return [(date.fromisoformat(d), product, p) for d, product, p in rows.itertuples(index=False)]
 
 
-def test_days_are_replaced_and_others_are_kept(warehouse) -> None:
-    assert warehouse.replace(SLOW_MOVERS, movers((D1, "a", 0.1), (D2, "a", 0.2), (D3, "a", 0.3)), [D1, D2, D3]) == 3
-    assert warehouse.replace(SLOW_MOVERS, movers((D2, "b", 0.5), (D3, "b", 0.6)), [D2, D3]) == 2
-    expected = [(D1, "a", 0.1), (D2, "b", 0.5), (D3, "b", 0.6)]
-    assert held(warehouse) == expected
-    warehouse.replace(SLOW_MOVERS, movers((D2, "b", 0.5), (D3, "b", 0.6)), [D2, D3])
-    assert held(warehouse) == expected
-
-
-def test_a_day_without_rows_becomes_empty(warehouse) -> None:
-    warehouse.replace(SLOW_MOVERS, movers((D1, "a", 0.1), (D3, "a", 0.3)), [D1, D3])
-    warehouse.replace(SLOW_MOVERS, movers(), [D3])
-    assert held(warehouse) == [(D1, "a", 0.1)]
-    assert warehouse.replace(SLOW_MOVERS, movers((D1, "z", 0.9)), []) == 0
-    assert held(warehouse) == [(D1, "a", 0.1)]
-
-
-def test_rows_of_a_day_that_is_not_replaced_are_refused(warehouse) -> None:
-    with pytest.raises(BadInput, match="slow_movers: row 2 is of 2024-01-31"):
-        warehouse.replace(SLOW_MOVERS, movers((D1, "a", 0.1), (D2, "a", 0.2)), [D1])
+def test_months_are_swapped_whole_and_others_are_kept(warehouse) -> None:
+    fill(warehouse, SLOW_MOVERS, movers((D1, "a", 0.1), (D2, "a", 0.2), (D3, "a", 0.3)))
+    for _ in range(2):
+        fill(warehouse, SLOW_MOVERS, movers((D2, "b", 0.5)))
+        assert held(warehouse) == [(D2, "b", 0.5), (D3, "a", 0.3)]
+    fill(warehouse, SLOW_MOVERS, movers(), ["202402"])
+    assert held(warehouse) == [(D2, "b", 0.5)]
 
 
 def test_a_kill_before_the_swap_leaves_the_table_as_it_was(warehouse) -> None:
-    warehouse.replace(SLOW_MOVERS, movers((D1, "a", 0.1)), [D1])
-    import pyarrow as pa
-
+    fill(warehouse, SLOW_MOVERS, movers((D1, "a", 0.1)))
     with warehouse.client() as client:
         swap = Swap(client, SLOW_MOVERS)
         swap.__enter__()
-        swap.fill([pa.Table.from_pandas(movers((D1, "half", 0.5)), schema=SLOW_MOVERS.arrow_schema(), preserve_index=False)])
+        swap.fill([arrow_rows(SLOW_MOVERS, movers((D1, "half", 0.5)))])
     assert held(warehouse) == [(D1, "a", 0.1)]
-    warehouse.replace(SLOW_MOVERS, movers((D1, "b", 0.2)), [D1])
+    fill(warehouse, SLOW_MOVERS, movers((D1, "b", 0.2)))
     assert held(warehouse) == [(D1, "b", 0.2)]
     assert warehouse.query("SELECT name FROM system.tables WHERE name LIKE 'staging%' AND database = currentDatabase()").empty
 
 
 def test_missing_values_stay_missing(warehouse) -> None:
-    row = dict.fromkeys(ORDERS.names) | {
-        "as_of": D1,
-        "store_id": "s",
-        "product_id": "p",
-        "order_units": 3.0,
-        "rank": 1,
-        "model_version": "1",
-    }
-    warehouse.replace(ORDERS, pd.DataFrame([row]), [D1])
+    known = {"as_of": D1, "store_id": "s", "product_id": "p", "order_units": 3.0, "rank": 1, "model_version": "1"}
+    fill(warehouse, ORDERS, pd.DataFrame([dict.fromkeys(ORDERS.names) | known]))
     found = warehouse.query("SELECT on_hand IS NULL AS a, why IS NULL AS b, supplier_id IS NULL AS c, rank FROM orders")
     assert found.iloc[0].tolist() == [1, 1, 1, 1]
-
-
-def test_an_insert_with_the_same_token_counts_once(warehouse) -> None:
-    block = movers((D1, "a", 0.1))
-    for token in ("t1", "t1", "t2", "t1"):
-        warehouse.insert("slow_movers", block, token)
-    assert len(held(warehouse)) == 2
 
 
 def test_a_folder_in_use_is_waited_for_then_told(warehouse, monkeypatch) -> None:
@@ -130,8 +103,6 @@ def test_statements_are_split_at_line_ends_and_comments_dropped() -> None:
 
 
 def test_a_table_declares_the_same_types_to_spark_and_arrow(spark) -> None:
-    import pyarrow as pa
-
     table = Table("t", "silver", columns(("a", "string"), ("b", "double"), ("c", "bigint"), ("d", "int"), ("e", "date"), ("f", "timestamp"),
                                          ("g", "boolean"), ("h", "binary"), ("i", "array<int>")), ("a",))  # fmt: skip
     schema = spark.createDataFrame([], table.spark_schema()).toArrow().schema

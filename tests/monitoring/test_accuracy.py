@@ -75,11 +75,13 @@ def test_the_cost_of_orders_is_holding_and_the_margin_lost() -> None:
     assert found["out_of_stock"] == 0.5
 
 
-def test_brier_of_slow_movers_and_hits_of_recommendations() -> None:
+def test_what_slow_movers_and_recommendations_were_judged_by_before_is_what_they_are_judged_by_live() -> None:
     decided = pd.DataFrame({"store_id": "S1", "product_id": ["P0", "P1"], "probability": [0.9, 0.2]})
     found = _of(slow_mover_accuracy(decided, pd.DataFrame({"store_id": ["S1", "S1"], "product_id": ["P1", "P1"]})))
     assert found["brier"] == pytest.approx((0.1**2 + 0.2**2) / 2)
+    assert found["log_loss"] == pytest.approx(-(np.log(0.9) + np.log(0.8)) / 2)
     assert found["bias"] == pytest.approx(np.mean([0.9 - 1, 0.2 - 0]))
-    told = pd.DataFrame({"customer_id": ["A", "A", "B", "C"], "product_id": ["P0", "P1", "P0", "P0"]})
+    told = pd.DataFrame({"customer_id": ["A", "A", "B", "C"], "rank": [2, 1, 1, 1], "product_id": ["P0", "P1", "P0", "P0"]})
     bought = pd.DataFrame({"customer_id": ["A", "B", "D"], "product_id": ["P1", "P9", "P0"]})
-    assert _of(recommendation_accuracy(told, bought)) == {"hit_rate": 0.5, "miss_rate": 0.5}
+    assert _of(recommendation_accuracy(told, bought)) == {"one_minus_recall": 0.5, "one_minus_ndcg": 0.5, "miss_rate": 0.5}
+    assert recommendation_accuracy(told, bought.tail(1)).empty

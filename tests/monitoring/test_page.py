@@ -12,14 +12,14 @@ import pytest
 from monitoring.charts import bars, lines
 from monitoring.drift import ColumnDrift
 from monitoring.page import FamilyView, headline, html
-from monitoring.policy import ALERT, NOTHING, RETRAIN, Decision
+from monitoring.policy import ALERT, NOTHING, RETRAIN, Decision, Reading
 from monitoring.windows import windows
 
 DAY = date(2024, 6, 30)
 
 
 def _view(family: str, action: str = NOTHING, **more) -> FamilyView:
-    return FamilyView(family, "3", Decision(action, "the live metric 0.5 is <well>."), "wql", **more)
+    return FamilyView(family, Reading(DAY, "3"), Decision(action, "the live metric 0.5 is <well>."), "wql", **more)
 
 
 @pytest.mark.parametrize(

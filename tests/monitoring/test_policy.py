@@ -38,8 +38,9 @@ def test_no_second_step_within_the_cooldown(history, acted, can) -> None:
     decision = decide(history, acted, can_roll_back=can)
     if history:
         now = max(r.ds for r in history)
-        recent = [a for day, a in acted if a in (RETRAIN, ROLLBACK) and 0 < (now - day).days < Rules().cooldown_days]
-        assert not (recent and decision.action in (RETRAIN, ROLLBACK))
+        recent = {a for day, a in acted if 0 < (now - day).days < Rules().cooldown_days}
+        assert not (recent & {RETRAIN, ROLLBACK} and decision.action == RETRAIN)
+        assert not (ROLLBACK in recent and decision.action == ROLLBACK)
 
 
 @settings(max_examples=300, deadline=None)
@@ -82,6 +83,11 @@ def test_the_same_day_again_gives_the_same_answer() -> None:
     history = _days([1.3, 1.3, 1.3])
     assert decide(history, [(history[-1].ds, RETRAIN)], can_roll_back=True).action == RETRAIN
     assert decide(history, [(history[0].ds, RETRAIN)], can_roll_back=True).action == ALERT
+
+
+def test_what_a_retraining_brought_can_be_taken_back_while_it_cools_down() -> None:
+    broken = _days([2.0, 2.0, 2.0])
+    assert decide(broken, [(DAY - timedelta(days=1), RETRAIN)], can_roll_back=True).action == ROLLBACK
 
 
 def test_few_actuals_say_nothing() -> None:

@@ -19,7 +19,7 @@ from infra.registry import Registry
 from infra.settings import Settings
 from infra.tables import Table
 from infra.warehouse import Warehouse
-from monitoring.report import report
+from monitoring.report import past_readings, report
 from monitoring.tables import ACCURACY, DRIFT, MONITORING, POLICY
 from serving.events import prediction_events, write_batch
 from tests.serving.tiny import Times, register
@@ -103,6 +103,22 @@ def test_a_report_finds_what_was_planted_and_a_second_run_of_the_day_replaces_it
     _accuracy_is_of_what_arrived(lake.read_pandas(ACCURACY))
     assert lake.read_pandas(POLICY)["action"].tolist() == ["alert"]
     _evidently_agrees(watched, drift["statistic"].to_dict())
+
+
+def test_drift_that_lasts_calls_for_a_retraining_whether_or_not_an_actual_has_arrived(watched: Settings, spark: SparkSession) -> None:
+    lake, when = Lake(watched.lake_url), pd.Timestamp("2024-06-29")
+    earlier = Table("policy", "monitoring", POLICY.columns[:5], POLICY.key, POLICY.day)  # as the release before wrote it
+    old = pd.DataFrame([(LAST - timedelta(days=3), when, "demand", "nothing", "all was well.")], columns=earlier.names)
+    lake.replace_days(spark.createDataFrame(old, earlier.spark_schema()), earlier, [LAST - timedelta(days=3)])
+    lake.overwrite(spark.createDataFrame([], FORECASTS.spark_schema()), FORECASTS)
+    assert report(watched, spark, cards=CARDS).actions == {"demand": "alert"}
+    rows = lake.read_pandas(POLICY).sort_values("ds")
+    assert rows["action"].tolist() == ["nothing", "alert"] and rows["drifted"].tolist()[1:] == [1]
+    for back in (2, 1):
+        day = LAST - timedelta(days=back)
+        lake.replace_days(spark.createDataFrame(rows.tail(1).assign(ds=day), POLICY.spark_schema()), POLICY, [day])
+    assert [r.ds for r in past_readings(lake.read_pandas(POLICY))] == [LAST - timedelta(days=back) for back in (2, 1, 0)]
+    assert report(watched, spark, cards=CARDS).actions == {"demand": "retrain"}
 
 
 def _accuracy_is_of_what_arrived(accuracy: pd.DataFrame) -> None:

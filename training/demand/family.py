@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,7 +17,7 @@ from infra.settings import Settings
 from infra.tables import Table
 from training.demand.card import CARD
 from training.demand.contenders import CalibratedFitted, contenders
-from training.demand.dataset import DAYS_APART, HORIZON, examples
+from training.demand.dataset import HORIZON, examples
 from training.demand.examples import FULL, rows_of
 from training.demand.model import DemandModel
 from training.evaluation import metrics
@@ -33,8 +32,6 @@ if TYPE_CHECKING:
 
 #: rolling origins judged: all but the newest for tuning
 FOLDS = 3
-#: the newest origin and the weeks before it that a day's scoring fills
-SCORED_ORIGINS = 5
 #: forecasts judged on the driver at most, whole pairs, sampled
 JUDGED_ROWS = 300_000
 
@@ -81,15 +78,14 @@ class DemandFamily:
         return largest_gap(mine, theirs)
 
     def score(self, spark: SparkSession, settings: Settings, model: Portable, version: str) -> DataFrame:
-        """The next seven days of every pair of a store that has not shut, from its newest features and from those of each of
-        the four weeks before, so that accuracy is known from the first day on; in groups of pairs, by the portable model."""
+        """The next seven days of every pair of a store that has not shut, from its newest features, in groups of pairs by the
+        portable model. Days before are left as they were forecast: their champion would tell what it was trained on."""
         from pyspark.sql import functions as F
 
         lake = Lake(settings.lake_url)
         features = lake.read(spark, DEMAND_FEATURES)
         last = features.agg(F.max("ds")).collect()[0][0]
-        origins = [last - timedelta(days=DAYS_APART * back) for back in range(SCORED_ORIGINS)]
-        asked = features.where(F.col("ds").isin(origins)).withColumn("horizon", F.lit(HORIZON))
+        asked = features.where(F.col("ds") == F.lit(last)).withColumn("horizon", F.lit(HORIZON))
 
         def forecast(frames: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
             for frame in frames:
@@ -99,7 +95,7 @@ class DemandFamily:
                     FORECASTS.names
                 ]
 
-        shut = spark.createDataFrame(shut_stores(lake, origins), "store_id string, ds date")
+        shut = spark.createDataFrame(shut_stores(lake, [last]), "store_id string, ds date")
         selling = asked.join(F.broadcast(shut), ["store_id", "ds"], "left_anti")
         wanted = selling.select("ds", "store_id", "product_id", "horizon", *ORIGIN_FEATURES)
         return wanted.mapInPandas(forecast, FORECASTS.spark_schema())

@@ -53,6 +53,17 @@ def calibration_gap(actual: np.ndarray, forecast: np.ndarray, level: float) -> f
     return max(below - level, level - upto, 0.0)
 
 
+def log_loss(happened: np.ndarray, chance: np.ndarray) -> float:
+    """Mean of -log of the probability given to what happened (0 or 1), probabilities kept off 0 and 1 by 1e-4."""
+    p = np.clip(chance, 1e-4, 1 - 1e-4)
+    return float(-(happened * np.log(p) + (1 - happened) * np.log(1 - p)).mean())
+
+
+def brier(happened: np.ndarray, chance: np.ndarray) -> float:
+    """Brier score, the mean squared distance of a probability from what happened (0 or 1)."""
+    return float(np.square(chance - happened).mean())
+
+
 def crossing(quantiles: np.ndarray) -> float:
     """Share of rows whose quantiles, (rows, levels) by rising level, ever fall."""
     return float((np.diff(quantiles, axis=1) < 0).any(axis=1).mean()) if quantiles.shape[1] > 1 else 0.0

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
-import numpy as np
 import pandas as pd
 
 from feature_repo.tables import PAIR_ACTIVITY, STOCK_FEATURES
@@ -15,7 +14,7 @@ from infra.errors import NotReady
 from infra.lake import Lake
 from infra.settings import Settings
 from infra.tables import Table
-from training.evaluation.metrics import by_segment
+from training.evaluation import metrics
 from training.family import Card, Contender, Fitted, Fold
 from training.parity import largest_gap
 from training.portable import Portable
@@ -72,7 +71,7 @@ class SlowMoverFamily:
 
         columns = predicted.select("segment", CARD.label, "chance", "store_id", "product_id", "origin")
         frame = columns.orderBy(F.xxhash64("store_id", "product_id", "origin")).limit(JUDGED_ROWS).toPandas()
-        return by_segment(frame, "segment", _METRICS)
+        return metrics.by_segment(frame, "segment", _METRICS)
 
     def finish(self, fitted: Fitted, data: DataFrame) -> Portable:
         """The calibrated scorer."""
@@ -157,11 +156,6 @@ def scored(rows: DataFrame, model: Portable, version: str) -> DataFrame:
     return rows.mapInPandas(said, SLOW_MOVERS.spark_schema())
 
 
-def _log_loss(frame: pd.DataFrame) -> float:
-    p, y = frame["chance"].clip(1e-4, 1 - 1e-4), frame[CARD.label]
-    return float(-(y * np.log(p) + (1 - y) * np.log(1 - p)).mean())
-
-
 def _auc(frame: pd.DataFrame) -> float:
     from sklearn.metrics import roc_auc_score
 
@@ -177,8 +171,8 @@ def _calibration(frame: pd.DataFrame) -> float:
 
 
 _METRICS = {
-    "log_loss": _log_loss,
-    "brier": lambda frame: float(((frame["chance"] - frame[CARD.label]) ** 2).mean()),
+    "log_loss": lambda frame: metrics.log_loss(frame[CARD.label].to_numpy(), frame["chance"].to_numpy()),
+    "brier": lambda frame: metrics.brier(frame[CARD.label].to_numpy(), frame["chance"].to_numpy()),
     "one_minus_auc": _auc,
     "calibration_error": _calibration,
 }
