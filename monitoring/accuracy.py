@@ -80,8 +80,8 @@ def recommendation_accuracy(recommended: pd.DataFrame, bought: pd.DataFrame) -> 
     back = bought[bought["customer_id"].isin(recommended["customer_id"])]
     if back.empty:
         return _table([])
-    lists = recommended.sort_values("rank").groupby("customer_id")["product_id"].agg(list).to_dict()
-    truth = back.groupby("customer_id")["product_id"].agg(set).to_dict()
+    lists = {str(customer): list(part) for customer, part in recommended.sort_values("rank").groupby("customer_id")["product_id"]}
+    truth = {str(customer): set(part) for customer, part in back.groupby("customer_id")["product_id"]}
     found = ranking_metrics(lists, truth, DEFAULT_K)
     named = {"one_minus_recall": "recall", "one_minus_ndcg": "ndcg", "miss_rate": "hit_rate"}
     return _table([("all", name, 1 - found[good], len(truth)) for name, good in named.items()])

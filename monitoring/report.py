@@ -31,6 +31,7 @@ Progress = Callable[[int, int, str], None]
 
 #: days of earlier reports that the policy and the trend lines see
 _HISTORY_DAYS = 90
+_COUNTS = ("n", "drifted", "watched")
 #: without the same season to compare with, only twice the distance matters
 _OTHER_SEASON = 2.0
 
@@ -134,12 +135,15 @@ def _live(accuracy: pd.DataFrame, metric: str, version: str) -> tuple[float | No
 
 def past_readings(policy: pd.DataFrame) -> list[Reading]:
     """What earlier reports saw, as their POLICY rows tell it; rows of a release that did not keep it tell nothing."""
-    known = policy[policy["model_version"].notna()].astype(object)
-    rows = known.where(known.notna(), None).sort_values("ds")
+    rows: list[dict[Any, Any]] = policy[policy["model_version"].notna()].sort_values("ds").to_dict("records")
     return [
-        Reading(row.ds, row.model_version, row.value, row.expected, int(row.n), int(row.drifted), int(row.watched))
-        for row in rows.itertuples()
+        Reading(row["ds"], row["model_version"], _known(row["value"]), _known(row["expected"]), *(int(row[name]) for name in _COUNTS))
+        for row in rows
     ]
+
+
+def _known(value: float) -> float | None:
+    return None if pd.isna(value) else float(value)
 
 
 def _past(lake: Lake, family: str, ds: date) -> pd.DataFrame:
