@@ -23,6 +23,8 @@ PROFILE_DAYS = 182
 PROFILE_UNITS = 20.0
 #: the weight of related series in a level, in days
 LEVEL_DAYS = 2.0
+#: days that must have been heard of before a weekday without one on offer is a closed one
+CLOSED_AFTER_DAYS = 28
 
 _DOW = range(7)
 _MEANS = tuple(f"mean_{k}" for k in WINDOWS)
@@ -174,8 +176,9 @@ def _age(units: np.ndarray, position: int) -> np.ndarray:
 
 
 def _week(panel: Panel, sold: np.ndarray, exposure: np.ndarray, position: int, related: dict, mean: np.ndarray) -> dict[str, np.ndarray]:
-    """`dow_d`: the share of the level on weekday d (mean 1 over a week), own sales blended with the related series';
-    `recent_dow_d`: the mean of the last four such weekdays. Weekly panels have a flat profile."""
+    """`dow_d`: the share of the level on weekday d (0 on weekdays on which the store is closed, mean 1 over the others), own
+    sales blended with the related series'; `recent_dow_d`: the mean of the last four such weekdays. Weekly panels have a
+    flat profile."""
     if panel.step != 1:
         return {**{f"dow_{d}": np.ones(len(sold)) for d in _DOW}, **{f"recent_dow_{d}": np.full(len(sold), np.nan) for d in _DOW}}
     kept = last(sold, position, PROFILE_DAYS)
@@ -183,8 +186,10 @@ def _week(panel: Panel, sold: np.ndarray, exposure: np.ndarray, position: int, r
     onehot = np.eye(7, dtype=np.float32)[days]
     units, seen = kept @ onehot, last(exposure, position, PROFILE_DAYS) @ onehot
     usual = np.nan_to_num(mean)[:, None]
-    profile = (units + PROFILE_UNITS * _related_profile(related)) / (usual * seen + PROFILE_UNITS)
-    profile /= profile.mean(1, keepdims=True)
+    closed = related["store"]["closed"]
+    usually = np.where(closed, 0.0, _related_profile(related))
+    profile = (units + PROFILE_UNITS * usually) / (usual * seen + PROFILE_UNITS)
+    profile *= ((~closed).sum(1) / profile.sum(1))[:, None]
     recent = ratio(kept[:, -28:] @ onehot[-28:], last(exposure, position, 28) @ onehot[-28:])
     return {**{f"dow_{d}": profile[:, d] for d in _DOW}, **{f"recent_dow_{d}": recent[:, d] for d in _DOW}}
 
@@ -243,7 +248,8 @@ def _latest(values: np.ndarray) -> np.ndarray:
 
 
 def _group_columns(group: Group, panel: Panel, positions: Sequence[int]) -> dict[str, np.ndarray]:
-    """A group's mean_28, mean_364, trend_7_28, year_ago_trend (n, P) and dow profile (n, P, 7), spread to its series."""
+    """A group's mean_28, mean_364, trend_7_28, year_ago_trend (n, P), dow profile and closed weekdays (n, P, 7), spread to its
+    series."""
     step, sums, seen = panel.step, group.units, group.exposure
     rows = []
     for position in positions:
@@ -253,7 +259,8 @@ def _group_columns(group: Group, panel: Panel, positions: Sequence[int]) -> dict
     names = ("mean_28", "mean_364", "trend_7_28", "year_ago_trend")
     found = {name: stacked[:, index].T[group.codes] for index, name in enumerate(names)}
     profiles = np.stack([_group_profile(sums, seen, panel, position) for position in positions], axis=1)
-    return {**found, "dow": profiles[group.codes]}
+    closed = np.stack([_closed_weekdays(seen, panel, position) for position in positions], axis=1)
+    return {**found, "dow": profiles[group.codes], "closed": closed[group.codes]}
 
 
 def _group_profile(sums: np.ndarray, seen: np.ndarray, panel: Panel, position: int) -> np.ndarray:
@@ -265,6 +272,16 @@ def _group_profile(sums: np.ndarray, seen: np.ndarray, panel: Panel, position: i
     usual = np.nan_to_num(ratio(units.sum(1), exposure.sum(1)))[:, None]
     profile = (units + PROFILE_UNITS) / (usual * exposure + PROFILE_UNITS)
     return profile / profile.mean(1, keepdims=True)
+
+
+def _closed_weekdays(seen: np.ndarray, panel: Panel, position: int) -> np.ndarray:
+    """(groups, 7) whether nothing of the group was on offer on any such weekday of the profile's days, while on others it was."""
+    kept = last(seen, position, PROFILE_DAYS)
+    if panel.step != 1:
+        return np.zeros((len(seen), 7), dtype=bool)
+    shown = kept @ np.eye(7)[weekday(panel.days[position + 1 - kept.shape[1] : position + 1])]
+    since = np.where((kept > 0).any(1), kept.shape[1] - (kept > 0).argmax(1), 0)
+    return (shown == 0) & (since >= CLOSED_AFTER_DAYS)[:, None]
 
 
 _EPOCH = pd.Timestamp("1970-01-01")

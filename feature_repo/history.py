@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from feature_repo.definitions import service_features, service_key, service_references, service_types
+from feature_repo.definitions import service_features, service_key, service_references, service_views
 from feature_repo.keys import Key
 from feature_repo.snapshots import KNOWN_AT
 from feature_repo.store import offline_feature_store, session_settings_kept
 from infra.errors import BadInput
+from infra.lake import Lake
 from infra.settings import Settings
 
 if TYPE_CHECKING:
@@ -29,12 +30,14 @@ def history(spark: SparkSession, settings: Settings, spine: DataFrame, service: 
     held = spine.is_cached
     asked = spine.persist()
     moments = _moments(asked, key).persist()
-    known = _known_features(spark, settings, moments, key, service)
+    at_once = _rows_of_the_moment(spark, settings, moments, service).persist()
+    rest = moments.join(at_once, [*key.columns, KNOWN_AT], "left_anti").persist()
+    # counted, so that it lies in the cache before Feast asks for its range of times
+    known = at_once.unionByName(_latest_rows(settings, rest, key, service)) if rest.count() else at_once
     found = asked.join(known, [*key.columns, KNOWN_AT], "left").persist()
     before, after = asked.count(), found.count()
-    moments.unpersist()
-    if not held:
-        asked.unpersist()
+    for used in (moments, at_once, rest, *([] if held else [asked])):
+        used.unpersist()
     if before != after:
         raise AssertionError(f"the point-in-time join of {service} made {after} rows of {before}")
     return found
@@ -61,18 +64,25 @@ def _moments(spine: DataFrame, key: Key) -> DataFrame:
     return timed if key.join_key in key.columns else timed.withColumn(key.join_key, key.spark())
 
 
-def _known_features(spark: SparkSession, settings: Settings, moments: DataFrame, key: Key, service: str) -> DataFrame:
-    """Key columns, `known_at` and the service's features for each of `moments`."""
-    names = service_features(service)
-    # counted, so that it lies in the cache before Feast asks for its range of times
-    if moments.count() == 0:
-        return spark.createDataFrame([], moments.select(*key.columns, KNOWN_AT).schema).selectExpr("*", *_no_values(service))
+def _rows_of_the_moment(spark: SparkSession, settings: Settings, moments: DataFrame, service: str) -> DataFrame:
+    """Key columns, `known_at` and features of those moments at which every view has a row that became known just then: of a
+    point-in-time join that row is the answer. Training asks for nothing else, and Feast would compare each moment with all
+    the rows of its key within the view's age."""
+    from pyspark.sql import functions as F
+
+    lake, on = Lake(settings.lake_url), [*service_key(service).columns, KNOWN_AT]
+    first, last = moments.agg(F.min(KNOWN_AT), F.max(KNOWN_AT)).collect()[0]
+    found = moments.select(*on)
+    for view, names in service_views(service):
+        rows = lake.read(spark, view.table).select(*on, *names)
+        found = found.join(rows.where(F.col(KNOWN_AT).between(F.lit(first), F.lit(last))), on)
+    return found
+
+
+def _latest_rows(settings: Settings, moments: DataFrame, key: Key, service: str) -> DataFrame:
+    """Key columns, `known_at` and the service's features for each of `moments`, by Feast."""
     # Feast's Spark store takes and gives Spark frames, which its signatures do not say
     entity_frame: Any = moments
     with session_settings_kept():
         job: Any = offline_feature_store(settings).get_historical_features(entity_frame, service_references(service))
-        return job.to_spark_df().select(*key.columns, KNOWN_AT, *names)
-
-
-def _no_values(service: str) -> list[str]:
-    return [f"CAST(NULL AS {kind}) AS `{name}`" for name, kind in service_types(service).items()]
+        return job.to_spark_df().select(*key.columns, KNOWN_AT, *service_features(service))

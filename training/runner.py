@@ -162,20 +162,16 @@ def _numbers(family: Family, judged: Mapping[str, pd.DataFrame], best: Tuned, ba
 def _fingerprint(settings: Settings, family: Family, trials: int) -> str:
     lake = Lake(settings.lake_url)
     seen = {table.name: [lake.identity(table), lake.version(table)] for table in family.sources}
-    recipe = {"trials": trials, "seed": settings.seed, "features": list(family.card.features), "code": _code(family.card.name)}
+    recipe = {"trials": trials, "seed": settings.seed, "features": list(family.card.features), "code": _code()}
     return json.dumps({"lake": seen, **recipe}, sort_keys=True)
 
 
-def _code(family: str) -> str:
-    """A digest of what makes a family's model: another release may learn, judge or calibrate otherwise from the same data."""
-    room = Path(__file__).parent
-    files = [
-        *room.glob("*.py"),
-        *(room / family).glob("*.py"),
-        *(room / "evaluation").glob("*.py"),
-        *(room.parent / "feature_repo").glob("*.py"),
-    ]
-    return hashlib.sha256(b"".join(file.read_bytes() for file in sorted(files))).hexdigest()[:16]
+def _code() -> str:
+    """A digest of what makes a model: another release may learn, judge or calibrate otherwise from the same data, and families
+    share code."""
+    rooms = [Path(__file__).parent, Path(__file__).parents[1] / "feature_repo"]
+    files = sorted(file for room in rooms for file in room.rglob("*.py"))
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:16]
 
 
 def _already_trained(registry: Registry, name: str, fingerprint: str) -> Trained | None:

@@ -47,6 +47,19 @@ def test_means_are_units_over_time_in_stock() -> None:
         np.testing.assert_allclose(feature(found, f"mean_{k}")[:, 0], sums["units"] / sums["in_stock"], rtol=1e-5)
 
 
+def test_a_weekday_on_which_a_store_is_closed_has_no_share_and_the_others_have_all() -> None:
+    frame = history()
+    closed = frame["ds"].dt.dayofweek.eq(6) & frame["store_id"].eq("a")
+    frame.loc[closed, ["units", "in_stock"]] = [0.0, 0.0]  # nothing of the store is on offer
+    found = origin_features(panel(frame), [20, 200])
+    shares = np.stack([feature(found, f"dow_{day}") for day in range(7)], axis=-1)
+    shut, open_ = shares[:3, 1], shares[3:, 1]
+    assert (shut[:, 6] == 0).all() and (shut[:, :6] > 0).all() and (open_ > 0).all()
+    np.testing.assert_allclose(shut.sum(axis=1), 6, rtol=1e-5)
+    np.testing.assert_allclose(open_.sum(axis=1), 7, rtol=1e-5)
+    assert (shares[:, 0] > 0).all()  # three weeks do not tell yet
+
+
 def test_what_follows_the_origin_changes_nothing() -> None:
     frame = history()
     origin = frame["ds"].min() + pd.Timedelta(days=250)

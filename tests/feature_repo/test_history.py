@@ -112,6 +112,14 @@ def test_a_spine_from_the_lake_is_joined_and_its_cache_is_left_alone(spark: Spar
     asked.unpersist()
 
 
+@pytest.mark.parametrize("service", sorted(SERVICES))
+def test_the_rows_of_the_very_moment_are_what_feast_gives_an_hour_later(spark: SparkSession, built: Settings, service: str) -> None:
+    days = [day(13), day(20), day(34)]  # Sundays: customers have snapshots of no other days
+    now, later = (collected(history(spark, built, spine(spark, service, days, hours), service), service) for hours in (0, 1))
+    pd.testing.assert_frame_equal(now[service_features(service)], later[service_features(service)])
+    assert now[service_features(service)].notna().any().any()
+
+
 def test_equal_rows_of_the_spine_all_come_back(spark: SparkSession, built: Settings) -> None:
     once = spine(spark, "slow_mover_v1", [day(20), day(30)])
     found = history(spark, built, once.unionByName(once).unionByName(once), "slow_mover_v1")
@@ -139,14 +147,14 @@ def test_an_empty_spine_gives_an_empty_answer_of_the_right_columns(spark: SparkS
     assert set(service_features("stock_v1")) < set(found.columns)
 
 
-@pytest.mark.parametrize("zone", ["America/New_York", "Asia/Tokyo"])
+@pytest.mark.parametrize(("zone", "hours"), [("America/New_York", 0), ("America/New_York", 3), ("Asia/Tokyo", 0), ("Asia/Tokyo", 3)])
 def test_the_join_is_the_row_of_the_day_in_any_time_zone_of_the_machine(
-    spark: SparkSession, built: Settings, monkeypatch: pytest.MonkeyPatch, zone: str
+    spark: SparkSession, built: Settings, monkeypatch: pytest.MonkeyPatch, zone: str, hours: int
 ) -> None:
     monkeypatch.setenv("TZ", zone)
     time.tzset()
     try:
-        found = collected(history(spark, built, spine(spark, "demand_v1", [day(10), day(39)]), "demand_v1"), "demand_v1")
+        found = collected(history(spark, built, spine(spark, "demand_v1", [day(10), day(39)], hours), "demand_v1"), "demand_v1")
     finally:
         monkeypatch.undo()
         time.tzset()

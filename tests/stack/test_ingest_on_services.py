@@ -17,14 +17,16 @@ from pathlib import Path
 
 import pytest
 
+from data_ingest.facts import facts
 from data_ingest.ingest import ingest
 from data_ingest.quarantine import replay_quarantine
-from data_ingest.tables import EVENTS, PRODUCTS, QUARANTINE
+from data_ingest.tables import EVENTS, FACTS, PRODUCTS, QUARANTINE
 from infra.errors import NotReady
 from infra.lake import Lake
 from infra.settings import Settings
 from infra.warehouse import Warehouse
 from tests.data_ingest import events
+from tests.data_ingest.test_facts import fortnight, rows_of, set_stores
 
 NOW, DAY = datetime(2024, 6, 1), "2024-05-01T10:00"
 #: 50 makes it 200,000 good lines among which 10,000 are bad
@@ -100,6 +102,27 @@ def test_a_new_checkpoint_drops_nothing_and_doubles_nothing(spark, settings) -> 
     said = ingest(spark, settings, now=NOW)
     assert (said.accepted, said.quarantined) == ({"sales": 3}, {"duplicate_event": 5})
     assert sold(spark, settings)[:2] == (8, 8) and accepted(settings) == 8
+
+
+def test_late_events_newer_producers_and_unknown_types_give_the_facts_of_events_in_time(spark, on_stack) -> None:
+    told, rng = fortnight(11, 150), random.Random(11)
+    in_time, late = on_stack(), on_stack()
+    for place in (in_time, late):
+        set_stores(spark, place)
+    events.send(in_time, told)
+    ingest(spark, in_time, now=NOW)
+    facts(spark, in_time)
+    # the same, from producers that tell more than the contract knows, in any order, in three deliveries
+    newer = [{**body, "loyalty_tier": "gold", "lane": {"number": 4}} if rng.random() < 0.5 else body for body in told]
+    rng.shuffle(newer)
+    strange = events.line({**events.purchase(DAY), "event_type": "teleported"})
+    for part in (newer[:50], newer[50:100], newer[100:]):
+        events.send(late, part)
+        events.send_lines(late, "sales", [strange])
+        assert ingest(spark, late, now=NOW).quarantined == {"unknown_event_type": 1}
+        facts(spark, late)
+    for table in FACTS:
+        assert rows_of(late, table) == rows_of(in_time, table), table.name
 
 
 def test_a_stream_goes_on_as_events_come_and_a_second_one_is_refused(spark, settings) -> None:

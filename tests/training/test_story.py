@@ -22,7 +22,7 @@ from training.demand.dataset import HORIZON
 from training.family import load_family
 from training.runner import train
 from training.score import score
-from training.stock.dataset import LONGEST_DAYS
+from training.stock.model import LONGEST_COVER_DAYS
 from training.tables import FORECASTS, ORDERS
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def test_a_stock_example_covers_the_days_after_its_review_and_no_other(spark: Sp
     full = rows[~planted(rows.rename(columns={"origin": "ds"})) & (rows["origin"] < date(2017, 8, 1))]
     assert len(full) > 20
     for row in full.itertuples():
-        days = [row.origin + timedelta(days=ahead) for ahead in range(1, LONGEST_DAYS + 1)]
+        days = [row.origin + timedelta(days=ahead) for ahead in range(1, LONGEST_COVER_DAYS + 1)]
         coming = np.array([sold[row.store_id, row.product_id, day] for day in days])
         np.testing.assert_array_equal(row.week, coming[:7])
         # the promise of three days, or what was learned, and a review of seven: a whole number of days

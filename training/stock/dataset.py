@@ -17,15 +17,18 @@ from infra.errors import NotReady
 from infra.lake import Lake
 from infra.settings import Settings
 from training.demand.examples import segments
-from training.stock.lead_time_demand import cover_days, lead_time_rows
+from training.stock.lead_time_demand import lead_time_rows
+from training.stock.model import LONGEST_COVER_DAYS, cover_days, terms_of
 from training.stock.replay import SIMULATED_PAIRS, STATE, WEEK
 from training.tabular import FEATURES, matrix_of
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
-#: weekly snapshots that are learned from and simulated; days that the longest stretch may take; days known before the first
-SNAPSHOTS, LONGEST_DAYS, KNOWN_DAYS = 34, 21, 56
+#: weekly snapshots that are learned from and simulated; days known before the first
+SNAPSHOTS, KNOWN_DAYS = 34, 56
+#: parts of the pairs' hash among which those that the replay looks at are the first
+_PARTS = 1_000_000_000
 _KEYS = ("store_id", "product_id")
 LABELS = ("lead_time_demand", "base", "factor", "weight")
 
@@ -45,8 +48,9 @@ def examples(spark: SparkSession, settings: Settings) -> DataFrame:
     spine = snapshots.where(F.col("ds").isin(origins)).select(*_KEYS, F.col("ds").alias("origin"), "known_at")
     known = history(spark, settings, spine, "stock_v1")
     # the panel has a row for every day, so that the rows that follow are the days that follow
-    following = Window.partitionBy(*_KEYS).orderBy("ds").rowsBetween(1, LONGEST_DAYS)
-    units, seen = (F.when(F.col("open"), value) for value in (F.col("units"), F.coalesce(F.col("in_stock"), F.lit(1.0))))
+    following = Window.partitionBy(*_KEYS).orderBy("ds").rowsBetween(1, LONGEST_COVER_DAYS)
+    # a closed day sells nothing; of a day whose feed is missing nothing is known
+    units, seen = F.col("units"), F.when(F.col("open"), F.coalesce("in_stock", F.lit(1.0))).otherwise(1.0)
     days = {name: F.coalesce(value, F.lit(float("nan"))) for name, value in {"units": units, "seen": seen}.items()}
     paths = daily.select(
         *_KEYS,
@@ -56,7 +60,7 @@ def examples(spark: SparkSession, settings: Settings) -> DataFrame:
     coming = paths.where(F.col("origin").isin(origins))
     found = known.drop("known_at").join(coming, [*_KEYS, "origin"]).mapInPandas(_shaped, schema())
     pairs = spine.select(*_KEYS).distinct().count()
-    part = F.pmod(F.xxhash64(*_KEYS), F.lit(1000)) < int(1000 * min(SIMULATED_PAIRS / max(pairs, 1), 1.0))
+    part = F.pmod(F.xxhash64(*_KEYS), F.lit(_PARTS)) < _PARTS * min(SIMULATED_PAIRS / max(pairs, 1), 1.0)
     return found.withColumn("simulated", part)
 
 
@@ -72,7 +76,7 @@ def _reviews(snapshots: DataFrame) -> list[date]:
     first, last = snapshots.agg(F.min("ds"), F.max("ds")).collect()[0]
     if first is None:
         raise NotReady("the demand features are empty: run `shelfcast features` first.")
-    newest = last - timedelta(days=LONGEST_DAYS)
+    newest = last - timedelta(days=LONGEST_COVER_DAYS)
     days = [newest - timedelta(days=WEEK * back) for back in range(SNAPSHOTS)]
     return [day for day in days if day >= first + timedelta(days=KNOWN_DAYS)]
 
@@ -80,8 +84,8 @@ def _reviews(snapshots: DataFrame) -> list[date]:
 def _shaped(frames: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
     for frame in frames:
         path = _paths(frame)
-        rows, days = lead_time_rows(frame), np.minimum(cover_days(frame), LONGEST_DAYS)
-        total = np.where(np.arange(LONGEST_DAYS)[None, :] < days[:, None], path, 0.0).sum(axis=1)
+        rows, days = lead_time_rows(frame), cover_days(terms_of(frame))
+        total = np.where(np.arange(LONGEST_COVER_DAYS)[None, :] < days[:, None], path, 0.0).sum(axis=1)
         labels = pd.DataFrame(
             {
                 "segment": segments(frame["adi"].to_numpy(dtype=float), frame["cv2"].to_numpy(dtype=float)),
@@ -98,9 +102,9 @@ def _shaped(frames: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
 
 
 def _paths(frame: pd.DataFrame) -> np.ndarray:
-    """(m, LONGEST_DAYS) demand of the days after the origin; what is not known takes the level."""
+    """(m, LONGEST_COVER_DAYS) demand of the days after the origin; what is not known takes the level."""
     level = np.nan_to_num(frame["level"].to_numpy(dtype=float))[:, None]
-    units, seen = (matrix_of(frame[f"coming_{name}"], LONGEST_DAYS) for name in ("units", "seen"))
+    units, seen = (matrix_of(frame[f"coming_{name}"], LONGEST_COVER_DAYS) for name in ("units", "seen"))
     path = units + (1.0 - seen) * level
     return np.where(np.isnan(path), level, path)
 

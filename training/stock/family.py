@@ -23,9 +23,9 @@ from training.rolling import rolling_folds
 from training.stock.card import CARD
 from training.stock.contenders import contenders
 from training.stock.cover import FixedCover
-from training.stock.dataset import LONGEST_DAYS, examples
+from training.stock.dataset import examples
 from training.stock.lead_time_demand import LEAD_TIME_FEATURES, LeadTimeDemand
-from training.stock.model import StockModel
+from training.stock.model import LONGEST_COVER_DAYS, StockModel
 from training.stock.replay import REVIEWS, WARM_UP, collected, replay, whole
 from training.tables import ORDERS
 from training.tabular import FEATURES, matrix_of
@@ -57,7 +57,7 @@ class StockFamily:
         stops = [len(days) - (REVIEWS - WARM_UP) * back for back in reversed(range(FOLDS))]
         folds = []
         for window in (days[stop - REVIEWS : stop] for stop in stops if stop > REVIEWS):
-            for fold in rolling_folds(data, window[:1], LONGEST_DAYS):
+            for fold in rolling_folds(data, window[:1], LONGEST_COVER_DAYS):
                 folds.append(Fold(fold.origin, fold.train, data.where(F.col("origin").isin(window))))
         return folds
 

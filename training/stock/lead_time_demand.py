@@ -14,7 +14,7 @@ from feature_repo.demand_features import ORIGIN_FEATURES, UNIT_FEATURES
 from training.demand.examples import FLOOR, Rows
 from training.demand.model import MeanPredictor
 from training.stock.card import SUPPLY_FEATURES
-from training.stock.model import StockModel, terms_of
+from training.stock.model import StockModel, cover_days, terms_of
 
 _SCALED = tuple(name for name in UNIT_FEATURES if name != "level")
 _PLAIN = tuple(name for name in ORIGIN_FEATURES if name not in UNIT_FEATURES and name not in ("origin_day", "price"))
@@ -22,15 +22,10 @@ _PLAIN = tuple(name for name in ORIGIN_FEATURES if name not in UNIT_FEATURES and
 LEAD_TIME_FEATURES: tuple[str, ...] = (*_SCALED, *_PLAIN, *SUPPLY_FEATURES, "cover_days", "log_level", "log_base")
 
 
-def cover_days(frame: pd.DataFrame) -> np.ndarray:
-    """(m,) whole days of each row's mean lead time and review period."""
-    costs = terms_of(frame)
-    return np.round((costs.leads * costs.lead_share).sum(axis=1)).astype(int) + costs.review
-
-
 def lead_time_rows(frame: pd.DataFrame) -> Rows:
     """The rows of m pairs' features; `base` is what level and weekday profile expect over the stretch, in units."""
-    costs, days = terms_of(frame), cover_days(frame)
+    costs = terms_of(frame)
+    days = cover_days(costs)
     plain = StockModel().expected(frame, costs)
     base = np.maximum(plain.total(np.zeros(len(frame), int), days)[0], FLOOR)
     level = np.maximum(np.nan_to_num(frame["level"].to_numpy(dtype=float)), FLOOR)
@@ -48,7 +43,7 @@ class LeadTimeDemand:
     mean: MeanPredictor
 
     def predict(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """`item, lead_time_demand`: units over lead time and review period, a row an item."""
+        """`item, lead_time_demand`: units over `cover_days`, a row an item."""
         units = self.mean.predict(lead_time_rows(frame))
         return pd.DataFrame({"item": np.arange(len(frame)), "lead_time_demand": units})
 

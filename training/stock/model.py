@@ -24,13 +24,15 @@ from training.stock.terms import NUMBERS, Terms, terms
 
 #: features that say what an item's terms call otherwise
 _RENAMED = {"learned_lead_time_days": "lead_time_days", "learned_lead_time_days_sd": "lead_time_days_sd", "shelf_price": "price"}
+#: days of lead time and review over which demand is learned; what must last longer is taken to go on at the same pace
+LONGEST_COVER_DAYS = 21
 _FILE, _DEMAND = "stock.json", "demand"
 
 
 @dataclass(frozen=True)
 class StockModel:
     """`patience` of the marginal rule; `common`, the squared coefficient of variation of the level's error; `demand`, a model
-    whose `predict` answers `lead_time_demand` (units over lead time + review, one row an item), or None: the level's."""
+    whose `predict` answers `lead_time_demand` (units over `cover_days`, one row an item), or None: the level's."""
 
     patience: float = PATIENCE
     common: float = 0.1
@@ -71,8 +73,7 @@ class StockModel:
         plain = Demand(mean, np.full(len(frame), self.common), np.clip(over, 0.02, 20.0))
         if self.demand is None:
             return plain
-        lead = np.round((costs.leads * costs.lead_share).sum(axis=1)).astype(int)
-        total, _ = plain.total(np.zeros(len(frame), int), lead + costs.review)
+        total, _ = plain.total(np.zeros(len(frame), int), cover_days(costs))
         learned = self.demand.predict(frame).sort_values("item")["lead_time_demand"].to_numpy(float)
         scale = np.clip(np.nan_to_num(learned, nan=0.0), 0.0, None) / np.maximum(total, 1e-9)
         return Demand(np.maximum(mean * scale[:, None], FLOOR_WEEK / 7), plain.common, plain.single)
@@ -89,6 +90,11 @@ class StockModel:
         numbers = json.loads((folder / _FILE).read_text())
         inner = folder / _DEMAND
         return cls(**numbers, demand=load_portable(inner) if inner.is_dir() else None)
+
+
+def cover_days(costs: Terms) -> np.ndarray:
+    """(m,) whole days of each row's mean lead time and review period, LONGEST_COVER_DAYS at most."""
+    return np.minimum(np.round((costs.leads * costs.lead_share).sum(axis=1)).astype(int) + costs.review, LONGEST_COVER_DAYS)
 
 
 def terms_of(frame: pd.DataFrame) -> Terms:
@@ -116,12 +122,13 @@ def shelf_of(frame: pd.DataFrame) -> Shelf:
 
 
 def _profile(frame: pd.DataFrame, days: int) -> np.ndarray:
-    """Demand of the coming days relative to the level (items, days); ones where the week's profile is not known."""
+    """Demand of the coming days relative to the level (items, days), 0 on weekdays on which the store is closed; ones where the
+    week's profile is not known."""
     names = [f"dow_{day}" for day in range(7)]
     if "origin_day" not in frame or not set(names) <= set(frame.columns):
         return np.ones((len(frame), days))
     week = np.column_stack([_numbers(frame, name, 1.0) for name in names])
-    week = week / np.maximum(week.mean(axis=1, keepdims=True), 1e-9)
+    week = week * ((week > 0).sum(axis=1) / np.maximum(week.sum(axis=1), 1e-9))[:, None]
     # origin_day counts days from 1970-01-01, a Thursday; column 0 is Monday
     weekday = (_numbers(frame, "origin_day", 0.0).astype(int)[:, None] + 1 + np.arange(days)[None, :] + 3) % 7
     return np.take_along_axis(week, weekday, axis=1)

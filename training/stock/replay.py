@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from data_ingest.chance import keys_of, uniform
+from infra.errors import TooLittleHistory
 from training.stock.cover import FixedCover
 from training.stock.demand_distribution import Demand
 from training.stock.model import StockModel, terms_of
@@ -62,8 +63,10 @@ def collected(frame: DataFrame, columns: Sequence[str]) -> pd.DataFrame:
 
 
 def whole(frame: pd.DataFrame, reviews: int) -> pd.DataFrame:
-    """The rows of pairs that have all `reviews` snapshots, by pair and origin."""
+    """The rows of pairs that have all `reviews` snapshots, by pair and origin; raises TooLittleHistory where no pair has."""
     counts = frame.groupby(_PAIR)["origin"].transform("size")
+    if not (counts == reviews).any():
+        raise TooLittleHistory(f"stock: none of {frame[_PAIR].drop_duplicates().shape[0]} pairs is known on {reviews} weekly review days.")
     return frame[counts == reviews].sort_values([*_PAIR, "origin"]).reset_index(drop=True)
 
 

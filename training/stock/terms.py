@@ -33,6 +33,8 @@ NUMBERS = {
 WORDS = {"lead_time_distribution", "order_days", "supplied_by"}
 #: how alike two names are of which one may be the other misspelt, 0 to 1
 _ALIKE = 0.75
+#: what lasts longer than this does not spoil within any order: days
+KEEPS_DAYS = 365
 #: a service level beyond this asks for more than a grid can tell
 HIGHEST_SERVICE = 0.9999
 
@@ -89,7 +91,7 @@ def terms(known: pd.DataFrame, price: np.ndarray, days: int) -> Terms:
         minimum=value("minimum_order", 0.0),
         maximum=value("maximum_order", np.inf),
         service=value("service_level", 0.0),
-        shelf_life=np.where(np.isfinite(shelf), np.maximum(np.floor(shelf / days), 1), np.inf),
+        shelf_life=np.where(shelf <= KEEPS_DAYS, np.maximum(np.floor(shelf / days), 1), np.inf),
         leads=leads,
         lead_share=share,
     )
