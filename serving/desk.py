@@ -90,7 +90,12 @@ class Desk:
 def make_desk(settings: Settings, cards: Mapping[str, Card], read_online: ReadOnline) -> Desk:
     """A desk over the settings' registry and home; once a process, since its metrics have their names once."""
     metrics = Metrics()
-    log = PredictionLog(settings.home / "predictions", dropped=metrics.dropped)
+    log = PredictionLog(
+        settings.home / "predictions",
+        disk_bytes=settings.serve_log_megabytes * 2**20,
+        dropped=metrics.dropped,
+        deleted=metrics.deleted,
+    )
     champions = Champions(Registry(settings), cards, metrics)
     return Desk(champions, read_online, log, metrics, Shadow(settings.serve_shadow_share))
 

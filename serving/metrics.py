@@ -26,6 +26,9 @@ class Metrics:
             "shelfcast_registry_reachable", "1 while the registry answers", registry=registry, multiprocess_mode="livemin"
         )
         self._dropped = Counter("shelfcast_events_dropped_total", "Prediction events lost to a full queue or disk", registry=registry)
+        self._deleted = Counter(
+            "shelfcast_events_deleted_bytes_total", "Bytes of the oldest prediction events, deleted to make room", registry=registry
+        )
         self._shadow = Counter(
             "shelfcast_shadow_items_total", "Items the challenger scored in the shadow", ["family", "outcome"], registry=registry
         )
@@ -58,3 +61,7 @@ class Metrics:
     def dropped(self, count: int) -> None:
         """Prediction events were lost."""
         self._dropped.inc(count)
+
+    def deleted(self, size: int) -> None:
+        """So many bytes of the oldest prediction events were deleted."""
+        self._deleted.inc(size)

@@ -99,6 +99,14 @@ def test_values_become_plain_json() -> None:
     assert plain(pd.Series([1.0, float("nan")]).to_numpy()) == [1.0, None]
 
 
+def test_a_list_is_short_and_of_texts() -> None:
+    longest = ["p" * 256] * 1_000
+    assert problem({"basket": "array?"}, {"basket": longest}) is None
+    for basket in ([*longest, "p"], ["p" * 257], [7], [["p"]], [""], "p"):
+        assert problem({"basket": "array?"}, {"basket": basket}).endswith("expected a list of at most 1,000 texts.")
+    assert schema({"basket": "array?"})["properties"]["basket"]["maxItems"] == 1_000
+
+
 class Picky(Steps):
     """Refuses a frame with an item of three steps."""
 
