@@ -40,9 +40,9 @@ def test_what_was_accepted_from_many_threads_is_written_once_when_the_service_st
 
 def test_what_waits_is_bounded_in_bytes_and_what_comes_on_top_is_dropped_and_counted_without_waiting(tmp_path: Path) -> None:
     lost: list[int] = []
-    log = PredictionLog(tmp_path, waiting_bytes=10 * len(line_of(_event(1)).text), dropped=lost.append)
+    log = PredictionLog(tmp_path, waiting_bytes=10 * len(line_of(_event(1)).text) + 9, dropped=lost.append)
     assert log.add(_event(i % 10) for i in range(25)) == 15
-    assert log.add([{**_event(1), "item": "x" * 10_000}]) == 1
+    assert log.add([{**_event(1), "item": "x" * 10_000}]) == 1, "of what does not fit, nothing is taken"
     assert lost == [15, 1]
     log.start()
     log.stop()
