@@ -80,6 +80,11 @@ def service_types(service: str) -> dict[str, str]:
     return {name: view.types[name] for view, names in _service(service) for name in names}
 
 
+def service_views(service: str) -> tuple[tuple[View, tuple[str, ...]], ...]:
+    """The views of a service, each with the features that are taken of it."""
+    return _service(service)
+
+
 def service_key(service: str) -> Key:
     """The entity that a service's views share."""
     return _service(service)[0][0].key

@@ -25,6 +25,10 @@ class Metrics:
         self._reachable = Gauge(
             "shelfcast_registry_reachable", "1 while the registry answers", registry=registry, multiprocess_mode="livemin"
         )
+        self._features = Gauge(
+            "shelfcast_features_known_at_seconds", "When the features of the last answer were known, Unix time", ["family"],
+            registry=registry, multiprocess_mode="livemax",
+        )  # fmt: skip
         self._dropped = Counter("shelfcast_events_dropped_total", "Prediction events lost to a full queue or disk", registry=registry)
         self._deleted = Counter(
             "shelfcast_events_deleted_bytes_total", "Bytes of the oldest prediction events, deleted to make room", registry=registry
@@ -57,6 +61,10 @@ class Metrics:
     def registry_reachable(self, yes: bool) -> None:
         """Whether the registry answered the last poll."""
         self._reachable.set(1 if yes else 0)
+
+    def features_of(self, family: str, seconds: float) -> None:
+        """A request was answered by features known at that time (Unix seconds)."""
+        self._features.labels(family).set(seconds)
 
     def dropped(self, count: int) -> None:
         """Prediction events were lost."""
