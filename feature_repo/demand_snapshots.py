@@ -43,9 +43,12 @@ class Totals:
         return Group(codes, self.units[rows][:, -width:], self.exposure[rows][:, -width:])
 
 
-def demand_features_frame(daily: DataFrame, products: DataFrame, until: date, since: date | None = None) -> DataFrame:
+def demand_features_frame(
+    daily: DataFrame, products: DataFrame, until: date, since: date | None = None, shut: DataFrame | None = None
+) -> DataFrame:
     """Rows of DEMAND_FEATURES for every pair and day of `daily` (DEMAND_DAILY) from `since` on; `products` gives the
-    categories. The groups' sums are collected: they are bounded by (stores + products + categories) x days."""
+    categories, `shut` (`store_id, ds`; None: none) the days by which a store had shut. The groups' sums are collected: they are
+    bounded by (stores + products + categories) x days."""
     from pyspark.sql import functions as F
 
     rows = _panel_rows(daily.where(F.col("ds") <= F.lit(until)), products)
@@ -59,7 +62,10 @@ def demand_features_frame(daily: DataFrame, products: DataFrame, until: date, si
             yield from block_features(block, totals.value, since, until)
 
     schema = ", ".join(["store_id string", "product_id string", "ds date", *(f"`{name}` float" for name in ORIGIN_FEATURES)])
-    return pair_snapshots(series.mapInPandas(make, schema), DEMAND_FEATURES, since)
+    made = series.mapInPandas(make, schema)
+    known = spark.createDataFrame([], "store_id string, ds date") if shut is None else shut
+    flagged = made.join(F.broadcast(known.withColumn("store_shut", F.lit(1.0))), ["store_id", "ds"], "left").fillna(0.0, ["store_shut"])
+    return pair_snapshots(flagged, DEMAND_FEATURES, since)
 
 
 def _panel_rows(daily: DataFrame, products: DataFrame) -> DataFrame:

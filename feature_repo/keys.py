@@ -14,6 +14,10 @@ if TYPE_CHECKING:
 SEPARATOR = "|"
 _ESCAPES = (("%", "%25"), (SEPARATOR, "%7C"))
 
+#: the join key of a row that each view has online beside those of its entity: its `known_at` says until when the view is stored.
+#: No entity has it: a request's keys are printable
+STORED_UNTIL = "\x00"
+
 
 @dataclass(frozen=True)
 class Key:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from feature_repo.definitions import VIEWS, View
+from feature_repo.keys import STORED_UNTIL
 from feature_repo.snapshots import KNOWN_AT
 from feature_repo.store import online_feature_store
 from infra.lake import Lake
@@ -27,7 +28,8 @@ CHUNK_ROWS = 5_000
 
 def materialize(spark: SparkSession, settings: Settings, until: date) -> dict[str, int]:
     """Store the latest row of every key that was known when the day `until` had closed; returns rows by view. Rows older
-    than the view's `max_age` are left out. A repetition, or a later correction, replaces what is there."""
+    than the view's `max_age` are left out; those that are online already stay there, and `STORED_UNTIL` tells their reader how
+    old they are. A repetition, or a later correction, replaces what is there."""
     store = online_feature_store(settings)
     lake = Lake(settings.lake_url)
     written = {}
@@ -35,9 +37,13 @@ def materialize(spark: SparkSession, settings: Settings, until: date) -> dict[st
         rows = latest_rows(lake.read(spark, view.table), view, until).toPandas()
         # what was UTC in Spark is without a zone in pandas; the Feast store wants it said
         rows[KNOWN_AT] = pd.to_datetime(rows[KNOWN_AT]).dt.tz_localize("UTC")
+        # last: a kill before it leaves new rows under the old moment, which makes none of them stale
+        stored = pd.DataFrame({view.key.join_key: [STORED_UNTIL], KNOWN_AT: [pd.Timestamp(_closing(until), tz="UTC")]})
+        written[view.name] = len(rows)
+        numbers = {name: float for name in view.features if view.types[name] == "double"}
+        rows = pd.concat([rows, stored.reindex(columns=rows.columns)], ignore_index=True).astype(numbers)
         for start in range(0, len(rows), CHUNK_ROWS):
             store.write_to_online_store(view.name, df=rows.iloc[start : start + CHUNK_ROWS].reset_index(drop=True))
-        written[view.name] = len(rows)
     return written
 
 
@@ -46,10 +52,15 @@ def latest_rows(frame: DataFrame, view: View, until: date) -> DataFrame:
     view's `max_age`."""
     from pyspark.sql import functions as F
 
-    closed = datetime.combine(until + timedelta(days=1), time())
+    closed = _closing(until)
     # the day is what the files are partitioned and pruned by
     recent = frame.where(F.col("ds").between(F.lit(until - view.max_age), F.lit(until)))
     fresh = recent.where(F.col(KNOWN_AT) <= F.lit(closed.isoformat()).cast("timestamp"))
     values = F.struct(KNOWN_AT, *view.features)
     last = fresh.groupBy(view.key.join_key).agg(F.max_by(values, KNOWN_AT).alias("last"))
     return last.select(view.key.join_key, "last.*")
+
+
+def _closing(day: date) -> datetime:
+    """When a day has closed, UTC."""
+    return datetime.combine(day + timedelta(days=1), time())

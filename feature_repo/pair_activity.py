@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 def pair_activity_frame(daily: DataFrame, products: DataFrame, since: date | None = None) -> DataFrame:
     """Rows of PAIR_ACTIVITY for every pair and day of `daily` (DEMAND_DAILY) from `since` on. The windows count days of
     the dense panel; a row uses nothing after its `ds`."""
+    from pyspark.sql import Window
     from pyspark.sql import functions as F
 
     sold = (F.coalesce(F.col("units"), F.lit(0.0)) > 0).cast("double")
@@ -34,12 +35,14 @@ def pair_activity_frame(daily: DataFrame, products: DataFrame, since: date | Non
         "promotion_days_28": F.sum("promotion").over(trailing(28)),
     }
     active = flagged.withColumns(windows)
+    elsewhere = F.sum("sale_days_28").over(Window.partitionBy("product_id", "ds")) - F.col("sale_days_28")
     recent = active if since is None else active.where(F.col("ds") >= F.lit(since))
     gaps = F.datediff("last_sale", "first_sale") / F.when(F.col("sales_so_far") > 1, F.col("sales_so_far") - 1)
     shaped = recent.withColumns(
         {
             "days_since_sale": F.datediff("ds", "last_sale").cast("double"),
             "sale_gap_days": gaps,
+            "product_others": elsewhere,
             "price_ratio": F.col("price") / F.when(F.col("regular_price") > 0, F.col("regular_price")),
         }
     )

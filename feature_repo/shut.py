@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import date, timedelta
 
+import numpy as np
 import pandas as pd
 
 from data_ingest.tables import STORE_DAYS
@@ -18,11 +19,20 @@ SHUT_DAYS = 28
 def shut_stores(lake: Lake, days: Sequence[date]) -> pd.DataFrame:
     """`store_id, ds`, a row for each of `days` (ds) by which a store had shut: of the last SHUT_DAYS up to it those that
     were heard of were closed. A store of which nothing was heard has not shut; its feed is missing. Needs no JVM."""
-    since = [day - timedelta(days=SHUT_DAYS - 1) for day in days]
-    known = lake.read_pandas(STORE_DAYS, filters=[("ds", ">=", min(since))])
-    found = []
-    for first, day in zip(since, days, strict=True):
-        heard = known[(known["ds"] >= first) & (known["ds"] <= day) & (known["status"] != "feed_missing")]
-        closed = (heard["status"] == "closed").groupby(heard["store_id"]).all()
-        found.append(pd.DataFrame({"store_id": closed.index[closed].astype(object), "ds": day}))
-    return pd.concat(found, ignore_index=True)
+    first, last = min(days) - timedelta(days=SHUT_DAYS - 1), max(days)
+    known = lake.read_pandas(STORE_DAYS, filters=[("ds", ">=", first), ("ds", "<=", last)])
+    heard = known[known["status"] != "feed_missing"]
+    stores, names = pd.factorize(heard["store_id"])
+    at = (pd.to_datetime(heard["ds"]) - pd.Timestamp(first)).dt.days.to_numpy()
+    ends = np.array([(day - first).days + 1 for day in days])
+
+    def within(counted: np.ndarray) -> np.ndarray:
+        """(stores, days) how many of the SHUT_DAYS up to each day count."""
+        so_far = np.zeros((len(names), (last - first).days + 2))
+        np.add.at(so_far, (stores, at + 1), counted)
+        so_far = so_far.cumsum(axis=1)
+        return so_far[:, ends] - so_far[:, ends - SHUT_DAYS]
+
+    open_days, heard_days = within((heard["status"] != "closed").to_numpy(dtype=float)), within(np.ones(len(heard)))
+    store, day = np.nonzero((open_days == 0) & (heard_days > 0))
+    return pd.DataFrame({"store_id": names[store].astype(object), "ds": pd.Series([days[each] for each in day], dtype=object)})

@@ -26,7 +26,8 @@ DEMAND_DAILY = Table(
 
 DEMAND_FEATURES = Table(
     "demand_features", "gold",
-    columns(*_PAIR_DAY, *((name, "double") for name in ORIGIN_FEATURES)),
+    columns(*_PAIR_DAY, *((name, "double") for name in ORIGIN_FEATURES),
+            ("store_shut", "double", "1 where the store had shut by then, see feature_repo/shut.py; else 0")),
     _PAIR_KEY, "ds", "what the demand model knows of a pair at the end of each day",
 )  # fmt: skip
 
@@ -52,6 +53,7 @@ PAIR_ACTIVITY = Table(
     columns(*_PAIR_DAY, ("age_days", "double", "days since the pair's first event"),
             ("days_since_sale", "double", "days since the last sale; null before the first"),
             ("sale_days_28", "double"), ("sale_days_91", "double"), ("sale_days_182", "double", "days with a sale among the last 182"),
+            ("product_others", "double", "days with a sale among the last 28 of the same product in other stores, summed over them"),
             ("sale_gap_days", "double", "mean days between sale days so far; null before the second"),
             ("units_28", "double"), ("units_91", "double", "units sold in the last 91 days"),
             ("known_days_91", "double", "open days among the last 91 whose sales are known"),

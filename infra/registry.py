@@ -2,7 +2,11 @@
 
 MLflow keeps no history of alias moves, so each move is first written down as a tag of the registered model and only
 then carried out. A kill between the two leaves a record whose aliases have not followed; `history` shows it as not
-done, and the same command again completes it."""
+done, and the same command again completes it.
+
+Two who move at once, on one machine or on two, need no lock, which MLflow does not have: each record has a name of its own,
+so none is lost, and each looks again after it moved the aliases and makes them those of the history's last move, whoever
+wrote it. So they always end there: who moves the aliases last sees all records."""
 
 from __future__ import annotations
 
@@ -11,6 +15,9 @@ import json
 import os
 import shutil
 import socket
+import tempfile
+import time
+import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -26,7 +33,12 @@ if TYPE_CHECKING:
 
 CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
 ALIASES = (CHAMPION, CHALLENGER, PREVIOUS)
+#: followed by the move's number and, since two may be made at once, some letters of its own
 _MOVE_TAG = "shelfcast.move."
+#: characters of who and why; a tag of MLflow has room for 5,000
+_LONGEST_WHO, _LONGEST_WHY = 200, 2_000
+#: how folders of models end that are being fetched, and the seconds after which one is a killed process's
+_PARTIAL, _ABANDONED_SECONDS = ".partial", 86_400
 #: host and process id of who writes a run
 _PROCESS_TAG = "shelfcast.process"
 _PREFIX = "shelfcast-"
@@ -99,10 +111,9 @@ class Registry:
 
     def rollback(self, family: str, who: str, why: str) -> Move:
         """Make `previous` champion again; the two change places. One that was interrupted is completed, and no further one made."""
-        past = self.history(family)
-        if past and past[-1].action == "rollback" and not past[-1].done:
-            self._carry_out(past[-1])
-            return replace(past[-1], done=True)
+        past = self._recorded(family)
+        if past and past[-1][1].action == "rollback" and not past[-1][1].done:
+            return self._settle(*past[-1])
         target = self.version(family, PREVIOUS)
         if target is None:
             raise NotReady(f"{family} has no previous champion to go back to.")
@@ -110,14 +121,19 @@ class Registry:
 
     def history(self, family: str) -> list[Move]:
         """Every move, oldest first; a move whose aliases have not followed is marked not done."""
+        return [move for _, move in self._recorded(family)]
+
+    def _recorded(self, family: str) -> list[tuple[str, Move]]:
+        """The moves of `history` with the name of each one's record."""
         model = self._model(family)
         if model is None:
             return []
-        records = sorted((int(key.removeprefix(_MOVE_TAG)), value) for key, value in model.tags.items() if key.startswith(_MOVE_TAG))
-        moves = [Move(**json.loads(value)) for _, value in records]
-        if moves and moves[-1].to_version != _aliases(model).get(CHAMPION):
-            moves[-1] = replace(moves[-1], done=False)
-        return moves
+        told = [(key, Move(**json.loads(value))) for key, value in model.tags.items() if key.startswith(_MOVE_TAG)]
+        # by number; of those that were made at once and so have the same, by time
+        told.sort(key=lambda pair: (_number(pair[0]), pair[1].at, pair[0]))
+        if told and told[-1][1].to_version != _aliases(model).get(CHAMPION):
+            told[-1] = (told[-1][0], replace(told[-1][1], done=False))
+        return told
 
     def numbers(self, family: str, version: str) -> dict[str, float]:
         """The judged numbers that were registered with a version."""
@@ -150,23 +166,31 @@ class Registry:
         target = self.settings.home / "models" / whose / family / version
         if target.is_dir():
             return target
+        found = self._require_version(family, version)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _sweep(target.parent)
+        # taken away again whatever happens: who polls a registry whose files cannot be fetched would fill the disk
+        with tempfile.TemporaryDirectory(suffix=_PARTIAL, prefix=f".{version}.", dir=target.parent, ignore_cleanup_errors=True) as partial:
+            data = self._fetch(family, version, found.source, Path(partial))
+            try:
+                data.rename(target)
+            except OSError:
+                if not target.is_dir():  # it is there when another process was first
+                    raise
+        return target
+
+    def _fetch(self, family: str, version: str, source: str, into: Path) -> Path:
+        """The folder of the portable model among the version's files, its input example in it."""
         import mlflow.artifacts
 
-        found = self._require_version(family, version)
-        partial = target.with_name(f".{version}.{datetime.now(UTC):%H%M%S%f}.partial")
-        partial.mkdir(parents=True)
-        fetched = mlflow.artifacts.download_artifacts(artifact_uri=self._location(found.source), dst_path=str(partial))
-        data = next((path.parent for path in Path(fetched).rglob("portable.json")), None)
+        fetched = Path(mlflow.artifacts.download_artifacts(artifact_uri=self._location(source), dst_path=str(into)))
+        data = next((path.parent for path in fetched.rglob("portable.json")), None)
         if data is None:
-            shutil.rmtree(partial)
-            raise NotReady(f"{family} version {version} holds no portable model at {found.source}.")
-        example = next(Path(fetched).rglob("input_example.json"), None)
+            raise NotReady(f"{family} version {version} holds no portable model at {source}.")
+        example = next(fetched.rglob("input_example.json"), None)
         if example is not None:  # serving proves a version on it before the version may serve
             shutil.copy(example, data / example.name)
-        if not target.is_dir():
-            data.rename(target)
-        shutil.rmtree(partial, ignore_errors=True)
-        return target
+        return data
 
     def _location(self, source: str) -> str:
         """Where a version's files lie. A `models:/m-...` source is looked up here: MLflow itself would ask the process's
@@ -177,25 +201,46 @@ class Registry:
     def _move(self, family: str, action: str, target: str, who: str, why: str) -> Move:
         if not who.strip() or not why.strip():
             raise BadInput(f"a {action} of {family} needs --who and --why: the registry remembers both.")
-        past = self.history(family)
-        if past and past[-1].to_version == target and past[-1].action == action:
-            self._carry_out(past[-1])
-            return replace(past[-1], done=True)
+        for name, text, at_most in (("who", who, _LONGEST_WHO), ("why", why, _LONGEST_WHY)):
+            if len(text) > at_most:
+                raise BadInput(f"--{name} of a {action} of {family} has {len(text):,} characters: expected at most {at_most:,}.")
+        past = self._recorded(family)
+        if past and past[-1][1].to_version == target and past[-1][1].action == action:
+            return self._settle(*past[-1])
         current = self.version(family, CHAMPION)
         move = Move(
             family, action, datetime.now(UTC).isoformat(timespec="seconds"), who, why, current, target, self.numbers(family, target)
         )
-        self.client.set_registered_model_tag(model_name(family), f"{_MOVE_TAG}{len(past):06d}", json.dumps(asdict(move)))
-        self._carry_out(move)
-        return move
+        key = f"{_MOVE_TAG}{len(past):06d}.{uuid.uuid4().hex[:8]}"
+        self.client.set_registered_model_tag(model_name(family), key, json.dumps(asdict(move), ensure_ascii=False))
+        return self._settle(key, move)
+
+    def _settle(self, key: str, move: Move) -> Move:
+        """Carry out the move of that record, and after it what others recorded later meanwhile; returns `move`, done."""
+        last = (key, move)
+        while True:
+            self._carry_out(last[1])
+            newest = self._recorded(move.family)[-1]
+            if newest[0] == last[0]:
+                return replace(move, done=True)
+            last = newest
 
     def _carry_out(self, move: Move) -> None:
         name = model_name(move.family)
         if move.from_version and move.from_version != move.to_version:
-            self.client.set_registered_model_alias(name, PREVIOUS, move.from_version)
-        self.client.set_registered_model_alias(name, CHAMPION, move.to_version)
+            self._point(name, PREVIOUS, move.from_version)
+        self._point(name, CHAMPION, move.to_version)
         if self.version(move.family, CHALLENGER) == move.to_version:
             self.client.delete_registered_model_alias(name, CHALLENGER)
+
+    def _point(self, name: str, alias: str, version: str) -> None:
+        from mlflow.exceptions import MlflowException
+
+        try:
+            self.client.set_registered_model_alias(name, alias, version)
+        except MlflowException:
+            # of two who make an alias at once MLflow refuses one, though there it is to be moved now
+            self.client.set_registered_model_alias(name, alias, version)
 
     def _model(self, family: str):
         from mlflow.exceptions import MlflowException
@@ -216,6 +261,17 @@ class Registry:
             model = self._model(family)
             known = [v.version for v in self.client.search_model_versions(f"name = '{model_name(family)}'")] if model else []
             raise BadInput(f"{family} has no version {version!r}: it has {', '.join(map(str, sorted(known))) or 'none'}.") from error
+
+
+def _sweep(folder: Path) -> None:
+    """Take away what killed processes had fetched half."""
+    for left in folder.glob(f".*{_PARTIAL}"):
+        if time.time() - left.stat().st_mtime > _ABANDONED_SECONDS:
+            shutil.rmtree(left, ignore_errors=True)
+
+
+def _number(key: str) -> int:
+    return int(key.removeprefix(_MOVE_TAG).partition(".")[0])
 
 
 def _aliases(model) -> dict[str, str]:

@@ -49,6 +49,8 @@ class Settings(BaseSettings):
     serve_tokens: str = Field(default="", description="comma separated bearer tokens; empty: loopback only, no token")
     serve_poll_seconds: float = Field(default=5, gt=0, le=3600, description="seconds between two looks at the registry")
     serve_shadow_share: float = Field(default=0.1, ge=0, le=1, description="share of requests that a challenger scores too")
+    serve_age_days: float = Field(default=0, ge=0, description="days by the clock after which features answer nothing; 0: never")
+    serve_log_megabytes: int = Field(default=2048, ge=1, description="predictions that are kept; the oldest files go first")
     java_home: str = Field(default="", validation_alias=AliasChoices("java_home", "JAVA_HOME"), description="JAVA_HOME, tried first")
     mlflow_run_id: str = Field(
         default="", validation_alias=AliasChoices("mlflow_run_id", "MLFLOW_RUN_ID"), description="the run that `mlflow run` opened"

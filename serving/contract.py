@@ -12,17 +12,19 @@ from datetime import date
 from functools import cache
 from typing import Any
 
+#: characters of a text and texts of a list at most: what is answered is also kept, for the log and for the proof of later versions
+_LONGEST_TEXT, _LONGEST_LIST = 256, 1_000
+_TEXT = {"type": "string", "minLength": 1, "maxLength": _LONGEST_TEXT}
 #: what an item field may be: how a message calls it, its JSON Schema, and an example
 _TYPES: dict[str, tuple[str, dict[str, Any], Any]] = {
-    "string": ("text", {"type": "string", "minLength": 1, "maxLength": 256}, "S001"),
+    "string": ("text", _TEXT, "S001"),
     "date": ("a day as YYYY-MM-DD", {"type": "string", "format": "date"}, "2024-03-01"),
     "number": ("a finite number", {"type": "number"}, 1.5),
     "integer": ("an integer", {"type": "integer"}, 7),
     "boolean": ("true or false", {"type": "boolean"}, True),
-    "array": ("a list", {"type": "array"}, []),
+    "array": (f"a list of at most {_LONGEST_LIST:,} texts", {"type": "array", "maxItems": _LONGEST_LIST, "items": _TEXT}, []),
     "object": ("an object", {"type": "object"}, {}),
 }
-_LONGEST_TEXT = 256
 _OR_STORED = " or stored"
 #: examples that read better than their type's
 _EXAMPLES: dict[str, Any] = {
@@ -116,14 +118,20 @@ def _field_problem(name: str, text: str, value: Any) -> str | None:
 
 def _fits(kind: Kind, value: Any) -> bool:
     if kind.base == "string":
-        return isinstance(value, str) and 0 < len(value) <= _LONGEST_TEXT and value.isprintable()
+        return _is_text(value)
+    if kind.base == "array":
+        return isinstance(value, list) and len(value) <= _LONGEST_LIST and all(map(_is_text, value))
     if kind.base == "date":
         return isinstance(value, str) and _is_day(value)
     if kind.base in ("integer", "number"):
         whole = isinstance(value, int) and abs(value) < 2**53
         return not isinstance(value, bool) and (whole or (kind.base == "number" and isinstance(value, float))) and _within(kind, value)
-    expected = {"boolean": bool, "array": list, "object": dict}.get(kind.base, object)
+    expected = {"boolean": bool, "object": dict}.get(kind.base, object)
     return isinstance(value, expected)
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and 0 < len(value) <= _LONGEST_TEXT and value.isprintable()
 
 
 def _within(kind: Kind, value: float) -> bool:

@@ -8,6 +8,7 @@ import time
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import pandas as pd
@@ -60,6 +61,8 @@ class Desk:
         if seat.challenger is not None:
             challenger = seat.challenger
             self.shadow.offer(lambda: self._shadow(seat, challenger, items, request_id))
+        if "known_at" in frame and not frame.empty:
+            self.metrics.features_of(family, frame["known_at"].max().timestamp())
         good = sum(a["ok"] for a in answers)
         self.metrics.answered(family, time.perf_counter() - started, good, len(answers) - good)
         return {"model_version": seat.champion.version, "items": answers}
@@ -90,7 +93,12 @@ class Desk:
 def make_desk(settings: Settings, cards: Mapping[str, Card], read_online: ReadOnline) -> Desk:
     """A desk over the settings' registry and home; once a process, since its metrics have their names once."""
     metrics = Metrics()
-    log = PredictionLog(settings.home / "predictions", dropped=metrics.dropped)
+    log = PredictionLog(
+        settings.home / "predictions",
+        disk_bytes=settings.serve_log_megabytes * 2**20,
+        dropped=metrics.dropped,
+        deleted=metrics.deleted,
+    )
     champions = Champions(Registry(settings), cards, metrics)
     return Desk(champions, read_online, log, metrics, Shadow(settings.serve_shadow_share))
 
@@ -109,13 +117,21 @@ def online_reader(settings: Settings) -> ReadOnline:
             with lock:
                 features = opened.setdefault("features", None) or OnlineFeatures(settings)
                 opened["features"] = features
-                return features.read(service, keys)
+                return in_time(features.read(service, keys), settings.serve_age_days, datetime.now(UTC))
         except NotReady:
             raise
         except Exception as error:  # the store's client has exceptions of its own; the cause is told
             raise NotReady(f"online features of {service} cannot be read ({type(error).__name__}): check `shelfcast doctor`.") from error
 
     return read
+
+
+def in_time(features: pd.DataFrame, age_days: float, now: datetime) -> pd.DataFrame:
+    """Rows of features, not `found` where they were known more than `age_days` before `now`; 0: however long ago."""
+    if not age_days:
+        return features
+    oldest = pd.Timestamp(now).tz_localize(None) - pd.Timedelta(days=age_days)
+    return features.assign(found=features["found"] & (features["known_at"] >= oldest))
 
 
 def _without_champion(seat: Seat) -> str:

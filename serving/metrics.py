@@ -25,7 +25,14 @@ class Metrics:
         self._reachable = Gauge(
             "shelfcast_registry_reachable", "1 while the registry answers", registry=registry, multiprocess_mode="livemin"
         )
+        self._features = Gauge(
+            "shelfcast_features_known_at_seconds", "When the features of the last answer were known, Unix time", ["family"],
+            registry=registry, multiprocess_mode="livemax",
+        )  # fmt: skip
         self._dropped = Counter("shelfcast_events_dropped_total", "Prediction events lost to a full queue or disk", registry=registry)
+        self._deleted = Counter(
+            "shelfcast_events_deleted_bytes_total", "Bytes of the oldest prediction events, deleted to make room", registry=registry
+        )
         self._shadow = Counter(
             "shelfcast_shadow_items_total", "Items the challenger scored in the shadow", ["family", "outcome"], registry=registry
         )
@@ -55,6 +62,14 @@ class Metrics:
         """Whether the registry answered the last poll."""
         self._reachable.set(1 if yes else 0)
 
+    def features_of(self, family: str, seconds: float) -> None:
+        """A request was answered by features known at that time (Unix seconds)."""
+        self._features.labels(family).set(seconds)
+
     def dropped(self, count: int) -> None:
         """Prediction events were lost."""
         self._dropped.inc(count)
+
+    def deleted(self, size: int) -> None:
+        """So many bytes of the oldest prediction events were deleted."""
+        self._deleted.inc(size)

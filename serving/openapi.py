@@ -61,9 +61,14 @@ _FAILURES = {
 
 
 def _answer_schema(card: Card) -> dict[str, Any]:
+    known_at = {"type": "string", "format": "date-time", "description": "when the features that answered were known, UTC"}
     good = {
         "type": "object",
-        "properties": {"ok": {"const": True}, "results": {"type": "array", "items": schema(card.response)}},
+        "properties": {
+            "ok": {"const": True},
+            **({"known_at": known_at} if card.feature_service else {}),
+            "results": {"type": "array", "items": schema(card.response)},
+        },
         "required": ["ok", "results"],
     }
     items = {"type": "array", "items": {"oneOf": [good, _ITEM_ERROR]}}

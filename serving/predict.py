@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
+from feature_repo.online import FOUND, KNOWN_AT
+from feature_repo.shut import SHUT_DAYS
 from infra.errors import BadInput
 from serving.contract import Kind, kind_of, plain, problem
 from training.family import Card
 from training.portable import Portable
 
-#: `(feature service, key frame) -> one row a key, in order, with a boolean column found`
+#: `(feature service, key frame) -> one row a key, in order, with the columns that feature_repo.online.OnlineFeatures.read adds`
 ReadOnline = Callable[[str, pd.DataFrame], pd.DataFrame]
 
 #: columns of our own beside request fields and features
 _POSITION, _STORED = "_position", "_stored"
+_DAY = "%Y-%m-%d"
 
 log = logging.getLogger("shelfcast.serving")
 
@@ -32,12 +35,14 @@ def answer(card: Card, model: Portable, read_online: ReadOnline, items: Sequence
     errors |= failed
     if failed:
         log.warning("%s could not answer %d of %d items; the first: %s", card.name, len(failed), len(items), next(iter(failed.values())))
-    return [_response(errors, predicted, i) for i in range(len(items))], frame.drop(index=list(failed))
+    ages = _ages(frame)
+    return [_response(errors, predicted, ages, i) for i in range(len(items))], frame.drop(index=list(failed))
 
 
 def model_frame(card: Card, read_online: ReadOnline, items: dict[int, dict[str, Any]]) -> tuple[pd.DataFrame, dict[int, str]]:
     """The items as rows (indexed by their position) with every request field and the card's online features; items whose
-    keys have no features, or which lack a field that is not stored either, are left out and named with a sentence."""
+    keys have no features or too old ones, whose store has shut where that counts, or which lack a field that is not stored either,
+    are left out and named with a sentence."""
     rows = [[item.get(name) for name in card.request] for item in items.values()]
     frame = pd.DataFrame(rows, columns=list(card.request), index=pd.Index(list(items), dtype="int64"))
     for name, text in card.request.items():
@@ -55,7 +60,7 @@ def _with_features(card: Card, read_online: ReadOnline, frame: pd.DataFrame) -> 
     entity = list(card.entity)
     keys = frame[entity].drop_duplicates().reset_index(drop=True)
     features = read_online(card.feature_service, keys)
-    found = features.pop("found").astype(bool).to_numpy()
+    found = features.pop(FOUND).astype(bool).to_numpy()
     stored = features.drop(columns=entity).reset_index(drop=True)
     known = pd.concat([keys, stored], axis=1)[found]
     joined = frame.reset_index(names=_POSITION).merge(known, on=entity, how="inner", suffixes=("", _STORED))
@@ -64,9 +69,32 @@ def _with_features(card: Card, read_online: ReadOnline, frame: pd.DataFrame) -> 
     for name in set(frame.columns) & set(stored.columns):
         joined[name] = joined[name].where(joined[name].notna(), joined.pop(name + _STORED))
     missing = frame.index.difference(joined.index)
-    said = {int(i): f"{_key(frame, i, entity)} is not known: no features of it are online." for i in missing}
-    lacking = _lacking(card, joined)
+    last = dict(zip(keys.itertuples(index=False, name=None), features[KNOWN_AT], strict=True))
+    said = {int(i): _unknown(frame, i, entity, last) for i in missing}
+    lacking = _lacking(card, joined) | (_shut(joined) if card.open_stores_only else {})
     return joined.drop(index=list(lacking)), said | lacking
+
+
+def _unknown(frame: pd.DataFrame, position: int, entity: list[str], last: Mapping[tuple[Any, ...], pd.Timestamp]) -> str:
+    """Why there is nothing to answer a row from; `last`: when the newest value of each key was known, if any ever was."""
+    known_at = last[tuple(frame.loc[position, entity])]
+    if pd.isna(known_at):
+        return f"{_key(frame, position, entity)} is not known: no features of it are online."
+    return f"{_key(frame, position, entity)} is no longer known: its features online are of {known_at:{_DAY}}, which is too long ago."
+
+
+def _shut(frame: pd.DataFrame) -> dict[int, str]:
+    """A sentence for each row whose store has shut."""
+    shut = frame.index[frame["store_shut"] > 0]
+    return {
+        int(i): f"store_id {frame.at[i, 'store_id']!r} has shut: of the last {SHUT_DAYS} days all that were heard of were closed."
+        for i in shut
+    }
+
+
+def _ages(frame: pd.DataFrame) -> dict[int, str]:
+    """When the features of each row were known, where it has some (ISO 8601, UTC)."""
+    return dict(zip(frame.index, frame[KNOWN_AT].dt.strftime(f"{_DAY}T%H:%M:%SZ"), strict=True)) if KNOWN_AT in frame else {}
 
 
 def _lacking(card: Card, frame: pd.DataFrame) -> dict[int, str]:
@@ -126,9 +154,10 @@ def _values(column: pd.Series, name: str, kind: Kind) -> list[Any]:
     return told
 
 
-def _response(errors: dict[int, str], predicted: dict[int, list[dict[str, Any]]], position: int) -> dict[str, Any]:
+def _response(errors: dict[int, str], predicted: dict[int, list[dict[str, Any]]], ages: dict[int, str], position: int) -> dict[str, Any]:
     if position in errors:
         return {"ok": False, "error": errors[position]}
     if not predicted.get(position):
         return {"ok": False, "error": "there is no answer: nothing is known of this item yet."}
-    return {"ok": True, "results": predicted[position]}
+    age = {KNOWN_AT: ages[position]} if position in ages else {}
+    return {"ok": True, **age, "results": predicted[position]}

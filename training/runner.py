@@ -138,9 +138,10 @@ def _rivals(
     """The baseline, and the champion's recipe fitted again on the same fold: the registered champion itself may have
     been trained on the days it would be judged on."""
     rivals = {"baseline": judged[baseline.contender.name]}
-    recipe = next((c for c in contenders if c.name == champion.get("contender")), None)
-    if recipe is not None:
-        rivals["champion"] = _judge(family, recipe, champion["params"], fold)
+    if champion:
+        recipe = next((c for c in contenders if c.name == champion["contender"]), None)
+        # a champion of another release, whose recipe is none any more, cannot be judged again: no gate against it is passed
+        rivals["champion"] = _judge(family, recipe, champion["params"], fold) if recipe else rivals["baseline"].iloc[:0]
     return rivals
 
 
@@ -196,7 +197,7 @@ def _champion_recipe(registry: Registry, name: str) -> dict[str, Any]:
     if version is None:
         return {}
     tags = registry.client.get_run(registry.run_id(name, version)).data.tags
-    return json.loads(tags["recipe"]) if "recipe" in tags else {}
+    return json.loads(tags["recipe"]) if "recipe" in tags else {"contender": None, "params": {}}
 
 
 def _require_folds(name: str, folds: Sequence[Fold]) -> None:

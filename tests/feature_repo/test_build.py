@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING
 import pandas as pd
 import pytest
 
-from data_ingest.tables import PROMOTIONS, SALES_DAILY
-from feature_repo.build import build_features
+from data_ingest.tables import PRODUCTS, PROMOTIONS, SALES_DAILY, STORE_DAYS
+from feature_repo.build import _demand, build_features
 from feature_repo.changes import SOURCES, first_changed_day
-from feature_repo.tables import GOLD, PAIR_ACTIVITY
+from feature_repo.tables import DEMAND_DAILY, GOLD, PAIR_ACTIVITY
 from infra.errors import NotReady
 from infra.lake import Lake
 from infra.mark import Mark
 from infra.settings import Settings
 from infra.tables import Table
-from tests.feature_repo.facts import PAIRS, day, silver_rows, write_silver
+from tests.feature_repo.facts import PAIRS, day, frame_of, silver_rows, write_silver
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -32,6 +32,23 @@ def assert_same_gold(settings: Settings, other: Settings) -> None:
     """Both homes hold the same gold tables."""
     for table in GOLD:
         pd.testing.assert_frame_equal(gold_rows(settings, table), gold_rows(other, table), obj=table.name)
+
+
+def test_a_pair_s_features_say_by_the_rule_for_shut_stores_whether_its_store_has(
+    spark: SparkSession, built: Settings, tmp_path: Path
+) -> None:
+    here, moved = Lake(built.lake_url), Lake(f"file://{tmp_path}/lake")
+    for table in (DEMAND_DAILY, PRODUCTS):
+        moved.overwrite(here.read(spark, table), table)
+    days = silver_rows(40)[STORE_DAYS]
+    closed = (days["store_id"] == "9") & (days["ds"] > day(9)) & (days["ds"] != day(39))
+    moved.overwrite(frame_of(spark, STORE_DAYS, days.assign(status=closed.map({True: "closed", False: "open"}))), STORE_DAYS)
+    for since in (None, day(36)):
+        found = _demand(spark, moved, day(39), since).select("store_id", "ds", "store_shut").distinct().toPandas()
+        assert {(row.store_id, row.ds) for row in found.itertuples() if row.store_shut == 1.0} == {
+            ("9", each) for each in (day(37), day(38))
+        }
+        assert set(found["store_shut"]) == {0.0, 1.0}
 
 
 def test_later_days_late_events_and_a_stopped_build_end_where_one_build_ends(

@@ -90,6 +90,30 @@ def test_missing_key_columns_services_and_registries_are_named(built: Settings, 
         OnlineFeatures(settings)
 
 
+def test_what_is_older_than_its_view_allows_is_none_online_as_in_the_history(spark: SparkSession, built: Settings, tmp_path: Path) -> None:
+    moved = built.model_copy(
+        update={"lake_url": f"file://{tmp_path}/lake", "online_url": f"sqlite:///{tmp_path}/online.db", "home": tmp_path}
+    )
+    # the stock of one pair is heard of no more, and of another pair nothing is
+    for view in VIEWS:
+        rows = Lake(built.lake_url).read(spark, view.table)
+        if "store_id" in rows.columns:
+            silent = [*([("9", "23")] if view.name == "stock_features" else []), ("12", "5")]
+            for store, product in silent:
+                rows = rows.where(~((rows["store_id"] == store) & (rows["product_id"] == product) & (rows["ds"] > day(35))))
+        Lake(moved.lake_url).overwrite(rows, view.table)
+    apply(moved)
+    for until, counted in ((day(35), True), (day(38), True), (day(39), False)):
+        materialize(spark, moved, until)
+        found = online(moved, pd.DataFrame(PAIRS, columns=["store_id", "product_id"]), "stock_v1").set_index(["store_id", "product_id"])
+        assert pd.notna(found.loc[("9", "23"), "on_hand"]) == counted == found.loc[("12", "5"), "found"]
+    assert found["found"].drop(("12", "5")).all() and found.loc[("9", "23"), "level"] > 0
+    assert found.loc[("12", "5"), "known_at"] == pd.Timestamp(day(36))
+    offline = history(spark, moved, spine(spark, "stock_v1", [day(39)]), "stock_v1").toPandas().set_index(["store_id", "product_id"])
+    names = service_features("stock_v1")
+    pd.testing.assert_frame_equal(found[names].isna().sort_index(), offline[names].isna().sort_index())
+
+
 WITHOUT_SPARK = """
 import sys
 

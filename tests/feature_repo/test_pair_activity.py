@@ -58,6 +58,9 @@ def test_features_equal_the_plain_computation(spark: SparkSession) -> None:
             np.testing.assert_allclose(
                 found.loc[(store, product, day(at)), expected.index].astype(float), expected, err_msg=f"{store} {product} {at}"
             )
+    for store, product, other in (("1", "5", "2"), ("2", "5", "1"), ("1", "23", None)):
+        sold = found.loc[(other, product, day(60)), "sale_days_28"] if other else 0.0
+        assert found.loc[(store, product, day(60)), "product_others"] == sold
     dairy = rows[rows["product_id"] == "5"].groupby("ds")["units"].sum()
     last = found.loc[("2", "5", day(DAYS - 1))]
     assert last["category_units_28"] == dairy.tail(28).sum()

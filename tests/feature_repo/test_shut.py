@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
 
 from data_ingest.tables import STORE_DAYS
@@ -22,6 +23,25 @@ def days_of(store_id: str, *stretches: tuple[str, int]) -> pd.DataFrame:
     """The store's days up to TODAY, the last stretch (status, days) the newest."""
     status = [each for each, count in stretches for _ in range(count)]
     return pd.DataFrame({"store_id": store_id, "ds": [TODAY - timedelta(days=at) for at in range(len(status))][::-1], "status": status})
+
+
+def test_the_rule_holds_on_every_day_of_any_calendar(spark: SparkSession, settings: Settings) -> None:
+    rng, kinds = np.random.default_rng(5), ["open", "closed", "feed_missing"]
+    rows = pd.concat(
+        [days_of(f"s{at}", *((str(rng.choice(kinds, p=[0.1, 0.6, 0.3])), int(rng.integers(1, 25))) for _ in range(8))) for at in range(12)]
+    )
+    rows = rows[rng.random(len(rows)) < 0.9]
+    lake = Lake(settings.lake_url)
+    lake.overwrite(spark.createDataFrame(rows, STORE_DAYS.spark_schema()), STORE_DAYS)
+    days = [TODAY - timedelta(days=at) for at in range(70)]
+    expected = set()
+    for day in days:
+        for store, own in rows[(rows["ds"] <= day) & (rows["ds"] > day - timedelta(days=SHUT_DAYS))].groupby("store_id"):
+            heard = own.loc[own["status"] != "feed_missing", "status"]
+            if len(heard) and (heard == "closed").all():
+                expected.add((store, day))
+    assert 0 < len(expected) < 12 * 70
+    assert {(row.store_id, row.ds) for row in shut_stores(lake, days).itertuples()} == expected
 
 
 def test_a_store_has_shut_when_all_that_was_heard_of_four_weeks_is_that_it_was_closed(spark: SparkSession, settings: Settings) -> None:

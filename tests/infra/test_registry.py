@@ -1,10 +1,13 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import subprocess
 import sys
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +16,7 @@ import pytest
 from mlflow import MlflowClient
 
 from infra.errors import BadInput, NotReady
-from infra.registry import CHALLENGER, CHAMPION, PREVIOUS, Registry, connect, tracked_run
+from infra.registry import CHALLENGER, CHAMPION, PREVIOUS, Move, Registry, connect, tracked_run
 from infra.settings import Settings, load_settings
 from training.portable import load_portable, save_portable
 
@@ -150,6 +153,57 @@ def test_a_rollback_that_was_killed_half_way_is_completed_and_does_not_go_forth_
     assert [move.action for move in registry.history("demand")] == ["promote", "promote", "rollback"]
 
 
+def test_two_who_write_their_record_before_either_moves_an_alias_end_at_the_same_champion(
+    two_versions: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry = two_versions
+    both_wrote, wrote = threading.Barrier(2, timeout=60), MlflowClient.set_registered_model_tag
+
+    def written(client: MlflowClient, name: str, key: str, value: str) -> None:
+        wrote(client, name, key, value)
+        both_wrote.wait()
+
+    with monkeypatch.context() as patch, ThreadPoolExecutor(2) as pool:
+        patch.setattr(MlflowClient, "set_registered_model_tag", written)
+        made = [pool.submit(registry.promote, "demand", "2", "ben", "better"), pool.submit(registry.promote, "demand", "1", "eve", "worse")]
+        assert [each.result().who for each in made] == ["ben", "eve"]
+    told = registry.history("demand")
+    assert sorted(move.who for move in told) == ["ben", "eve"]
+    assert told[-1].done and registry.version("demand", CHAMPION) == told[-1].to_version
+
+
+def test_a_move_whose_aliases_a_slower_one_turned_back_is_carried_out_again(
+    two_versions: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry = two_versions
+    registry.promote("demand", "1", "ann", "first")
+    carried = Registry._carry_out
+
+    def overtaken(self: Registry, move: Move) -> None:
+        if move.who == "slow":
+            patch.setattr(Registry, "_carry_out", carried)
+            Registry(registry.settings).promote("demand", "2", "quick", "later, but carried out before")
+        carried(self, move)
+
+    registered(registry.settings, registry.settings.home, 3.0)
+    with monkeypatch.context() as patch:
+        patch.setattr(Registry, "_carry_out", overtaken)
+        registry.promote("demand", "3", "slow", "begun before")
+    assert [move.who for move in registry.history("demand")] == ["ann", "slow", "quick"]
+    assert [registry.version("demand", alias) for alias in (CHAMPION, PREVIOUS)] == ["2", "1"]
+
+
+def test_a_model_whose_files_cannot_be_fetched_leaves_nothing_behind(two_versions: Registry) -> None:
+    killed = two_versions.folder("demand", "1").parent / ".2.long-ago.partial"
+    killed.mkdir()
+    os.utime(killed, (0, 0))
+    shutil.rmtree(two_versions.settings.home / "artifacts")
+    for _ in range(3):
+        with pytest.raises(Exception, match="artifacts"):
+            two_versions.folder("demand", "2")
+    assert [path.name for path in killed.parent.iterdir()] == ["1"]
+
+
 def test_another_registry_on_the_same_home_has_models_of_its_own(two_versions: Registry, tmp_path: Path) -> None:
     other = load_settings(home=two_versions.settings.home, tracking_url=f"sqlite:///{tmp_path}/other.db")
     assert registered(other, tmp_path, 7.0) == "1"
@@ -171,6 +225,10 @@ def test_what_cannot_be_moved_is_refused_in_one_sentence(two_versions: Registry)
         two_versions.rollback("demand", "ann", "x")
     with pytest.raises(BadInput, match="needs --who and --why"):
         two_versions.promote("demand", "1", "ann", " ")
+    with pytest.raises(BadInput, match="--why of a promote of demand has 2,001 characters: expected at most 2,000"):
+        two_versions.promote("demand", "1", "ann", "x" * 2001)
+    two_versions.promote("demand", "1", "ann", "ü" * 2000)
+    assert two_versions.history("demand")[0].why == "ü" * 2000
 
 
 def test_a_version_is_fetched_once_and_answers_without_the_server(two_versions: Registry, tmp_path: Path) -> None:

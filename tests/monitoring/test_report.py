@@ -21,7 +21,7 @@ from infra.tables import Table
 from infra.warehouse import Warehouse
 from monitoring.report import past_readings, report
 from monitoring.tables import ACCURACY, DRIFT, MONITORING, POLICY
-from serving.events import prediction_events, write_batch
+from serving.events import line_of, prediction_events, write_batch
 from tests.serving.tiny import Times, register
 from training.family import Card
 from training.tables import FORECASTS, QUANTILES
@@ -84,7 +84,7 @@ def watched(settings: Settings, spark: SparkSession) -> Settings:
 
 def test_a_report_finds_what_was_planted_and_a_second_run_of_the_day_replaces_it(watched: Settings, spark: SparkSession) -> None:
     answers = [{"ok": True, "results": [{"units": 2.0}]}]
-    write_batch(watched.home / "predictions", prediction_events("demand", "1", "champion", [{}], answers, "r"))
+    write_batch(watched.home / "predictions", map(line_of, prediction_events("demand", "1", "champion", [{}], answers, "r")))
     first = report(watched, spark, cards=CARDS)
     again = report(watched, spark, cards=CARDS)
     assert first == again

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pandas as pd
 import pytest
 from prometheus_client import CollectorRegistry
@@ -10,7 +12,7 @@ from infra.errors import NotReady
 from infra.registry import Registry
 from infra.settings import Settings
 from serving.champions import Champions
-from serving.desk import Desk
+from serving.desk import Desk, in_time
 from serving.events import PredictionLog
 from serving.metrics import Metrics
 from serving.shadow import Shadow
@@ -33,3 +35,9 @@ def test_online_features_are_opened_at_the_start_where_they_are_there(settings: 
     desk.start(poll_seconds=3600)
     desk.stop()
     assert opened == ["levels", "stock_v1"]
+
+
+@pytest.mark.parametrize(("age_days", "found"), [(0.0, [True, True, False]), (2.0, [True, True, False]), (1.0, [True, False, False])])
+def test_features_older_by_the_clock_than_the_settings_say_answer_nothing(age_days: float, found: list[bool]) -> None:
+    known = pd.DataFrame({"found": [True, True, False], "known_at": [pd.Timestamp("2024-03-02"), pd.Timestamp("2024-03-01"), pd.NaT]})
+    assert in_time(known, age_days, datetime(2024, 3, 3, tzinfo=UTC))["found"].tolist() == found

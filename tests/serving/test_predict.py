@@ -13,6 +13,7 @@ from infra.errors import BadInput
 from serving.contract import example, kind_of, plain, problem, schema
 from serving.predict import answer, response_rows
 from tests.serving.tiny import CARDS, LOOKUP, SUM, Steps, Times, read_levels
+from training.family import load_card
 
 _good = st.builds(lambda s, u: {"store_id": s, "units": u}, st.sampled_from(["S1", "S2"]), st.floats(0, 1e6))
 _poison = st.just({"store_id": "poison", "units": 1.0})
@@ -41,10 +42,30 @@ def test_repeated_keys_and_unknown_ones_keep_their_places() -> None:
 
 def test_what_the_request_states_wins_over_what_is_stored() -> None:
     def stored(service: str, keys: pd.DataFrame) -> pd.DataFrame:
-        return keys.assign(steps=99, level=1.0, found=True)
+        return keys.assign(steps=99, level=1.0, found=True, known_at=pd.Timestamp("2024-03-02"))
 
     told, _ = answer(LOOKUP, Steps(), stored, [{"store_id": "S1", "product_id": "P1", "steps": 2}])
     assert len(told[0]["results"]) == 2
+
+
+def test_an_answer_says_how_old_its_features_are_and_too_old_ones_answer_nothing() -> None:
+    pairs = [{"store_id": "S1", "product_id": product, "steps": 1} for product in ("P1", "P3", "P9")]
+    told, rows = answer(LOOKUP, Steps(), read_levels, pairs)
+    assert told[0] == {"ok": True, "known_at": "2024-03-02T00:00:00Z", "results": [{"horizon": 1, "total": 10.0}]}
+    assert told[1]["error"] == (
+        "store_id 'S1', product_id 'P3' is no longer known: its features online are of 2024-02-01, which is too long ago."
+    )
+    assert told[2]["error"] == "store_id 'S1', product_id 'P9' is not known: no features of it are online."
+    assert list(rows.index) == [0]
+
+
+def test_the_pairs_of_a_store_that_has_shut_are_refused_where_that_counts() -> None:
+    pairs = [{"store_id": store, "product_id": "P1", "steps": 1} for store in ("S2", "S1")]
+    assert [each["ok"] for each in answer(LOOKUP, Steps(), read_levels, pairs)[0]] == [True, True]
+    told, rows = answer(replace(LOOKUP, open_stores_only=True), Steps(), read_levels, pairs)
+    assert told[0] == {"ok": False, "error": "store_id 'S2' has shut: of the last 28 days all that were heard of were closed."}
+    assert told[1]["ok"] and list(rows.index) == [1]
+    assert [load_card(name).open_stores_only for name in ("demand", "stock", "anomaly", "slow_mover")] == [True, True, False, False]
 
 
 def test_an_answer_without_its_field_or_out_of_range_is_an_error() -> None:
@@ -97,6 +118,14 @@ def test_values_become_plain_json() -> None:
     told = {name: plain(value) for name, value in row.to_dict("records")[0].items()}
     assert told == {"a": 1, "b": 1.5, "c": None, "d": "2024-02-29", "e": None, "f": True}
     assert plain(pd.Series([1.0, float("nan")]).to_numpy()) == [1.0, None]
+
+
+def test_a_list_is_short_and_of_texts() -> None:
+    longest = ["p" * 256] * 1_000
+    assert problem({"basket": "array?"}, {"basket": longest}) is None
+    for basket in ([*longest, "p"], ["p" * 257], [7], [["p"]], [""], "p"):
+        assert problem({"basket": "array?"}, {"basket": basket}).endswith("expected a list of at most 1,000 texts.")
+    assert schema({"basket": "array?"})["properties"]["basket"]["maxItems"] == 1_000
 
 
 class Picky(Steps):

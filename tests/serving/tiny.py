@@ -62,12 +62,17 @@ class Steps:
 
 
 def read_levels(service: str, keys: pd.DataFrame) -> pd.DataFrame:
-    """A store of two pairs: S1/P1 has level 10, S1/P2 level 20; of the stock, only S1/P1's was ever counted."""
-    known = pd.DataFrame({"store_id": ["S1", "S1"], "product_id": ["P1", "P2"], "level": [10.0, 20.0], "found": True})
+    """A store of four pairs: S1/P1 has level 10, S1/P2 level 20; of the stock, only S1/P1's was ever counted. S1/P3 was last
+    known of a month before the others; S2 has shut."""
+    known = pd.DataFrame({
+        "store_id": ["S1", "S1", "S1", "S2"], "product_id": ["P1", "P2", "P3", "P1"], "level": [10.0, 20.0, 30.0, 10.0],
+        "store_shut": [0.0, 0.0, 0.0, 1.0], "known_at": pd.to_datetime(["2024-03-02", "2024-03-02", "2024-02-01", "2024-03-02"]),
+        "found": [True, True, False, True],
+    })  # fmt: skip
     if service == "stock_v1":
-        known = known.assign(on_hand=[40.0, None], on_order=[5.0, 0.0])
+        known = known.assign(on_hand=[40.0, None, 1.0, 1.0], on_order=[5.0, 0.0, 0.0, 0.0])
     out = keys.merge(known, on=["store_id", "product_id"], how="left")
-    return out.assign(found=out["found"].notna())
+    return out.assign(found=out["found"].eq(True))
 
 
 def register(settings: Settings, family: str, model: Any, folder: Path) -> str:

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from training.family import Gate
-from training.runner import _winner
+from training.runner import _rivals, _winner
 from training.tuning import Tuned
 
 
@@ -29,3 +29,14 @@ def test_a_candidate_that_loses_to_the_baseline_gives_way_to_it(learned, champio
     best, verdicts = _winner(family, tuned("trees", False), tuned("rule", True), frames, rivals)
     assert best.contender.name == winner
     assert all(verdict.passed for verdict in verdicts) is passed
+
+
+@pytest.mark.parametrize(
+    ("champion", "told"), [({}, None), ({"contender": "trees", "params": {}}, 1), ({"contender": "another", "params": {}}, 0)]
+)
+def test_a_champion_whose_recipe_is_no_contender_any_more_is_a_rival_without_numbers(champion: dict, told: int | None) -> None:
+    family = SimpleNamespace(judge=lambda predicted: judged(0.9))
+    trees = SimpleNamespace(name="trees", fit=lambda train, params: SimpleNamespace(predict=lambda test: test))
+    fold = SimpleNamespace(train=None, test=None)
+    rivals = _rivals(family, {"rule": judged(1.0)}, tuned("rule", True), champion, [trees], fold)
+    assert (len(rivals["champion"]) if "champion" in rivals else None) == told

@@ -15,14 +15,13 @@ from feature_repo.tables import DEMAND_DAILY, DEMAND_FEATURES
 from infra.errors import NotReady
 from infra.lake import Lake
 from infra.settings import Settings
+from training.demand.card import HORIZON
 from training.demand.examples import AT, example_rows, segments, spread
 from training.tabular import FEATURES, matrix_of
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
-#: days ahead that the platform forecasts
-HORIZON = 7
 #: a week apart, so that no day is a label twice at the same horizon and every weekday is seen at each
 ORIGINS, DAYS_APART = 16, 7
 #: share of a day in stock below which its sales say too little about demand to learn from

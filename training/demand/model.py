@@ -17,6 +17,7 @@ import pandas as pd
 
 from feature_repo.demand_features import ORIGIN_FEATURES
 from training.demand.calibration import Calibration
+from training.demand.card import HORIZON
 from training.demand.examples import FLOOR, Rows, example_rows, spread
 from training.tables import QUANTILES
 from training.trees import TreeEnsemble
@@ -217,8 +218,8 @@ class DemandModel:
 
     def predict(self, frame: pd.DataFrame) -> pd.DataFrame:
         """For item i of `frame` (its `horizon` in periods, and ORIGIN_FEATURES) the rows of horizons 1 to `horizon`: `item`,
-        `ds`, `horizon`, `units` and a column each of `levels`. An item without `origin_day` (a pair no store
-        ever listed) gets no row."""
+        `ds`, `horizon`, `units`, a column each of `levels` and `judged` (whether forecasts so far ahead were, before the model
+        served). An item without `origin_day` (a pair no store ever listed) gets no row."""
         known = np.flatnonzero(frame["origin_day"].notna().to_numpy())
         counts = frame["horizon"].to_numpy(dtype=np.int64)[known]
         item = np.repeat(known, counts)
@@ -232,7 +233,8 @@ class DemandModel:
         units = self.units(rows)
         quantiles = self.quantiles(rows, units, horizon, list(self.levels.values()))
         answer: dict[str, Any] = {"item": item, "ds": rows.ds, "horizon": horizon, "units": units}
-        return pd.DataFrame({**answer, **{name: quantiles[:, at] for at, name in enumerate(self.levels)}})
+        named = {name: quantiles[:, at] for at, name in enumerate(self.levels)}
+        return pd.DataFrame({**answer, **named, "judged": horizon <= HORIZON})
 
     def save(self, folder: Path) -> None:
         """Write the mean's files, `calibration.npz`, `demand.json` and the error's where it was learnt."""

@@ -127,16 +127,14 @@ def _shaped(rows: DataFrame) -> DataFrame:
 
 
 def newest(spark: SparkSession, lake: Lake) -> DataFrame:
-    """`store_id, product_id, origin`, the card's features, the shelf and `product_others` (sale days of the product in other
-    stores over the last 28 days) of every pair that ever sold, at the newest day."""
-    from pyspark.sql import Window
+    """`store_id, product_id, origin`, the card's features, the shelf and `product_others` of every pair that ever sold, at
+    the newest day."""
     from pyspark.sql import functions as F
 
     activity = lake.read(spark, PAIR_ACTIVITY)
     last = _last_day(activity)
     rows = activity.where((F.col("ds") == F.lit(last)) & F.col("days_since_sale").isNotNull())
-    others = F.sum("sale_days_28").over(Window.partitionBy("product_id")) - F.col("sale_days_28")
-    known = rows.select("store_id", "product_id", F.col("ds").alias("origin"), *FEATURES, others.alias("product_others"))
+    known = rows.select("store_id", "product_id", F.col("ds").alias("origin"), *FEATURES, "product_others")
     if not lake.exists(STOCK_FEATURES):
         return known
     stock = lake.read(spark, STOCK_FEATURES).select("store_id", "product_id", F.col("ds").alias("origin"), *_STOCK)

@@ -77,6 +77,7 @@ def test_items_get_their_horizons_and_the_same_after_saving(tmp_path: Path, feat
         assert answer.groupby("item").size().tolist() == asked["horizon"].tolist()
         assert (answer["ds"] - pd.Timestamp("2024-03-16")).dt.days.tolist() == answer["horizon"].tolist()
         assert (answer["units"] >= 0).all()
+        assert (answer["judged"] == (answer["horizon"] <= 7)).all(), "the gates judge a week"
         assert (np.diff(answer[list(QUANTILES)].to_numpy(), axis=1) >= 0).all()
         again = load_portable(save_portable(model, tmp_path / str(number))).predict(asked)
         pd.testing.assert_frame_equal(again, answer)
