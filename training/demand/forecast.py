@@ -69,6 +69,12 @@ def forecast_file(
         check_reconcilable(sums)
     forecaster = Forecaster.learn(brought, horizon, seed, progress)
     found = forecaster.answer(asked)
+    if sums is not None and not forecaster.is_judged:
+        kept = ", and --reconcile changes nothing" if reconcile else ""
+        tell(
+            f"history file {history}: no day at its end could be held out to judge the sums by, so their quantiles are those of Poisson "
+            f"demand{kept}"
+        )
     if reconcile and sums is not None:
         found = forecaster.answer(asked, reconciled(forecaster, sums, _grid(found, horizon), seed))
     if changes is not None:

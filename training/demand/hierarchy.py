@@ -83,7 +83,7 @@ def summed(
 
 
 def _calibrated(mean: np.ndarray, actual: np.ndarray) -> Calibration:
-    """Of one level, from its held-out sums, (origins, g, horizon). What the whole level was off by, to one side, the next time
+    """Of one level, from its held-out sums, (origins, g, steps). What the whole level was off by, to one side, the next time
     it may be off by to the other: each sum counts twice, once with the shift and once with its inverse."""
     shift = level_shift(mean, actual)
     ahead = np.broadcast_to(np.arange(1, mean.shape[-1] + 1), mean.shape)
@@ -115,16 +115,17 @@ def _rows(
 
 def reconciled(forecaster: Forecaster, levels: Sequence[Level], means: np.ndarray, seed: int = 0) -> np.ndarray:
     """(k, horizon) means of the series, moved toward forecasts of the sums of `levels`, never below 0; a series closed or at 0
-    stays there. A sum that the held-out end says too little of, for it was hardly ever wholly in stock, moves nothing."""
+    stays there. A sum that the held-out end says too little of, for it was hardly ever wholly in stock, moves nothing, nor does
+    any where no forecast could be judged (`Forecaster.is_judged`)."""
     count = sum(len(level.members) for level in levels)
     above = Forecaster.of(Covariates.of(_panel_of_sums(forecaster, levels)), np.arange(count), forecaster.horizon, seed)
-    if not (len(forecaster.held_out[0]) and len(above.held_out[0])):
+    if not (forecaster.is_judged and above.is_judged):
         return means
     own = above.answer([])["units"].to_numpy().reshape(count, -1)
     spread, cells = _variance(forecaster)
     usual = np.median(spread[cells > 0]) if (cells > 0).any() else 1.0
     spread_above, cells_above = _variance(above)
-    trusted = cells_above >= min(_LEAST_CELLS, above.held_out[0].shape[0] * above.horizon)
+    trusted = cells_above >= min(_LEAST_CELLS, above.held_out[0][:, 0].size)
     return adjusted(means, own, matrix(levels), np.where(cells > 0, spread, usual), np.where(trusted, spread_above, _NEVER))
 
 
