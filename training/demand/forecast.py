@@ -59,6 +59,8 @@ def forecast_file(
     brought = Brought.of(read_history(history), horizon, plan, attributes, origin)
     if silent := int((~brought.alive).sum()):
         tell(f"{silent:,} of {len(brought.alive):,} series have no row in the {ALIVE_DAYS} days up to the origin and get no forecast")
+    for said in brought.assumed:
+        tell(f"history file {history}: {said}")
     for name in brought.untold:
         tell(
             f"history file {history}: column {name!r} is told of the days that sold and of no others, so that it would give away which "

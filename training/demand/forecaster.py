@@ -21,6 +21,8 @@ from training.demand.model import DemandModel
 Progress = Callable[[int, int, str], None]
 #: a series younger than this is new, one without a row for so long has ended
 _NEW_DAYS, _ENDED_DAYS = 28, 28
+#: so long a silence is no chance where the series' own rate of sale explains it less often than this
+_SILENCE = 1e-4
 #: rows answered and explained at a time: the first bounds the memory of series x horizons, the second tells of its progress
 _ROWS, _EXPLAINED_ROWS = 300_000, 20_000
 #: origins from which the held-out end is forecast
@@ -142,14 +144,25 @@ def notes(panel: Panel, series: np.ndarray) -> np.ndarray:
     known = ~np.isnan(units)
     age = (units.shape[1] - known.argmax(1)) * panel.step
     silent = known[:, ::-1].argmax(1) * panel.step
+    unsold, rate = _unsold(units, seen)
     told = {
         "new: no row yet, by similar items": ~known.any(1),
         "never in stock: by similar items": ~seen.any(1),
         "never sold": ~(units > 0).any(1),
         "ended: no row in the last 28 days": silent >= _ENDED_DAYS,
+        "ended: no sale in the last 28 days, which were rare before": (unsold * panel.step >= _ENDED_DAYS)
+        & ((1 - rate) ** unsold < _SILENCE),
         "new: fewer than 28 days": age < _NEW_DAYS,
     }
     return np.select(list(told.values()), list(told), _unplanned(panel, series))
+
+
+def _unsold(units: np.ndarray, seen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(k,) the periods on offer since each series' last sale, and the share of those before that had one."""
+    sold = units > 0
+    since = np.cumsum(sold[:, ::-1], axis=1)[:, ::-1] == 0
+    before = np.maximum((seen & ~since).sum(1), 1)
+    return (seen & since).sum(1), (sold & seen).sum(1) / before
 
 
 def _unplanned(panel: Panel, series: np.ndarray) -> np.ndarray:

@@ -166,9 +166,12 @@ def _panel_of_sums(forecaster: Forecaster, levels: Sequence[Level]) -> Panel:
     planned columns are the mean of the members', by their usual sales."""
     panel = forecaster.covariates.panel.rows(forecaster.series)
     exposure, started = panel.exposure, np.maximum.accumulate(~np.isnan(panel.units), axis=1)
+    if panel.shut is not None:
+        started = started & ~panel.shut[:, : started.shape[1]]
     sold = np.where(exposure > 0, np.nan_to_num(panel.units), 0)
     usual = (sold.sum(axis=1) / np.maximum(exposure.sum(axis=1), 1e-9) + 1e-6)[:, None]
     which = matrix(levels)
+    shut = None if panel.shut is None else which @ (~panel.shut).astype(np.int32) == 0
     whole = which @ (usual * started)
     units = np.where(whole > 0, which @ sold, np.nan)
     in_stock = np.divide(which @ (usual * exposure), whole, out=np.zeros_like(whole), where=whole > 0)
@@ -184,6 +187,6 @@ def _panel_of_sums(forecaster: Forecaster, levels: Sequence[Level]) -> Panel:
     series = {name: values.astype(np.float32) for name, values in known.items()}
     bare = replace(
         panel, keys=keys, units=units.astype(np.float32), in_stock=in_stock.astype(np.float32), known=series,
-        static=pd.DataFrame(index=keys.index), groups={},
+        static=pd.DataFrame(index=keys.index), groups={}, shut=shut,
     )  # fmt: skip
     return with_groups(bare)
