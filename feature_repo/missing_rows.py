@@ -18,29 +18,29 @@ _FILE_PERIODS = 28.0
 _CHANCE, _LEAST_WEEKS = 1e-6, 4
 
 
-def writes_zeros(units: np.ndarray, store: np.ndarray, shut: np.ndarray | None = None) -> np.ndarray:
-    """(n,) whether each series' store writes its zeros. `units` (n, T), NaN without a row; `store` (n,) codes from 0; `shut` (n, T)
+def writes_zeros(units: np.ndarray, store: np.ndarray, closed: np.ndarray | None = None) -> np.ndarray:
+    """(n,) whether each series' store writes its zeros. `units` (n, T), NaN without a row; `store` (n,) codes from 0; `closed` (n, T)
     periods in which nothing can be sold. Only what lies between a series' first and last row tells: one that has ended leaves out
     everything."""
     known = ~np.isnan(units)
     begun, ends = np.maximum.accumulate(known, axis=1), np.maximum.accumulate(known[:, ::-1], axis=1)[:, ::-1]
     left_out = begun & ends & ~known
-    if shut is not None:
-        left_out &= ~shut
+    if closed is not None:
+        left_out &= ~closed
     count = int(store.max()) + 1 if len(store) else 0
     written, missing = (np.bincount(store, cells.sum(axis=1), count) for cells in (units == 0, left_out))
     of_all = written.sum() / max(written.sum() + missing.sum(), 1.0)
     return ((written + _FILE_PERIODS * of_all) / (written + missing + _FILE_PERIODS) >= _WRITTEN_SHARE)[store]
 
 
-def shut_weekdays(units: np.ndarray, store: np.ndarray, horizon: int) -> np.ndarray | None:
+def closed_weekdays(units: np.ndarray, store: np.ndarray, horizon: int) -> np.ndarray | None:
     """(n, T + horizon) the days on which a series' store is closed, as it is every week: weeks in a row in which no series of the
     store has a row on that weekday, though it has on the others. None where there is no such day. `units` (n, T) days, NaN without a
     row. The days of the horizon are as the last week was, whatever a plan has rows of: many plans are calendars of all days."""
     length, count = units.shape[1], int(store.max()) + 1 if len(store) else 0
     order = np.argsort(store, kind="stable")
     opened = np.logical_or.reduceat(~np.isnan(units)[order], np.searchsorted(store[order], np.arange(count)), axis=0)
-    shut = np.zeros((count, length + horizon), dtype=bool)
+    closed = np.zeros((count, length + horizon), dtype=bool)
     running = np.cumsum(np.pad(opened, ((0, 0), (1, 0))), axis=1)
     for number, weekday in np.ndindex(count, 7):
         if not opened[number].any():
@@ -56,5 +56,5 @@ def shut_weekdays(units: np.ndarray, store: np.ndarray, horizon: int) -> np.ndar
             share = (running[number, high] - running[number, low]) / (others + 1)
             if (1 - share) ** len(run) < _CHANCE:
                 last = run[-1] + 1 if run[-1] + 7 < length else length + horizon
-                shut[number, run[0] : last : 7] = True
-    return shut[store] if shut.any() else None
+                closed[number, run[0] : last : 7] = True
+    return closed[store] if closed.any() else None

@@ -53,7 +53,12 @@ class Panel:
     #: (n, H) which coming periods have a row in the plan, None without a plan
     planned: np.ndarray | None = None
     #: (n, T + H) days of the week on which the store is closed, None where there are none
-    shut: np.ndarray | None = None
+    closed: np.ndarray | None = None
+
+    @property
+    def origin(self) -> pd.Timestamp:
+        """The last day known: of weeks, which begin on their label, the last day of the last one."""
+        return self.day(len(self.days)) - pd.Timedelta(days=1)
 
     @property
     def exposure(self) -> np.ndarray:
@@ -82,7 +87,7 @@ class Panel:
         return replace(
             self, keys=self.keys.iloc[index].reset_index(drop=True), units=self.units[index], in_stock=self.in_stock[index],
             known={name: values[index] for name, values in self.known.items()}, static=static, groups=groups,
-            planned=None if self.planned is None else self.planned[index], shut=None if self.shut is None else self.shut[index],
+            planned=None if self.planned is None else self.planned[index], closed=None if self.closed is None else self.closed[index],
         )  # fmt: skip
 
 
@@ -130,18 +135,18 @@ def from_frame(
     if "in_stock" in rows:
         given = rows["in_stock"].to_numpy(dtype=np.float32)[kept]
         in_stock[cells] = np.where(np.isnan(given), 1, given)
-    shut, written = None, np.full(len(keys), bool(writes_zeros))
+    closed, written = None, np.full(len(keys), bool(writes_zeros))
     if writes_zeros is None:
         store = pd.factorize(keys["store_id"])[0]
-        shut = missing_rows.shut_weekdays(units, store, horizon) if step == 1 else None
-        past = None if shut is None else shut[:, :periods]
+        closed = missing_rows.closed_weekdays(units, store, horizon) if step == 1 else None
+        past = None if closed is None else closed[:, :periods]
         written = missing_rows.writes_zeros(units, store, past)
         if past is not None:
             in_stock[past] = 0
-    _zero_gaps(units, ~written[:, None] if shut is None else ~written[:, None] | shut[:, :periods])
+    _zero_gaps(units, ~written[:, None] if closed is None else ~written[:, None] | closed[:, :periods])
     columns = {name: _known(rows, future, name, keys, (len(keys), periods, horizon), cells, kept, days[0], step) for name in known}
     attributes = _attributes(keys, static)
-    return with_groups(Panel(keys, days, units, in_stock, step, columns, attributes, shut=shut))
+    return with_groups(Panel(keys, days, units, in_stock, step, columns, attributes, closed=closed))
 
 
 def offered(units: np.ndarray, in_stock: np.ndarray) -> np.ndarray:
@@ -208,7 +213,9 @@ def _attributes(keys: pd.DataFrame, static: pd.DataFrame | None) -> pd.DataFrame
     if static is None:
         return pd.DataFrame(index=keys.index)
     on = [name for name in KEYS if name in static.columns]
-    plain = static.astype(dict.fromkeys(static.select_dtypes("category"), object))
+    # pandas' own types, of categories or of numbers that may be absent, hold no value of another type
+    own = {name: kind for name, kind in static.dtypes.items() if not isinstance(kind, np.dtype)}
+    plain = static.astype({name: float if pd.api.types.is_numeric_dtype(kind) else object for name, kind in own.items()})
     return keys.merge(plain.drop_duplicates(on), on=on, how="left").drop(columns=list(KEYS))
 
 

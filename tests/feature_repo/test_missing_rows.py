@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from feature_repo.missing_rows import shut_weekdays, writes_zeros
+from feature_repo.missing_rows import closed_weekdays, writes_zeros
 
 ONE = np.zeros(1, dtype=int)
 
@@ -40,20 +40,20 @@ def test_sundays_that_a_store_never_has_are_shut_until_it_opens_on_them() -> Non
     units = seen((6, 140), 0.3)
     store, sundays = np.repeat([0, 1], 3), np.arange(140) % 7 == 6
     units[:3, sundays] = np.nan
-    found = shut_weekdays(units, store, 10)
+    found = closed_weekdays(units, store, 10)
     assert found is not None
     np.testing.assert_array_equal(found[:3], np.tile(np.arange(150) % 7 == 6, (3, 1)))
     assert not found[3:].any()
     units[0, 132] = 4.0  # a Sunday of late
-    opened = shut_weekdays(units, store, 10)
+    opened = closed_weekdays(units, store, 10)
     assert opened is not None and opened[0, :126].sum() == 18 and not opened[0, 126:].any()
 
 
 def test_what_chance_leaves_out_is_not_shut() -> None:
-    assert shut_weekdays(seen((400, 700), 0.25), np.arange(400), 7) is None
+    assert closed_weekdays(seen((400, 700), 0.25), np.arange(400), 7) is None
 
 
 def test_a_store_that_stops_is_not_shut_on_each_weekday() -> None:
     units = seen((1, 200), 0.9)
     units[0, 100:] = np.nan
-    assert shut_weekdays(units, ONE, 7) is None
+    assert closed_weekdays(units, ONE, 7) is None

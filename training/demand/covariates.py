@@ -170,7 +170,7 @@ def _yes_no(values: np.ndarray) -> bool:
 
 def _closed(panel: Panel) -> np.ndarray | None:
     """(n, T + H) the cells in which the store's week or a yes/no column tells that nothing can be sold, None without either."""
-    closed, length = panel.shut, panel.units.shape[1]
+    closed, length = panel.closed, panel.units.shape[1]
     for name, values in panel.known.items():
         if name == "price" or not _yes_no(values):
             continue

@@ -120,7 +120,7 @@ class Forecaster:
     def _keyed(self, series: np.ndarray, rows: Rows, units: np.ndarray) -> pd.DataFrame:
         panel = self.covariates.panel
         keys = panel.keys.iloc[np.repeat(series, self.horizon)].reset_index(drop=True)
-        return keys[list(KEYS)].assign(ds=rows.ds, origin=panel.days[-1], units=units)
+        return keys[list(KEYS)].assign(ds=rows.ds, origin=panel.origin, units=units)
 
     def _answered(self, series: np.ndarray, rows: Rows, units: np.ndarray, levels: Sequence[float]) -> pd.DataFrame:
         ahead = np.tile(np.arange(1, self.horizon + 1), len(series))

@@ -20,6 +20,7 @@ from training.demand.calibration import Calibration
 from training.demand.covariates import Covariates
 from training.demand.forecaster import Forecaster
 from training.demand.learning import level_shift
+from training.files import words_of
 
 TOTAL = "total"
 #: joins the columns of a level, and the values of a member
@@ -56,10 +57,12 @@ def _level(name: str, facts: pd.DataFrame) -> Level:
         return Level(name, np.array([TOTAL], dtype=object), np.zeros(len(facts), dtype=np.int64))
     columns = name.split(_AND)
     for column in columns:
+        if columns.count(column) > 1:
+            raise BadInput(f"levels: {name!r} names {column!r} twice; expected each column once")
         if column not in facts:
             known = ", ".join(map(str, facts.columns))
             raise BadInput(f"levels: there is no {column!r}; expected {TOTAL}, or one or more of {known}, joined by {_AND}")
-    words = facts[columns].astype(object).where(facts[columns].notna(), "").astype(str)
+    words = facts[columns].apply(words_of).fillna("")
     codes = words.groupby(columns, sort=True).ngroup().to_numpy()
     members = words.iloc[np.unique(codes, return_index=True)[1]].agg(_AND.join, axis=1)
     return Level(name, members.to_numpy(dtype=object), codes)
@@ -104,7 +107,7 @@ def _rows(
             "level": level.name,
             "member": np.repeat(level.members, horizon),
             "ds": np.tile(days, count),
-            "origin": panel.days[-1],
+            "origin": panel.origin,
             "units": units,
         }
     )
@@ -166,12 +169,12 @@ def _panel_of_sums(forecaster: Forecaster, levels: Sequence[Level]) -> Panel:
     planned columns are the mean of the members', by their usual sales."""
     panel = forecaster.covariates.panel.rows(forecaster.series)
     exposure, started = panel.exposure, np.maximum.accumulate(~np.isnan(panel.units), axis=1)
-    if panel.shut is not None:
-        started = started & ~panel.shut[:, : started.shape[1]]
+    if panel.closed is not None:
+        started = started & ~panel.closed[:, : started.shape[1]]
     sold = np.where(exposure > 0, np.nan_to_num(panel.units), 0)
     usual = (sold.sum(axis=1) / np.maximum(exposure.sum(axis=1), 1e-9) + 1e-6)[:, None]
     which = matrix(levels)
-    shut = None if panel.shut is None else which @ (~panel.shut).astype(np.int32) == 0
+    closed = None if panel.closed is None else which @ (~panel.closed).astype(np.int32) == 0
     whole = which @ (usual * started)
     units = np.where(whole > 0, which @ sold, np.nan)
     in_stock = np.divide(which @ (usual * exposure), whole, out=np.zeros_like(whole), where=whole > 0)
@@ -187,6 +190,6 @@ def _panel_of_sums(forecaster: Forecaster, levels: Sequence[Level]) -> Panel:
     series = {name: values.astype(np.float32) for name, values in known.items()}
     bare = replace(
         panel, keys=keys, units=units.astype(np.float32), in_stock=in_stock.astype(np.float32), known=series,
-        static=pd.DataFrame(index=keys.index), groups={}, shut=shut,
+        static=pd.DataFrame(index=keys.index), groups={}, closed=closed,
     )  # fmt: skip
     return with_groups(bare)

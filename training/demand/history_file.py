@@ -53,14 +53,13 @@ class Brought:
         """From frames that are checked (`read_history` and its like, `checked_history` and its like). Planned columns are
         those that history and future both have, and the price; text is replaced by what such days sold against the usual.
         Columns of `blank` are planned though the future has no value of them."""
-        end = _origin(history, origin)
+        end, step = _ends(history, origin)
         inside = history["ds"] <= end
         known = history if inside.all() else history[inside]
         if "in_stock" in known:
             known = known.assign(in_stock=offered(known["units"].to_numpy(), known["in_stock"].to_numpy(dtype=float)))
-        step = frequency(known["ds"])
         _check_horizon(horizon, step)
-        planned = None if future is None else future[future["ds"] > end]
+        planned = None if future is None else future[future["ds"] > end + pd.Timedelta(days=step - 1)]
         planned = None if planned is None or planned.empty else planned
         _check_weeks(known, planned, step)
         columns = _planned_columns(known, planned, blank)
@@ -122,14 +121,23 @@ def bring(
     return Brought.of(checked_history(history), horizon, plan, attributes, origin)
 
 
-def _origin(history: pd.DataFrame, origin: object) -> pd.Timestamp:
+def _ends(history: pd.DataFrame, origin: object) -> tuple[pd.Timestamp, int]:
+    """The label of the last period that is over at `origin`, and the days of a period. A week begins on its label, and what is sold
+    in the rest of it is not known before its last day is over."""
     first, last = history["ds"].min(), history["ds"].max()
     if origin is None:
-        return last
-    end = day_of(origin, "origin")
-    if end < first:
+        return last, frequency(history["ds"])
+    day = day_of(origin, "origin")
+    if day < first:
         raise BadInput(f"origin {origin} lies before the first day of the history; expected {first:%Y-%m-%d} or later")
-    return end
+    known = history.loc[history["ds"] <= day, "ds"]
+    # one label alone does not say how long its period is
+    step = frequency(known if known.nunique() > 1 else history["ds"])
+    periods = ((day - first).days + 1) // step
+    if not periods:
+        over = first + pd.Timedelta(days=step - 1)
+        raise BadInput(f"origin {origin} lies in the first week of the history, which ends on {over:%Y-%m-%d}; expected that or later")
+    return first + pd.Timedelta(days=step * (periods - 1)), step
 
 
 def _check_horizon(horizon: int, step: int) -> None:

@@ -22,27 +22,27 @@ def assumptions(panel: Panel) -> tuple[str, ...]:
     length, unit = panel.units.shape[1], "days" if panel.step == 1 else "weeks"
     rows, known = ~np.isnan(panel.known[ROW][:, :length]), ~np.isnan(panel.units)
     between = np.maximum.accumulate(rows, axis=1) & np.maximum.accumulate(rows[:, ::-1], axis=1)[:, ::-1] & ~rows
-    shut = np.zeros_like(rows) if panel.shut is None else panel.shut[:, :length]
-    unsold, unknown = int((between & known & ~shut).sum()), int((between & ~known).sum())
+    closed = np.zeros_like(rows) if panel.closed is None else panel.closed[:, :length]
+    unsold, unknown = int((between & known & ~closed).sum()), int((between & ~known).sum())
     told = []
     if unsold:
         told.append(f"{unsold:,} {unit} without a row, between a series' first and last, are taken as {unit} without a sale")
     if unknown:
         told.append(f"{unknown:,} {unit} without a row, in stores that write their zeros, are taken as not known")
-    return (*told, *_closed_weekdays(panel))
+    return (*told, *_weekdays_off(panel))
 
 
-def _closed_weekdays(panel: Panel) -> list[str]:
+def _weekdays_off(panel: Panel) -> list[str]:
     """A sentence for each weekday on which stores are closed now."""
-    if panel.shut is None:
+    if panel.closed is None:
         return []
-    week = panel.shut[:, -7:]
+    week = panel.closed[:, -7:]
     stores = panel.keys["store_id"].to_numpy()
     told = []
     for at in range(week.shape[1]):
         of = np.unique(stores[week[:, at]])
         if len(of):
-            day = panel.day(panel.shut.shape[1] - week.shape[1] + at).day_name()
+            day = panel.day(panel.closed.shape[1] - week.shape[1] + at).day_name()
             some = ", ".join(map(str, of[:_NAMED])) + (f" and {len(of) - _NAMED:,} more" if len(of) > _NAMED else "")
             told.append(f"store {some}: no row on any {day} of late, so it is taken as closed then, in the horizon too")
     return told
@@ -58,9 +58,9 @@ def settled(panel: Panel, texts: set[str], blank: set[str]) -> tuple[Panel, tupl
     length = panel.units.shape[1]
     rows = ~np.isnan(panel.known[ROW])
     listed = rows[:, length:].any(axis=1)
-    if panel.shut is not None:
+    if panel.closed is not None:
         # no plan says anything of a day on which the store is closed, and none has to
-        rows |= panel.shut
+        rows |= panel.closed
     own = {name: values for name, values in panel.known.items() if name != ROW}
     coming = rows[:, length:] if any(not np.isnan(values[:, length:]).all() for values in own.values()) else None
     filled = ~np.isnan(panel.units) & ~rows[:, :length]
@@ -76,7 +76,7 @@ def settled(panel: Panel, texts: set[str], blank: set[str]) -> tuple[Panel, tupl
                 continue
             values = np.concatenate([np.where(filled, past, values[:, :length]), values[:, length:]], axis=1)
         if name not in blank and not np.isnan(values[:, length:]).all():
-            values = np.concatenate([values[:, :length], _staying(values, length, name in texts)], axis=1)
+            values = np.concatenate([values[:, :length], _staying(values, length, name in texts, name == "price")], axis=1)
         known[name] = values.astype(np.float32)
     return replace(panel, known=known, planned=coming), tuple(untold)
 
@@ -99,12 +99,12 @@ def _agreed(values: np.ndarray, group: np.ndarray) -> np.ndarray:
     return out
 
 
-def _staying(values: np.ndarray, length: int, text: bool) -> np.ndarray:
+def _staying(values: np.ndarray, length: int, text: bool, price: bool) -> np.ndarray:
     """(n, H) the coming cells, those without a plan as they stay: no text, of yes and no what is usual, else the last that was
     known."""
     told = values[~np.isnan(values)]
     coming = values[:, length:]
-    if text or np.isin(told, (0.0, 1.0)).all():
+    if text or (not price and np.isin(told, (0.0, 1.0)).all()):
         return np.where(np.isnan(coming), 1.0 if text else float(told.mean() > 0.5), coming)
     known = ~np.isnan(values)
     at = np.maximum.accumulate(np.where(known, np.arange(values.shape[1]), 0), axis=1)

@@ -120,6 +120,7 @@ def test_files_agree_with_each_other(tmp_path: Path) -> None:
     [
         ({"levels": "store_id"}, "expected both --levels and --levels-out"),
         ({"reconcile": True}, "expected --levels"),
+        ({"levels": "total,store_id+store_id", "levels_out": "l.csv"}, "names 'store_id' twice; expected each column once"),
         ({"levels": "region", "levels_out": "l.csv"}, "no 'region'; expected total, or one or more of store_id, product_id,"),
     ],
 )
