@@ -1,9 +1,10 @@
 """A panel: the sales history of many series as arrays, series x periods. Everything that decides is computed on it;
 Spark makes one for each group of series, the file verbs make one of the whole file.
 
-What a missing row means is decided here and nowhere else. A file that writes its zeros (at least 1 % of rows have units
-0) leaves out only what it does not know: a missing row is unknown (NaN). A file without zeros leaves out what did not
-sell: a missing row between a series' first row and the panel's last day is 0. Before its first row a series is NaN.
+What a missing row means is decided in `feature_repo.missing_rows` and nowhere else. A store that writes its zeros leaves out
+only what it does not know: a missing row is unknown (NaN). One that does not leaves out what did not sell: a missing row between a
+series' first row and the panel's last day is 0. Before its first row a series is NaN. On a weekday that a store never has it is
+closed.
 """
 
 from __future__ import annotations
@@ -14,11 +15,10 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pandas as pd
 
+from feature_repo import missing_rows
+
 #: periods of history that are kept: older ones say nothing about next week and cost memory
 LONGEST_DAYS = 1460
-#: share of rows with units 0 from which on a file is taken to write its zeros
-WRITES_ZEROS = 0.01
-
 #: what was sold was on offer: the share of a period in which an item that sold in it could be sold, at least
 LEAST_EXPOSURE = 0.25
 
@@ -52,6 +52,13 @@ class Panel:
     groups: dict[str, Group] = field(default_factory=dict)
     #: (n, H) which coming periods have a row in the plan, None without a plan
     planned: np.ndarray | None = None
+    #: (n, T + H) days of the week on which the store is closed, None where there are none
+    closed: np.ndarray | None = None
+
+    @property
+    def origin(self) -> pd.Timestamp:
+        """The last day known: of weeks, which begin on their label, the last day of the last one."""
+        return self.day(len(self.days)) - pd.Timedelta(days=1)
 
     @property
     def exposure(self) -> np.ndarray:
@@ -80,7 +87,7 @@ class Panel:
         return replace(
             self, keys=self.keys.iloc[index].reset_index(drop=True), units=self.units[index], in_stock=self.in_stock[index],
             known={name: values[index] for name, values in self.known.items()}, static=static, groups=groups,
-            planned=None if self.planned is None else self.planned[index],
+            planned=None if self.planned is None else self.planned[index], closed=None if self.closed is None else self.closed[index],
         )  # fmt: skip
 
 
@@ -107,7 +114,7 @@ def from_frame(
     `future`, up to `horizon` periods past the last day). `last_day` (default: the latest ds) ends the panel: later rows are
     ignored and series whose first row is later are left out. `static`: rows by product_id and/or store_id. `pairs`: keys
     that get a series even without a row (an item that is new), all NaN.
-    `writes_zeros` overrides what is inferred about missing rows. Rows must have unique keys."""
+    `writes_zeros` overrides what is inferred about missing rows, closed weekdays included. Rows must have unique keys."""
     step = step or frequency(history["ds"])
     end = pd.Timestamp(last_day) if last_day is not None else history["ds"].max()  # type: ignore[arg-type]
     inside = history["ds"].to_numpy() <= end.to_datetime64()
@@ -124,15 +131,28 @@ def from_frame(
     kept = at >= 0
     cells = (codes[kept], at[kept])
     units = _filled(len(keys), periods, cells, rows["units"].to_numpy()[kept])
-    if not (_writes_zeros(rows["units"]) if writes_zeros is None else writes_zeros):
-        _zero_gaps(units)
     in_stock = np.ones((len(keys), periods), dtype=np.float32)
     if "in_stock" in rows:
         given = rows["in_stock"].to_numpy(dtype=np.float32)[kept]
         in_stock[cells] = np.where(np.isnan(given), 1, given)
+    closed, written = None, np.full(len(keys), bool(writes_zeros))
+    if writes_zeros is None:
+        store = pd.factorize(keys["store_id"])[0]
+        closed = missing_rows.closed_weekdays(units, store, horizon) if step == 1 else None
+        past = None if closed is None else closed[:, :periods]
+        written = missing_rows.writes_zeros(units, store, past)
+        if past is not None:
+            in_stock[past] = 0
+    _zero_gaps(units, ~written[:, None] if closed is None else ~written[:, None] | closed[:, :periods])
     columns = {name: _known(rows, future, name, keys, (len(keys), periods, horizon), cells, kept, days[0], step) for name in known}
     attributes = _attributes(keys, static)
-    return with_groups(Panel(keys, days, units, in_stock, step, columns, attributes))
+    return with_groups(Panel(keys, days, units, in_stock, step, columns, attributes, closed=closed))
+
+
+def offered(units: np.ndarray, in_stock: np.ndarray) -> np.ndarray:
+    """The share of each period in stock, of the same shape and type, where one in which something sold was on offer for some of it,
+    whatever the stock file says."""
+    return np.where(units > 0, np.maximum(in_stock, in_stock.dtype.type(LEAST_EXPOSURE)), in_stock)
 
 
 def with_groups(panel: Panel, totals: pd.DataFrame | None = None) -> Panel:
@@ -166,13 +186,10 @@ def _filled(n: int, periods: int, cells: tuple[np.ndarray, np.ndarray], values: 
     return filled
 
 
-def _writes_zeros(units: pd.Series) -> bool:
-    return bool((units.to_numpy() == 0).mean() >= WRITES_ZEROS) if len(units) else True
-
-
-def _zero_gaps(units: np.ndarray) -> None:
+def _zero_gaps(units: np.ndarray, where: np.ndarray) -> None:
+    """Nothing sold in the cells of `where` without a row, from each series' first row on."""
     started = np.maximum.accumulate(~np.isnan(units), axis=1)
-    units[started & np.isnan(units)] = 0
+    units[started & np.isnan(units) & where] = 0
 
 
 def _known(
@@ -196,7 +213,9 @@ def _attributes(keys: pd.DataFrame, static: pd.DataFrame | None) -> pd.DataFrame
     if static is None:
         return pd.DataFrame(index=keys.index)
     on = [name for name in KEYS if name in static.columns]
-    plain = static.astype(dict.fromkeys(static.select_dtypes("category"), object))
+    # pandas' own types, of categories or of numbers that may be absent, hold no value of another type
+    own = {name: kind for name, kind in static.dtypes.items() if not isinstance(kind, np.dtype)}
+    plain = static.astype({name: float if pd.api.types.is_numeric_dtype(kind) else object for name, kind in own.items()})
     return keys.merge(plain.drop_duplicates(on), on=on, how="left").drop(columns=list(KEYS))
 
 

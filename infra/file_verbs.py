@@ -49,7 +49,9 @@ def what_if(
     history: History,
     horizon: Horizon,
     out: Out,
-    change: Annotated[list[str], typer.Option(help="column=value, or column=-10% of what was planned; repeat.")],
+    change: Annotated[
+        list[str], typer.Option(help="column=value (price=1: a price of 1), or with a sign and % of what was planned (price=-10%); repeat.")
+    ],
     where: Annotated[str | None, typer.Option(help="Only these series: a filter such as \"category == 'dairy'\".")] = None,
     since: Day = None,
     until: Day = None,

@@ -25,6 +25,9 @@ _PARQUET = (".parquet", ".pq")
 _ENDINGS = ", ".join((*_CSV, *_PARQUET))
 #: days without any row before the day asked about, above which a wrong day is likelier than shops that sold nothing
 LATEST_DAYS = 56
+#: the days that are read: pandas ends in 2262, and what is made of the last day reaches years beyond it
+_FIRST_DAY, _LAST_DAY = pd.Timestamp("1700-01-01"), pd.Timestamp("2199-12-31")
+_A_DAY = f"a date as YYYY-MM-DD, {_FIRST_DAY:%Y} to {_LAST_DAY:%Y}"
 #: what separates columns where it is not the comma
 _OTHER_MARKS = (";", "\t", "|")
 #: what a CSV may write for "not known" in a column that is not text
@@ -93,11 +96,13 @@ def day_of(value: Any, name: str) -> pd.Timestamp:
     Raises BadInput."""
     try:
         day = pd.Timestamp(datetime.fromisoformat(value) if isinstance(value, str) else value)
+        # a blank is no day within any bounds
+        within = _FIRST_DAY <= day.tz_localize(None) < _LAST_DAY + pd.Timedelta(days=1)
     except (ValueError, TypeError) as problem:
-        raise BadInput(f"{name} is {value!r}: expected a date as YYYY-MM-DD") from problem
-    if pd.isna(day):
-        raise BadInput(f"{name} is {value!r}: expected a date as YYYY-MM-DD")
-    return day.tz_localize(None).normalize()
+        raise BadInput(f"{name} is {value!r}: expected {_A_DAY}") from problem
+    if not within:
+        raise BadInput(f"{name} is {value!r}: expected {_A_DAY}")
+    return day.tz_localize(None).as_unit("ns").normalize()
 
 
 def require_recent(ends: pd.Timestamp, day: pd.Timestamp, name: str, where: str) -> None:
@@ -107,6 +112,16 @@ def require_recent(ends: pd.Timestamp, day: pd.Timestamp, name: str, where: str)
             f"{where}: its last day is {ends:%Y-%m-%d}, {(day - ends).days} days before {name} {day:%Y-%m-%d}; expected at most "
             f"{LATEST_DAYS}: a day without a row is a day without a sale"
         )
+
+
+def strangers(items: pd.DataFrame, pairs: pd.DataFrame) -> int:
+    """How many rows of `items` name a product, a store or both of which there is no pair."""
+    fits = np.ones(len(items), bool)
+    for key in (["store_id"], ["product_id"], ["store_id", "product_id"]):
+        if set(key) <= set(items.columns):
+            whole = items[key].notna().all(axis=1).to_numpy()
+            fits &= ~whole | pd.MultiIndex.from_frame(items[key]).isin(pd.MultiIndex.from_frame(pairs[key].drop_duplicates()))
+    return int((~fits).sum())
 
 
 def write_frame(frame: pd.DataFrame, path: str | Path) -> Path:
@@ -201,9 +216,10 @@ _FLOATED = re.compile(r"^(-?[0-9]+)\.0+$")
 def _date(values: pd.Series, name: str, where: str) -> pd.Series:
     codes, distinct = pd.factorize(values)
     parsed = _days(distinct)
+    parsed = parsed.where((parsed >= _FIRST_DAY) & (parsed <= _LAST_DAY))
     days = np.append(parsed.to_numpy(dtype="datetime64[ns]"), np.datetime64("NaT", "ns"))
     result = pd.Series(days[codes], index=values.index)
-    _refuse(result.isna() & values.notna(), values, name, where, "a date as YYYY-MM-DD")
+    _refuse(result.isna() & values.notna(), values, name, where, _A_DAY)
     return result
 
 

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from infra.errors import BadInput
-from training.files import check_output, check_outputs, day_of, read_frame, write_frame
+from training.files import check_frame, check_output, check_outputs, day_of, read_frame, strangers, write_frame
 
 REQUIRED = {"store_id": "text", "product_id": "text", "ds": "date", "units": "number"}
 KEY = ("store_id", "product_id", "ds")
@@ -60,6 +60,7 @@ def test_true_and_false_are_numbers_and_other_words_stay_words(tmp_path: Path) -
         (["a,b,2024-01-01,1", "a,b,soon,1"], ["'ds'", "row 2", "'soon'", "YYYY-MM-DD"]),
         (["a,b,2024,1"], ["'ds'", "row 1", "YYYY-MM-DD"]),
         (["a,b,2024-02-30,1"], ["'ds'", "row 1"]),
+        (["a,b,2024-01-01,1", "a,b,9999-12-31,1"], ["'ds'", "row 2", "1700 to 2199"]),
         (["a,b,2024-01-01,many"], ["'units'", "row 1", "'many'", "a number"]),
         (["a,b,2024-01-01,1", "a,b,2024-01-02,inf"], ["'units'", "row 2", "finite"]),
         (["a,b,2024-01-01,1", "a,b,2024-01-02,"], ["'units'", "row 2", "blank"]),
@@ -129,7 +130,19 @@ def test_a_day_is_told_in_one_way(value: object) -> None:
     assert day_of(value, "origin") == pd.Timestamp("2024-02-01")
 
 
-@pytest.mark.parametrize("value", ["01.02.2024", "2024/02/01", "tomorrow", "", pd.NaT])
+def test_days_that_pandas_cannot_count_in_are_named_whatever_their_type() -> None:
+    days = np.array(["2024-01-01", "9999-12-31"], dtype="datetime64[us]")
+    with pytest.raises(BadInput, match=r"column 'ds', row 2 is .*9999-12-31.*; expected a date as YYYY-MM-DD, 1700 to 2199"):
+        check_frame(pd.DataFrame({"ds": days}), required={"ds": "date"}, where="history")
+
+
+def test_rows_of_no_pair_are_counted() -> None:
+    pairs = pd.DataFrame({"store_id": ["a", "b"], "product_id": ["1", "2"]})
+    assert strangers(pd.DataFrame({"product_id": ["1", "9"]}), pairs) == 1
+    assert strangers(pd.DataFrame({"store_id": ["a", "b", "b"], "product_id": ["2", "2", None]}), pairs) == 1
+
+
+@pytest.mark.parametrize("value", ["01.02.2024", "2024/02/01", "tomorrow", "", pd.NaT, "9999-12-31"])
 def test_any_other_way_is_refused(value: object) -> None:
     with pytest.raises(BadInput, match=r"origin is .*: expected a date as YYYY-MM-DD"):
         day_of(value, "origin")

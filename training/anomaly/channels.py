@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pandas as pd
 
-from feature_repo.panel import LEAST_EXPOSURE, Panel, from_frame
+from feature_repo.panel import Panel, from_frame, offered
 from training.anomaly.calibrate import maturity, pooled, rarity, strata
 from training.anomaly.expectation import Expectation, expect
 from training.anomaly.ratios import log_ratio, ratio_surprise
@@ -45,8 +45,7 @@ def panel_of(history: pd.DataFrame) -> Panel:
     first = history[history["ds"] <= days[-1]]
     writes_zeros = bool((first["units"] == 0).mean() >= 0.01)
     panel = from_frame(history, known=[name for name in EXTRA if name in history], writes_zeros=writes_zeros)
-    offered = np.where(panel.units > 0, np.maximum(panel.in_stock, LEAST_EXPOSURE), panel.in_stock)
-    return replace(panel, in_stock=offered.astype(np.float32))
+    return replace(panel, in_stock=offered(panel.units, panel.in_stock))
 
 
 def judge(panel: Panel) -> Judged:

@@ -147,7 +147,7 @@ def _planned(panel: Panel) -> dict[str, np.ndarray]:
 
 def _told_apart(panel: Panel) -> tuple[str, ...]:
     """The yes/no columns by which days are told apart."""
-    return tuple(name for name, values in _planned(panel).items() if _yes_no(values))[:_ALIKE_COLUMNS]
+    return tuple(name for name, values in _planned(panel).items() if name != "price" and _yes_no(values))[:_ALIKE_COLUMNS]
 
 
 def _kinds(panel: Panel, alike: tuple[str, ...]) -> np.ndarray | None:
@@ -169,10 +169,10 @@ def _yes_no(values: np.ndarray) -> bool:
 
 
 def _closed(panel: Panel) -> np.ndarray | None:
-    """(n, T + H) the cells in which a yes/no column tells that nothing can be sold, None when there is no such column."""
-    closed, length = None, panel.units.shape[1]
-    for values in panel.known.values():
-        if not _yes_no(values):
+    """(n, T + H) the cells in which the store's week or a yes/no column tells that nothing can be sold, None without either."""
+    closed, length = panel.closed, panel.units.shape[1]
+    for name, values in panel.known.items():
+        if name == "price" or not _yes_no(values):
             continue
         past, known = values[:, :length], ~np.isnan(panel.units)
         for state in (0.0, 1.0):

@@ -9,11 +9,12 @@ import numpy as np
 import pandas as pd
 
 from infra.errors import BadInput
+from training.demand.calibration import GRID
 from training.demand.forecaster import Forecaster, Progress
 from training.demand.hierarchy import check_reconcilable, levels_of, reconciled, summed
 from training.demand.history_file import ALIVE_DAYS, Brought, bring, read_future, read_history, read_items
 from training.demand.overrides import overridden, read_overrides, unused
-from training.files import check_outputs, write_frame
+from training.files import check_outputs, strangers, write_frame
 
 QUANTILES = (0.1, 0.5, 0.9)
 
@@ -23,7 +24,7 @@ def forecast(
     quantiles: Sequence[float] = QUANTILES, seed: int = 0, progress: Progress | None = None,
 ) -> pd.DataFrame:  # fmt: skip
     """Forecasts of the `horizon` periods (days, or weeks when the history is weekly) after `origin` (default: the history's
-    last day), nothing after which is looked at.
+    last day; a week, which begins on its label, is known when it is over), nothing after which is looked at.
 
     `history`: `store_id, product_id, ds, units` and optionally `in_stock` (0..1), `price`, `promotion`, further columns;
     `future`: the same keys and planned columns; `items`: attributes by product_id and/or store_id. Answers a row for
@@ -46,8 +47,8 @@ def forecast_file(
     `levels` with `levels_out`: sums such as `total,store_id+category` and the file for them, coherent with the first;
     `reconcile`: let forecasts of these sums move the series' (`training.demand.hierarchy`). `overrides`: a planner's
     changes, laid over all of it (`training.demand.overrides`). `explain`: a file of what the model's forecasts are made
-    of, before it was reconciled or overridden (`Forecaster.explanation`). `tell` is told of series
-    that are silent and of overrides that hold nowhere."""
+    of, before it was reconciled or overridden (`Forecaster.explanation`). `tell` is told of series that are silent, of what days
+    without a row were taken for, of items of no series, of sums that nothing could judge and of overrides that hold nowhere."""
     if (levels is None) != (levels_out is None):
         raise BadInput("levels: the levels and the file for their sums go together; expected both --levels and --levels-out")
     if reconcile and levels is None:
@@ -59,6 +60,10 @@ def forecast_file(
     brought = Brought.of(read_history(history), horizon, plan, attributes, origin)
     if silent := int((~brought.alive).sum()):
         tell(f"{silent:,} of {len(brought.alive):,} series have no row in the {ALIVE_DAYS} days up to the origin and get no forecast")
+    if attributes is not None and (none := strangers(attributes, brought.panel.keys)):
+        tell(f"items file {items}: {none:,} of {len(attributes):,} rows are of no series of history or plan and are not used")
+    for said in brought.assumed:
+        tell(f"history file {history}: {said}")
     for name in brought.untold:
         tell(
             f"history file {history}: column {name!r} is told of the days that sold and of no others, so that it would give away which "
@@ -69,6 +74,12 @@ def forecast_file(
         check_reconcilable(sums)
     forecaster = Forecaster.learn(brought, horizon, seed, progress)
     found = forecaster.answer(asked)
+    if sums is not None and not forecaster.is_judged:
+        kept = ", and --reconcile changes nothing" if reconcile else ""
+        tell(
+            f"history file {history}: no day at its end could be held out to judge the sums by, so their quantiles are those of Poisson "
+            f"demand{kept}"
+        )
     if reconcile and sums is not None:
         found = forecaster.answer(asked, reconciled(forecaster, sums, _grid(found, horizon), seed))
     if changes is not None:
@@ -90,7 +101,10 @@ def _grid(found: pd.DataFrame, horizon: int) -> np.ndarray:
 
 def _checked_levels(quantiles: Sequence[float]) -> list[float]:
     levels = sorted({float(level) for level in quantiles})
-    wrong = [level for level in levels if not 0 < level < 1]
+    wrong = [level for level in levels if not GRID[0] <= level <= GRID[-1]]
     if wrong:
-        raise BadInput(f"quantiles: {wrong[0]:g} is not a level; expected numbers between 0 and 1, such as 0.1,0.5,0.9")
+        raise BadInput(
+            f"quantiles: {wrong[0]:g} is not a level; expected numbers from {GRID[0]:g} to {GRID[-1]:g}, such as 0.1,0.5,0.9: of rarer "
+            "days the held-out end says nothing"
+        )
     return levels

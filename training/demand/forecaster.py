@@ -21,6 +21,8 @@ from training.demand.model import DemandModel
 Progress = Callable[[int, int, str], None]
 #: a series younger than this is new, one without a row for so long has ended
 _NEW_DAYS, _ENDED_DAYS = 28, 28
+#: so long a silence is no chance where the series' own rate of sale explains it less often than this
+_SILENCE = 1e-4
 #: rows answered and explained at a time: the first bounds the memory of series x horizons, the second tells of its progress
 _ROWS, _EXPLAINED_ROWS = 300_000, 20_000
 #: origins from which the held-out end is forecast
@@ -70,19 +72,25 @@ class Forecaster:
 
     @cached_property
     def held_out(self) -> tuple[np.ndarray, np.ndarray]:
-        """How the trial forecast the end that it had not seen, from a few origins: (origins, k, horizon) mean units, and
-        the units of days wholly in stock, NaN elsewhere. No origin where the history is too short to hold out a horizon."""
+        """How the trial forecast the end that it had not seen, from a few origins: (origins, k, steps) mean units, and the
+        units of days wholly in stock, NaN elsewhere. `steps` is the horizon, or what a short history could hold out of it; no
+        origin where it could hold out nothing."""
         panel = self.covariates.panel
-        end = panel.units.shape[1] - 1
-        first, last = end - self.learnt.held, end - self.horizon
-        origins = np.unique(np.linspace(first, last, _HELD_ORIGINS).round().astype(int)) if 0 <= first <= last else np.empty(0, dtype=int)
-        means, actual = (np.full((len(origins), len(self.series), self.horizon), np.nan) for _ in range(2))
+        end, steps = panel.units.shape[1] - 1, min(self.horizon, self.learnt.held)
+        first, last = end - self.learnt.held, end - steps
+        origins = np.unique(np.linspace(first, last, _HELD_ORIGINS).round().astype(int)) if steps else np.empty(0, dtype=int)
+        means, actual = (np.full((len(origins), len(self.series), steps), np.nan) for _ in range(2))
         for at, origin in enumerate(origins):
-            parts = [self.learnt.trial.predict(rows) for _, rows, _ in self._parts(_ROWS, origin)]
-            means[at] = np.concatenate(parts).reshape(len(self.series), self.horizon)
-            ahead = self.series, slice(origin + 1, origin + 1 + self.horizon)
+            parts = [self.learnt.trial.predict(rows) for _, rows, _ in self._parts(_ROWS, origin, steps)]
+            means[at] = np.concatenate(parts).reshape(len(self.series), steps)
+            ahead = self.series, slice(origin + 1, origin + 1 + steps)
             actual[at] = np.where(panel.in_stock[ahead] >= FULL, panel.units[ahead], np.nan)
         return means, actual
+
+    @property
+    def is_judged(self) -> bool:
+        """Whether any day of the held-out end, wholly in stock, says how far the forecasts are off."""
+        return not np.isnan(self.held_out[1]).all()
 
     def explanation(self, progress: Progress | None = None) -> pd.DataFrame:
         """A row a series and step: keys, `ds, origin, units`, columns `by_<driver>` that sum to `units`, and `why` in words."""
@@ -94,24 +102,25 @@ class Forecaster:
             say(told, len(self.series), "explaining")
         return pd.concat(parts, ignore_index=True)
 
-    def _parts(self, size: int, origin: int | None = None) -> Iterator[tuple[np.ndarray, Rows, np.ndarray]]:
-        """Some series at a time: their numbers, the rows of every step from `origin` (a period's number; default: the last),
-        and (m,) on which the shop is closed."""
-        whole, chunk = self.covariates.panel, max(size // self.horizon, 1)
+    def _parts(self, size: int, origin: int | None = None, steps: int | None = None) -> Iterator[tuple[np.ndarray, Rows, np.ndarray]]:
+        """Some series at a time: their numbers, the rows of the `steps` (default: the horizon) from `origin` on (a period's
+        number; default: the last), and (m,) on which the shop is closed."""
+        steps = self.horizon if steps is None else steps
+        whole, chunk = self.covariates.panel, max(size // steps, 1)
         last = whole.units.shape[1] - 1 if origin is None else origin
         panel = whole.upto(last)
         for start in range(0, len(self.series), chunk):
             series = self.series[start : start + chunk]
-            ahead = np.tile(np.arange(1, self.horizon + 1), (len(series), 1))
+            ahead = np.tile(np.arange(1, steps + 1), (len(series), 1))
             closed = np.zeros(ahead.size, dtype=bool)
             if self.covariates.closed is not None:
-                closed = self.covariates.closed[series][:, last + 1 : last + 1 + self.horizon].ravel()
+                closed = self.covariates.closed[series][:, last + 1 : last + 1 + steps].ravel()
             yield series, rows_at(self.covariates, panel, series, last, ahead), closed
 
     def _keyed(self, series: np.ndarray, rows: Rows, units: np.ndarray) -> pd.DataFrame:
         panel = self.covariates.panel
         keys = panel.keys.iloc[np.repeat(series, self.horizon)].reset_index(drop=True)
-        return keys[list(KEYS)].assign(ds=rows.ds, origin=panel.days[-1], units=units)
+        return keys[list(KEYS)].assign(ds=rows.ds, origin=panel.origin, units=units)
 
     def _answered(self, series: np.ndarray, rows: Rows, units: np.ndarray, levels: Sequence[float]) -> pd.DataFrame:
         ahead = np.tile(np.arange(1, self.horizon + 1), len(series))
@@ -135,14 +144,25 @@ def notes(panel: Panel, series: np.ndarray) -> np.ndarray:
     known = ~np.isnan(units)
     age = (units.shape[1] - known.argmax(1)) * panel.step
     silent = known[:, ::-1].argmax(1) * panel.step
+    unsold, rate = _unsold(units, seen)
     told = {
         "new: no row yet, by similar items": ~known.any(1),
         "never in stock: by similar items": ~seen.any(1),
         "never sold": ~(units > 0).any(1),
         "ended: no row in the last 28 days": silent >= _ENDED_DAYS,
+        "ended: no sale in the last 28 days, which were rare before": (unsold * panel.step >= _ENDED_DAYS)
+        & ((1 - rate) ** unsold < _SILENCE),
         "new: fewer than 28 days": age < _NEW_DAYS,
     }
     return np.select(list(told.values()), list(told), _unplanned(panel, series))
+
+
+def _unsold(units: np.ndarray, seen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(k,) the periods on offer since each series' last sale, and the share of those before that had one."""
+    sold = units > 0
+    since = np.cumsum(sold[:, ::-1], axis=1)[:, ::-1] == 0
+    before = np.maximum((seen & ~since).sum(1), 1)
+    return (seen & since).sum(1), (sold & seen).sum(1) / before
 
 
 def _unplanned(panel: Panel, series: np.ndarray) -> np.ndarray:

@@ -20,6 +20,7 @@ from training.demand.calibration import Calibration
 from training.demand.covariates import Covariates
 from training.demand.forecaster import Forecaster
 from training.demand.learning import level_shift
+from training.files import words_of
 
 TOTAL = "total"
 #: joins the columns of a level, and the values of a member
@@ -56,10 +57,12 @@ def _level(name: str, facts: pd.DataFrame) -> Level:
         return Level(name, np.array([TOTAL], dtype=object), np.zeros(len(facts), dtype=np.int64))
     columns = name.split(_AND)
     for column in columns:
+        if columns.count(column) > 1:
+            raise BadInput(f"levels: {name!r} names {column!r} twice; expected each column once")
         if column not in facts:
             known = ", ".join(map(str, facts.columns))
             raise BadInput(f"levels: there is no {column!r}; expected {TOTAL}, or one or more of {known}, joined by {_AND}")
-    words = facts[columns].astype(object).where(facts[columns].notna(), "").astype(str)
+    words = facts[columns].apply(words_of).fillna("")
     codes = words.groupby(columns, sort=True).ngroup().to_numpy()
     members = words.iloc[np.unique(codes, return_index=True)[1]].agg(_AND.join, axis=1)
     return Level(name, members.to_numpy(dtype=object), codes)
@@ -83,7 +86,7 @@ def summed(
 
 
 def _calibrated(mean: np.ndarray, actual: np.ndarray) -> Calibration:
-    """Of one level, from its held-out sums, (origins, g, horizon). What the whole level was off by, to one side, the next time
+    """Of one level, from its held-out sums, (origins, g, steps). What the whole level was off by, to one side, the next time
     it may be off by to the other: each sum counts twice, once with the shift and once with its inverse."""
     shift = level_shift(mean, actual)
     ahead = np.broadcast_to(np.arange(1, mean.shape[-1] + 1), mean.shape)
@@ -104,7 +107,7 @@ def _rows(
             "level": level.name,
             "member": np.repeat(level.members, horizon),
             "ds": np.tile(days, count),
-            "origin": panel.days[-1],
+            "origin": panel.origin,
             "units": units,
         }
     )
@@ -115,16 +118,17 @@ def _rows(
 
 def reconciled(forecaster: Forecaster, levels: Sequence[Level], means: np.ndarray, seed: int = 0) -> np.ndarray:
     """(k, horizon) means of the series, moved toward forecasts of the sums of `levels`, never below 0; a series closed or at 0
-    stays there. A sum that the held-out end says too little of, for it was hardly ever wholly in stock, moves nothing."""
+    stays there. A sum that the held-out end says too little of, for it was hardly ever wholly in stock, moves nothing, nor does
+    any where no forecast could be judged (`Forecaster.is_judged`)."""
     count = sum(len(level.members) for level in levels)
     above = Forecaster.of(Covariates.of(_panel_of_sums(forecaster, levels)), np.arange(count), forecaster.horizon, seed)
-    if not (len(forecaster.held_out[0]) and len(above.held_out[0])):
+    if not (forecaster.is_judged and above.is_judged):
         return means
     own = above.answer([])["units"].to_numpy().reshape(count, -1)
     spread, cells = _variance(forecaster)
     usual = np.median(spread[cells > 0]) if (cells > 0).any() else 1.0
     spread_above, cells_above = _variance(above)
-    trusted = cells_above >= min(_LEAST_CELLS, above.held_out[0].shape[0] * above.horizon)
+    trusted = cells_above >= min(_LEAST_CELLS, above.held_out[0][:, 0].size)
     return adjusted(means, own, matrix(levels), np.where(cells > 0, spread, usual), np.where(trusted, spread_above, _NEVER))
 
 
@@ -165,9 +169,12 @@ def _panel_of_sums(forecaster: Forecaster, levels: Sequence[Level]) -> Panel:
     planned columns are the mean of the members', by their usual sales."""
     panel = forecaster.covariates.panel.rows(forecaster.series)
     exposure, started = panel.exposure, np.maximum.accumulate(~np.isnan(panel.units), axis=1)
+    if panel.closed is not None:
+        started = started & ~panel.closed[:, : started.shape[1]]
     sold = np.where(exposure > 0, np.nan_to_num(panel.units), 0)
     usual = (sold.sum(axis=1) / np.maximum(exposure.sum(axis=1), 1e-9) + 1e-6)[:, None]
     which = matrix(levels)
+    closed = None if panel.closed is None else which @ (~panel.closed).astype(np.int32) == 0
     whole = which @ (usual * started)
     units = np.where(whole > 0, which @ sold, np.nan)
     in_stock = np.divide(which @ (usual * exposure), whole, out=np.zeros_like(whole), where=whole > 0)
@@ -183,6 +190,6 @@ def _panel_of_sums(forecaster: Forecaster, levels: Sequence[Level]) -> Panel:
     series = {name: values.astype(np.float32) for name, values in known.items()}
     bare = replace(
         panel, keys=keys, units=units.astype(np.float32), in_stock=in_stock.astype(np.float32), known=series,
-        static=pd.DataFrame(index=keys.index), groups={},
+        static=pd.DataFrame(index=keys.index), groups={}, closed=closed,
     )  # fmt: skip
     return with_groups(bare)

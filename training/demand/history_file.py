@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from feature_repo.panel import KEYS, Panel, frequency, from_frame
+from feature_repo.panel import KEYS, Panel, frequency, from_frame, offered
 from infra.errors import BadInput
+from training.demand.told import ROW, assumptions, settled
 from training.files import check_frame, day_of, numbers_of, plain, read_frame, words_of
 
 #: required and optional columns of the history, by type of `training.files`
@@ -22,8 +23,6 @@ FUTURE_OPTIONAL = {"price": "number", "promotion": "any"}
 LONGEST = {1: 366, 7: 104}
 #: a series is alive while it has a row in this many days up to the origin, or is listed in the future file
 ALIVE_DAYS = 91
-#: a column that says which cells have a row, and the share of the days without one of which a planned column may say nothing
-_TOLD, _UNTOLD_SHARE = "a row of its own", 0.05
 #: rows on one weekday from which on the others are slips, and cells that are numbers from which on the others are
 _WEEKLY_SHARE, _NUMBER_SHARE = 0.95, 0.9
 #: months in a row that are no chance
@@ -43,6 +42,8 @@ class Brought:
     alive: np.ndarray
     #: planned columns that are not used: the history tells them of the days that sold only, so that they would give away which
     untold: tuple[str, ...] = ()
+    #: what days without a row were taken for, a sentence each
+    assumed: tuple[str, ...] = ()
 
     @classmethod
     def of(
@@ -52,23 +53,25 @@ class Brought:
         """From frames that are checked (`read_history` and its like, `checked_history` and its like). Planned columns are
         those that history and future both have, and the price; text is replaced by what such days sold against the usual.
         Columns of `blank` are planned though the future has no value of them."""
-        end = _origin(history, origin)
+        end, step = _ends(history, origin)
         inside = history["ds"] <= end
         known = history if inside.all() else history[inside]
-        step = frequency(known["ds"])
+        if "in_stock" in known:
+            known = known.assign(in_stock=offered(known["units"].to_numpy(), known["in_stock"].to_numpy(dtype=float)))
         _check_horizon(horizon, step)
-        planned = None if future is None else future[future["ds"] > end]
+        planned = None if future is None else future[future["ds"] > end + pd.Timedelta(days=step - 1)]
         planned = None if planned is None or planned.empty else planned
         _check_weeks(known, planned, step)
         columns = _planned_columns(known, planned, blank)
         known, planned, texts = _numeric_columns(known, planned, columns)
-        told = {_TOLD: np.float32(1)}
+        told = {ROW: np.float32(1)}
         panel = from_frame(
-            known.assign(**told), known=[*columns, _TOLD], future=None if planned is None else planned.assign(**told), last_day=end,
+            known.assign(**told), known=[*columns, ROW], future=None if planned is None else planned.assign(**told), last_day=end,
             horizon=horizon, static=items, pairs=planned, step=step,
         )  # fmt: skip
-        panel, untold = _settled(panel, texts, set(blank))
-        return cls(panel, _alive(panel, known, planned, end), untold)
+        assumed = assumptions(panel)
+        panel, untold = settled(panel, texts, set(blank))
+        return cls(panel, _alive(panel, known, planned, end), untold, assumed)
 
 
 def read_history(path: str | Path) -> pd.DataFrame:
@@ -118,14 +121,23 @@ def bring(
     return Brought.of(checked_history(history), horizon, plan, attributes, origin)
 
 
-def _origin(history: pd.DataFrame, origin: object) -> pd.Timestamp:
+def _ends(history: pd.DataFrame, origin: object) -> tuple[pd.Timestamp, int]:
+    """The label of the last period that is over at `origin`, and the days of a period. A week begins on its label, and what is sold
+    in the rest of it is not known before its last day is over."""
     first, last = history["ds"].min(), history["ds"].max()
     if origin is None:
-        return last
-    end = day_of(origin, "origin")
-    if end < first:
+        return last, frequency(history["ds"])
+    day = day_of(origin, "origin")
+    if day < first:
         raise BadInput(f"origin {origin} lies before the first day of the history; expected {first:%Y-%m-%d} or later")
-    return end
+    known = history.loc[history["ds"] <= day, "ds"]
+    # one label alone does not say how long its period is
+    step = frequency(known if known.nunique() > 1 else history["ds"])
+    periods = ((day - first).days + 1) // step
+    if not periods:
+        over = first + pd.Timedelta(days=step - 1)
+        raise BadInput(f"origin {origin} lies in the first week of the history, which ends on {over:%Y-%m-%d}; expected that or later")
+    return first + pd.Timedelta(days=step * (periods - 1)), step
 
 
 def _check_horizon(horizon: int, step: int) -> None:
@@ -234,66 +246,6 @@ def _worth(known: pd.DataFrame, words: pd.Series, coming: pd.Series | None = Non
 def _lifted(units: pd.Series, usual: pd.Series, days: pd.Series) -> pd.Series:
     raw = (units / usual.where(usual > 0)).fillna(1.0)
     return (raw * days + _TEXT_DAYS) / (days + _TEXT_DAYS)
-
-
-def _settled(panel: Panel, texts: set[str], blank: set[str]) -> tuple[Panel, tuple[str, ...]]:
-    """The panel with its planned columns told in every cell that the file means: on days whose zeros are left out, by what the
-    store's or all other rows of the day say alike; on coming days without a row in the plan, no promotion, and what it was
-    last. With the columns that are left out since too much of the past stays untold.
-
-    Where the plan leaves out days as the history does (a shop that is closed has no row in either), a day without a row
-    means the same in both, and is left as it is."""
-    length = panel.units.shape[1]
-    rows = ~np.isnan(panel.known[_TOLD])
-    own = {name: values for name, values in panel.known.items() if name != _TOLD}
-    coming = rows[:, length:] if any(not np.isnan(values[:, length:]).all() for values in own.values()) else None
-    filled = ~np.isnan(panel.units) & ~rows[:, :length]
-    if coming is not None and _left_out_alike(filled, ~np.isnan(panel.units), coming):
-        return replace(panel, known=own, planned=coming), ()
-    known, untold = {}, []
-    store = pd.factorize(panel.keys["store_id"])[0]
-    for name, values in own.items():
-        if name != "price" and filled.any() and not np.isnan(values[:, :length]).all():
-            past = _agreed(_agreed(values[:, :length], store), np.zeros(len(store), dtype=int))
-            if np.isnan(past[filled]).mean() > _UNTOLD_SHARE:
-                untold.append(name)
-                continue
-            values = np.concatenate([np.where(filled, past, values[:, :length]), values[:, length:]], axis=1)
-        if name not in blank and not np.isnan(values[:, length:]).all():
-            values = np.concatenate([values[:, :length], _staying(values, length, name in texts)], axis=1)
-        known[name] = values.astype(np.float32)
-    return replace(panel, known=known, planned=coming), tuple(untold)
-
-
-def _left_out_alike(filled: np.ndarray, begun: np.ndarray, coming: np.ndarray) -> bool:
-    """Whether the plan has no row on about as many days as the history."""
-    listed = coming[coming.any(axis=1)]
-    left_out = filled.sum() / max(int(begun.sum()), 1)
-    return bool(filled.any() and 1 - listed.mean() >= 0.5 * left_out)
-
-
-def _agreed(values: np.ndarray, group: np.ndarray) -> np.ndarray:
-    """Values with what is not known taken from the group's other rows of the day, where they all say the same."""
-    out = values.copy()
-    for number in np.unique(group):
-        of = group == number
-        part = values[of]
-        known = ~np.isnan(part)
-        low, high = np.where(known, part, np.inf).min(axis=0), np.where(known, part, -np.inf).max(axis=0)
-        out[of] = np.where(known, part, np.where(low == high, low, np.nan))
-    return out
-
-
-def _staying(values: np.ndarray, length: int, text: bool) -> np.ndarray:
-    """(n, H) the coming cells, those without a plan as they stay: no text, of yes and no what is usual, else the last that was
-    known."""
-    told = values[~np.isnan(values)]
-    coming = values[:, length:]
-    if text or np.isin(told, (0.0, 1.0)).all():
-        return np.where(np.isnan(coming), 1.0 if text else float(told.mean() > 0.5), coming)
-    known = ~np.isnan(values)
-    at = np.maximum.accumulate(np.where(known, np.arange(values.shape[1]), 0), axis=1)
-    return np.take_along_axis(values, at, axis=1)[:, length:]
 
 
 def _alive(panel: Panel, known: pd.DataFrame, planned: pd.DataFrame | None, end: pd.Timestamp) -> np.ndarray:

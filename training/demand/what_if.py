@@ -56,7 +56,8 @@ class Change:
 
 
 def change_of(text: str) -> Change:
-    """A change written as `price=2.49`, `price=-10%`, `promotion=1` or `event=Easter`. Raises BadInput."""
+    """A change written as `price=2.49`, `price=-10%`, `promotion=1` or `event=Easter`: a sign and a % make it a share of what was
+    planned (`price=+0%` leaves it), anything else is the value (`price=1` is a price of 1). Raises BadInput."""
     column, sign, said = text.partition("=")
     column, said = column.strip(), said.strip()
     if not (column and sign and said):
@@ -157,7 +158,8 @@ def _whole_plan(
 def _staying(past: pd.DataFrame, column: str, plan: pd.DataFrame) -> pd.Series:
     """What a column is on each row of `plan` when nothing is planned."""
     known = past[[*KEYS, column]].dropna()
-    if known[column].isin([0, 1]).all():
+    # a price of 1 is a price
+    if column != PRICE and known[column].isin([0, 1]).all():
         return pd.Series(0.0, index=plan.index)
     if not pd.api.types.is_numeric_dtype(known[column]):
         return pd.Series(None, index=plan.index, dtype=object)
@@ -187,8 +189,17 @@ def _changed(plan: pd.DataFrame, changes: Sequence[Change], chosen: np.ndarray) 
         before = changed.loc[chosen, change.column]
         number = pd.api.types.is_numeric_dtype(plan[change.column])
         if number == isinstance(change.value, str) or (change.factor is not None and not number):
-            raise BadInput(f"change of {change.column!r}: the column holds {'numbers' if number else 'text'}; expected the same")
-        if number and before.isin([0, 1]).all() and plan[change.column].isin([0, 1]).all() and change.value not in (0, 1):
+            raise BadInput(
+                f"change of {change.column!r}: the column holds {'numbers' if number else 'text'}; expected "
+                + (f"{change.column}=2.49, or {change.column}=-10% of what was planned" if number else "a text that it has held")
+            )
+        if (
+            change.column != PRICE
+            and number
+            and before.isin([0, 1]).all()
+            and plan[change.column].isin([0, 1]).all()
+            and change.value not in (0, 1)
+        ):
             raise BadInput(f"change of {change.column!r}: the column is 0 or 1; expected {change.column}=0 or {change.column}=1")
         changed.loc[chosen, change.column] = change.applied(before)
         if change.column == PRICE and not (change.factor if change.factor is not None else change.value) > 0:  # type: ignore[operator]

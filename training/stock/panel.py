@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from feature_repo.panel import LEAST_EXPOSURE
+from feature_repo.panel import offered
 from infra.errors import BadInput
 from training.files import require_recent
 
@@ -103,7 +103,7 @@ def _fill(
     np.add.at(units, (row, column), sold)
     if "in_stock" in known:
         share = known["in_stock"].astype(float).fillna(1.0).clip(0, 1).to_numpy()
-        exposure[row, column] = np.where(sold > 0, np.maximum(share, LEAST_EXPOSURE), share)
+        exposure[row, column] = offered(sold, share)
     first = np.full(len(pairs), periods)
     np.minimum.at(first, row, column)
     exposure[np.arange(periods)[None, :] < first[:, None]] = 0.0

@@ -27,7 +27,7 @@ from training.stock.patience import patience
 from training.stock.policies import Decision, Shelf, marginal
 from training.stock.rules import VELOCITY, Rules, read_rules
 from training.stock.shelf import joined, pairs_of, shelf
-from training.stock.terms import HIGHEST_SERVICE, NUMBERS, WORDS, Terms, by_pair, check_items, misspelt, strangers, terms
+from training.stock.terms import HIGHEST_SERVICE, NUMBERS, WORDS, Terms, by_pair, check_items, misspelt, terms
 from training.stock.transfers import Moves, moves
 
 _HISTORY = {"store_id": "text", "product_id": "text", "ds": "date", "units": "number"}
@@ -119,7 +119,7 @@ def _planned(
     tell: Callable[[str], None],
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The orders and moves of frames whose columns are checked; `names` of the three in messages."""
-    from training.files import day_of
+    from training.files import day_of, strangers
 
     pairs = pairs_of(stock, names[1])
     if items is not None:

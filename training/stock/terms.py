@@ -125,16 +125,6 @@ def misspelt(items: pd.DataFrame) -> list[tuple[str, str]]:
     return [(name, found[0]) for name, found in meant.items() if found and found[0] not in items]
 
 
-def strangers(items: pd.DataFrame, pairs: pd.DataFrame) -> int:
-    """How many rows of `items` name a product, a store or both of which there is no pair."""
-    fits = np.ones(len(items), bool)
-    for key in (["store_id"], ["product_id"], PAIR):
-        if set(key) <= set(items.columns):
-            whole = items[key].notna().all(axis=1).to_numpy()
-            fits &= ~whole | pd.MultiIndex.from_frame(items[key]).isin(pd.MultiIndex.from_frame(pairs[key].drop_duplicates()))
-    return int((~fits).sum())
-
-
 def by_pair(items: pd.DataFrame | None, pairs: pd.DataFrame, more: Collection[str] = ()) -> pd.DataFrame:
     """What `items`, keyed by `product_id`, `store_id` or both, says of each of `pairs`, in their order: a pair's own row wins
     over its product's, that over its store's. The columns of NUMBERS, WORDS and `more`."""

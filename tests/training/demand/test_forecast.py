@@ -148,6 +148,8 @@ def test_files_in_and_out(tmp_path: Path) -> None:
         ({"horizon": 0}, "horizon is 0"),
         ({"horizon": 10_000}, "1 to 366"),
         ({"quantiles": (0.5, 1.0)}, "quantiles: 1"),
+        ({"quantiles": (0.001, 0.5)}, "quantiles: 0.001 is not a level; expected numbers from 0.005 to 0.995"),
+        ({"origin": "9999-12-31"}, "YYYY-MM-DD, 1700 to 2199"),
         ({"origin": "2019-01-01"}, "before the first day"),
         ({"origin": "yesterday-ish"}, "YYYY-MM-DD"),
         ({"origin": "2029-01-01"}, "no series has a row in the 91 days"),
@@ -178,3 +180,34 @@ def test_series_that_are_silent_are_told(tmp_path: Path) -> None:
     told: list[str] = []
     forecast_file(tmp_path / "h.csv", 3, tmp_path / "out.csv", tell=told.append)
     assert told == ["1 of 4 series have no row in the 91 days up to the origin and get no forecast"]
+
+
+def test_a_week_is_known_when_it_is_over() -> None:
+    ds = pd.date_range("2023-01-02", periods=30, freq="W-MON")
+    frame = pd.DataFrame({"store_id": "a", "product_id": "x", "ds": ds, "units": np.arange(30.0)})
+    for known in (1, 20):
+        for day in (0, 3, 6):
+            found = forecast(frame, 2, origin=ds[known] - pd.Timedelta(days=1) + pd.Timedelta(days=day))
+            assert found["ds"].tolist() == [ds[known], ds[known + 1]] and (found["origin"] == ds[known] - pd.Timedelta(days=1)).all()
+    # what is written as the origin may be asked for again
+    pd.testing.assert_frame_equal(forecast(frame[:20], 2), found)
+    with pytest.raises(BadInput, match="first week of the history, which ends on 2023-01-08"):
+        forecast(frame, 2, origin="2023-01-07")
+
+
+@pytest.mark.parametrize(
+    "category", [pd.array([1, None], dtype="Int64"), pd.array([True, None], dtype="boolean"), pd.Categorical(["a", None])], ids=str
+)
+def test_attributes_of_any_type_are_used(category: object) -> None:
+    frame = history(30, 5).drop(columns="mean")
+    items = pd.DataFrame({"product_id": ["p0", "p1"], "category": category})
+    plain = forecast(frame, 2, items=items.assign(category=["a", None]))
+    np.testing.assert_allclose(forecast(frame, 2, items=items)["units"], plain["units"])
+
+
+def test_items_of_no_series_are_told(tmp_path: Path) -> None:
+    history(40, 4).drop(columns="mean").to_csv(tmp_path / "h.csv", index=False)
+    pd.DataFrame({"product_id": ["p0", "P0", "P1"], "category": "c"}).to_csv(tmp_path / "i.csv", index=False)
+    told: list[str] = []
+    forecast_file(tmp_path / "h.csv", 2, tmp_path / "o.csv", items=tmp_path / "i.csv", tell=told.append)
+    assert any("i.csv: 2 of 3 rows are of no series" in said for said in told)

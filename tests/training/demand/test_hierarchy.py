@@ -120,6 +120,7 @@ def test_files_agree_with_each_other(tmp_path: Path) -> None:
     [
         ({"levels": "store_id"}, "expected both --levels and --levels-out"),
         ({"reconcile": True}, "expected --levels"),
+        ({"levels": "total,store_id+store_id", "levels_out": "l.csv"}, "names 'store_id' twice; expected each column once"),
         ({"levels": "region", "levels_out": "l.csv"}, "no 'region'; expected total, or one or more of store_id, product_id,"),
     ],
 )
@@ -133,13 +134,37 @@ def test_what_are_no_levels_is_named(tmp_path: Path, more: dict, words: str) -> 
 
 
 def test_a_history_too_short_to_hold_out_has_sums_all_the_same() -> None:
-    brought = bring(together(3), 5)
+    brought = bring(together(2), 5)
     forecaster = Forecaster.learn(brought, 5)
+    assert not forecaster.is_judged
     levels = levels_of("total", brought.panel, forecaster.series)
     plain = forecaster.answer([])["units"].to_numpy().reshape(-1, 5)
     found = summed(forecaster, levels, plain, QUANTILES)
     assert len(found) == 5 and not found.isna().any().any()
     np.testing.assert_array_equal(reconciled(forecaster, levels, plain), plain)
+
+
+def test_a_history_shorter_than_three_horizons_judges_its_sums_by_what_it_can_hold_out(sold: pd.DataFrame) -> None:
+    short = sold[sold["ds"] < "2024-03-01"]
+    brought = bring(short, 28)
+    assert brought.panel.units.shape[1] < 3 * 28
+    forecaster = Forecaster.learn(brought, 28)
+    levels = levels_of("store_id", brought.panel, forecaster.series)
+    found = summed(forecaster, levels, means(forecaster), QUANTILES)
+    actual = sold.groupby(["store_id", "ds"])["units"].sum().rename("sold").reset_index().rename(columns={"store_id": "member"})
+    stores = found.merge(actual, on=["member", "ds"])
+    assert stores["sold"].between(stores["q0.1"], stores["q0.9"]).mean() > 0.65
+    assert np.abs(reconciled(forecaster, levels, means(forecaster)) / means(forecaster) - 1).max() > 0.001
+
+
+@pytest.mark.parametrize(("days", "told"), [(2, 1), (30, 0)])
+def test_sums_that_nothing_could_judge_are_told(tmp_path: Path, days: int, told: int) -> None:
+    together(days).to_csv(tmp_path / "h.csv", index=False)
+    said: list[str] = []
+    forecast_file(
+        tmp_path / "h.csv", 20, tmp_path / "f.csv", levels="total", levels_out=tmp_path / "l.csv", reconcile=True, tell=said.append
+    )  # fmt: skip
+    assert len([line for line in said if "could be held out" in line and "--reconcile changes nothing" in line]) == told
 
 
 def test_a_level_is_named_once_and_members_do_not_run_together() -> None:

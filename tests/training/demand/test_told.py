@@ -189,3 +189,46 @@ def test_an_override_is_judged_alike_whether_zeros_are_written() -> None:
     if last == frame["ds"].max():
         pd.testing.assert_frame_equal(whole, sparse)
     assert (sparse["value_added"] < 0).all() and (whole["value_added"] < 0).all()
+
+
+def test_a_weekday_that_a_store_never_has_is_closed_whatever_the_file_writes() -> None:
+    """Three shops: one writes no zeros, one writes them, one opens on Sundays too."""
+    frame = sales(150, 8, mean=0.7)
+    shops = pd.concat([frame.assign(store_id=name) for name in ("a", "b", "open")], ignore_index=True)
+    shut = (shops["ds"].dt.dayofweek == 6) & (shops["store_id"] != "open")
+    sparse = (shops["store_id"] == "a") & (shops["units"] == 0)
+    past, later = split(shops.assign(promotion=(shops["ds"].dt.day % 5 == 0).astype(int)), 14)
+    # the plan is a calendar of all days
+    kept = past.merge(shops[~(shut | sparse)][["store_id", "product_id", "ds"]], on=["store_id", "product_id", "ds"])
+    brought = bring(kept, 14, later)
+    assert not brought.untold
+    found = forecast(kept, 14, future=later)
+    sunday, opens = found["ds"].dt.dayofweek == 6, found["store_id"] == "open"
+    assert (found.loc[sunday & ~opens, ["units", "q0.9"]] == 0).all().all() and (found.loc[sunday & opens, "units"] > 0.3).all()
+    assert found.loc[~sunday].groupby("store_id")["units"].mean().between(0.5, 0.95).all()
+    assert [said for said in brought.assumed if "Sunday" in said and "store a, b:" in said]
+
+
+def test_a_few_stray_zeros_make_no_unsold_day_unknown(tmp_path: Path) -> None:
+    frame = sales(150, 20, mean=0.2)
+    stray = frame[(frame["units"] > 0) | (np.random.default_rng(0).random(len(frame)) < 0.01)].reset_index(drop=True)
+    assert (stray["units"] == 0).mean() > 0.03
+    assert forecast(stray, 7)["units"].mean() == pytest.approx(0.2, rel=0.3)
+    stray.to_csv(tmp_path / "h.csv", index=False)
+    told: list[str] = []
+    forecast_file(tmp_path / "h.csv", 7, tmp_path / "o.csv", tell=told.append)
+    assert any("are taken as days without a sale" in said for said in told)
+
+
+def test_a_series_that_stops_selling_is_told_though_its_zeros_are_left_out() -> None:
+    frame = sales(150, 4, mean=3.0)
+    frame.loc[frame["product_id"] == "p01", "units"] *= (np.arange(150) < 110).astype(float)
+    notes = forecast(frame[frame["units"] > 0], 7).groupby("product_id")["note"].first()
+    assert notes["p01"].startswith("ended: no sale") and (notes.drop("p01") == "ok").all()
+
+
+def test_what_sold_was_on_offer_whatever_the_stock_column_says() -> None:
+    frame = sales(100, 4, mean=6.0).assign(in_stock=0.0)
+    assert forecast(frame, 3)["note"].eq("ok").all()
+    in_stock = bring(frame, 3).panel.in_stock
+    np.testing.assert_array_equal(in_stock, np.where(frame["units"].to_numpy().reshape(4, 100) > 0, 0.25, 0.0))

@@ -98,6 +98,7 @@ def test_a_price_against_which_sales_rise_is_told() -> None:
         (["colour=1"], {}, "no planned column 'colour'; it has price"),
         (["units=1"], {}, "no planned column 'units'"),
         (["price=cheap"], {}, "holds numbers"),
+        (["price=x1.0"], {}, r"holds numbers; expected price=2\.49, or price=-10% of what was planned"),
         (["price=-100%"], {}, "above 0"),
         ([], {}, "nothing is changed"),
         (["price=1"], {"where": "category == 'a'"}, "no column 'category'"),
@@ -152,3 +153,11 @@ def test_a_price_of_nothing_tells_no_elasticity() -> None:
     frame.loc[frame["product_id"].eq("p0") & frame["store_id"].eq("s0"), "price"] = 0.0
     found = what_if(frame, 2, [change_of("price=4")])
     assert found.loc[(found["store_id"] == "s0") & (found["product_id"] == "p0"), "elasticity"].isna().all()
+
+
+def test_a_price_of_one_is_a_price() -> None:
+    frame = priced(60, 3).assign(price=1.0)
+    for text, becomes in (("price=1", 1.0), ("price=+0%", 1.0), ("price=0.9", 0.9), ("price=+50%", 1.5)):
+        found = what_if(frame, 2, [change_of(text)])
+        assert (found["price"] == 1.0).all()
+        np.testing.assert_allclose(found["price_if"], becomes)
