@@ -55,18 +55,37 @@ def test_rows_of_a_day_that_is_not_replaced_are_refused(warehouse) -> None:
         warehouse.replace(SLOW_MOVERS, movers((D1, "a", 0.1), (D2, "a", 0.2)), [D1])
 
 
-def test_a_kill_before_the_swap_leaves_the_table_as_it_was(warehouse) -> None:
-    warehouse.replace(SLOW_MOVERS, movers((D1, "a", 0.1)), [D1])
+def rows_of(*rows: tuple[date, str, float]):
     import pyarrow as pa
 
+    return pa.Table.from_pandas(movers(*rows), schema=SLOW_MOVERS.arrow_schema(), preserve_index=False)
+
+
+def test_a_kill_before_the_swap_leaves_the_table_as_it_was(warehouse, monkeypatch) -> None:
+    left = "SELECT name FROM system.tables WHERE name LIKE 'staging%' AND database = currentDatabase()"
+    warehouse.replace(SLOW_MOVERS, movers((D1, "a", 0.1)), [D1])
     with warehouse.client() as client:
         swap = Swap(client, SLOW_MOVERS)
         swap.__enter__()
-        swap.fill([pa.Table.from_pandas(movers((D1, "half", 0.5)), schema=SLOW_MOVERS.arrow_schema(), preserve_index=False)])
+        swap.fill([rows_of((D1, "half", 0.5))])
     assert held(warehouse) == [(D1, "a", 0.1)]
     warehouse.replace(SLOW_MOVERS, movers((D1, "b", 0.2)), [D1])
     assert held(warehouse) == [(D1, "b", 0.2)]
-    assert warehouse.query("SELECT name FROM system.tables WHERE name LIKE 'staging%' AND database = currentDatabase()").empty
+    # another may still be filling it: only one that is old is dropped
+    assert warehouse.query(left)["name"].tolist() == [swap.staging]
+    monkeypatch.setattr(module, "LEFT_SECONDS", -1)
+    warehouse.replace(SLOW_MOVERS, movers((D1, "b", 0.2)), [D1])
+    assert warehouse.query(left).empty
+
+
+def test_two_at_a_time_never_mix_their_rows(warehouse) -> None:
+    with warehouse.client() as client, Swap(client, SLOW_MOVERS) as one, Swap(client, SLOW_MOVERS) as other:
+        one.fill([rows_of((D1, "a", 0.1))])
+        other.fill([rows_of((D1, "b", 0.2), (D2, "b", 0.2))])
+        one.into(["202401"])
+        assert [row[0] for row in client.query("SELECT product_id FROM slow_movers").result_rows] == ["a"]
+        other.into(["202401"])
+    assert held(warehouse) == [(D1, "b", 0.2), (D2, "b", 0.2)]
 
 
 def test_missing_values_stay_missing(warehouse) -> None:
