@@ -149,14 +149,15 @@ def _naive_utc(moment: datetime) -> datetime:
 
 
 @contextmanager
-def alone(settings: Settings, work: str = "ingest") -> Iterator[None]:
-    """Hold the lock of a work (ingest, facts or watch); raises NotReady naming the process that holds it. The operating system
-    lets go of the lock when its holder dies, so a file that a dead process left behind holds nobody up."""
+def alone(settings: Settings, work: str = "ingest", *, wait: bool = False) -> Iterator[None]:
+    """Hold the lock of a work (ingest, facts, watch, or a table that several write). While another holds it, waits for its end
+    with `wait`, else raises NotReady naming its process. The operating system lets go of the lock when its holder dies, so a
+    file that a dead process left behind holds nobody up."""
     settings.checkpoints.mkdir(parents=True, exist_ok=True)
     path = settings.checkpoints / f"{work}.lock"
     with path.open("a+") as lock:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(lock, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             lock.seek(0)
             holder = lock.read().strip() or "unknown"

@@ -70,14 +70,14 @@ def replay(
     pairs: int | None = None, rate: float | None = None, progress: Progress | None = None,
 ) -> ReplaySummary:  # fmt: skip
     """Write the events of local days `start` to `end` (the whole year when None) of the busiest `pairs` (all when None),
-    one file a topic and week, with the truth and the dimension tables. The purchase history has all lines of the set, or
-    those of the replayed stores when `pairs` limits the replay. With `rate`, so many events leave a second. Raises
-    BadInput for days outside 2017."""
+    one file a topic and week, with the truth and the dimension tables. The purchase history has all lines of the set up to
+    `end`, or those of the replayed stores when `pairs` limits the replay: what comes after is not known yet. With `rate`, so many
+    events leave a second. Raises BadInput for days outside 2017."""
     first, last = _window(start, end)
     say = progress or (lambda done, total, label: None)
     year = live_through(settings.seed, pairs, say)
     # the catalogue first: an ingest that runs meanwhile must know the products
-    _declare(spark, Lake(settings.lake_url), year, pairs is None, say)
+    _declare(spark, Lake(settings.lake_url), year, pairs is None, last, say)
     feed = _between(year_feed(year, settings.seed), year, settings.seed, first, last)
     windows = weekly_windows(_file_prefix(settings.seed, year.pairs), first, last)
     written = write_windows(paced(event_log(settings), rate), feed, windows, cj.UTC_OFFSET_HOURS, say)
@@ -195,7 +195,7 @@ def _standing_offers(year: Year, day: int) -> pa.Table:
     return pa.concat_tables([prices, promotions], promote_options="default")
 
 
-def _declare(spark: SparkSession, lake: Lake, year: Year, whole: bool, say: Progress) -> None:
+def _declare(spark: SparkSession, lake: Lake, year: Year, whole: bool, last: date, say: Progress) -> None:
     lines = year.all_lines if whole else year.all_lines[year.all_lines["store"].isin(year.pairs["store"].unique())]
     say(0, 2, "dimensions into the lake")
     stores = pd.DataFrame({"store_id": np.unique(year.pairs["store_id"]), "utc_offset_hours": cj.UTC_OFFSET_HOURS,
@@ -203,12 +203,12 @@ def _declare(spark: SparkSession, lake: Lake, year: Year, whole: bool, say: Prog
     declare_stores(spark, lake, stores)
     declare_products(spark, lake, year.catalogue[year.catalogue["product_id"].isin(lines["product"].unique().astype(str))])
     say(1, 2, "purchase history into the lake")
-    remember_purchases(spark, lake, history(lines))
+    remember_purchases(spark, lake, history(lines[lines["day"] <= (last - cj.FIRST).days]))
     say(2, 2, "purchase history into the lake")
 
 
 def history(lines: pd.DataFrame) -> pa.Table:
-    """Every usable line of the set as rows of PURCHASE_HISTORY."""
+    """Usable lines of the set as rows of PURCHASE_HISTORY."""
     keys = {"customer_id": "customer", "basket_id": "basket", "store_id": "store", "product_id": "product"}
     text = {name: pa.array(lines[column]).cast(pa.string()) for name, column in keys.items()}
     ds = np.datetime64(cj.FIRST, "D") + lines["day"].to_numpy().astype("timedelta64[D]")

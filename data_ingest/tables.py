@@ -71,7 +71,7 @@ PURCHASE_HISTORY = Table(
     "purchase_history", "silver",
     columns(("customer_id", "string"), ("basket_id", "string"), ("store_id", "string"), ("product_id", "string"),
             ("ds", "date"), ("units", "double"), ("revenue", "double", "money")),
-    ("basket_id", "product_id"), "ds", "every basket line that is known, also of pairs that are not replayed: for recommendations",
+    ("basket_id", "product_id"), "ds", "basket lines known before events told of them, also of pairs that are not replayed",
 )  # fmt: skip
 
 SALES_DAILY = Table(

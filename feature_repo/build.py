@@ -14,11 +14,12 @@ from data_ingest.ingest import alone
 from data_ingest.tables import LEAD_TIMES, PRODUCTS, STOCK_DAILY, STORE_DAYS, STORES
 from feature_repo import store
 from feature_repo.changes import SOURCES, first_changed_day
-from feature_repo.customer_features import customer_features_frame, purchases
+from feature_repo.customer_features import customer_features_frame
 from feature_repo.demand_daily import demand_daily_frame, last_whole_day, read_or_empty, silver
 from feature_repo.demand_snapshots import demand_features_frame
 from feature_repo.materialize import materialize
 from feature_repo.pair_activity import pair_activity_frame
+from feature_repo.purchases import purchases
 from feature_repo.shut import shut_stores
 from feature_repo.stock_features import stock_features_frame
 from feature_repo.tables import CUSTOMER_FEATURES, DEMAND_DAILY, DEMAND_FEATURES, GOLD, PAIR_ACTIVITY, STOCK_FEATURES

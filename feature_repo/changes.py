@@ -6,16 +6,15 @@ from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
 from data_ingest.tables import (
-    BASKETS,
     LEAD_TIMES,
     PRICE_DAILY,
     PRODUCTS,
     PROMOTIONS,
-    PURCHASE_HISTORY,
     SALES_DAILY,
     STOCK_DAILY,
     STORE_DAYS,
 )
+from feature_repo.purchases import PURCHASES
 from infra.lake import Lake
 from infra.mark import Mark
 from infra.tables import Table
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
 COUNTS_FROM = {SALES_DAILY: "ds", STOCK_DAILY: "ds", PRICE_DAILY: "ds", STORE_DAYS: "ds", PROMOTIONS: "starts_on",
                LEAD_TIMES: "ordered_on"}  # fmt: skip
 #: every table that features are made of; a change in one that is not among COUNTS_FROM concerns all days, or no day
-SOURCES = (*COUNTS_FROM, PRODUCTS, BASKETS, PURCHASE_HISTORY)
+SOURCES = (*COUNTS_FROM, PRODUCTS, *PURCHASES)
 
 
 def first_changed_day(spark: SparkSession, lake: Lake, mark: Mark) -> date | None:

@@ -5,33 +5,21 @@ from __future__ import annotations
 from datetime import date
 from typing import TYPE_CHECKING
 
-from data_ingest.tables import BASKETS, PURCHASE_HISTORY
-from feature_repo.demand_daily import read_or_empty
 from feature_repo.snapshots import known_at
 from feature_repo.tables import CUSTOMER_FEATURES
-from infra.lake import Lake
 
 if TYPE_CHECKING:
-    from pyspark.sql import Column, DataFrame, SparkSession
-
-
-def purchases(spark: SparkSession, lake: Lake) -> DataFrame:
-    """Every known basket line of a known customer, once: the purchase history, and the ingested baskets it lacks."""
-    from pyspark.sql import functions as F
-
-    history = read_or_empty(spark, lake, PURCHASE_HISTORY)
-    ingested = read_or_empty(spark, lake, BASKETS).join(history.select("basket_id", "product_id"), ["basket_id", "product_id"], "left_anti")
-    return history.unionByName(ingested).where(F.col("customer_id").isNotNull())
+    from pyspark.sql import Column, DataFrame
 
 
 def customer_features_frame(lines: DataFrame, until: date) -> DataFrame:
     """Rows of CUSTOMER_FEATURES: a row for every customer and week from the first basket on, at the end of its Sunday;
     the week of `until` ends with `until`. `lines`: `customer_id, basket_id, product_id, ds, revenue`, those after
-    `until` are ignored."""
+    `until` and those of unknown customers are ignored."""
     from pyspark.sql import Window
     from pyspark.sql import functions as F
 
-    known = lines.where(F.col("ds") <= F.lit(until)).withColumn("week", _week(F.col("ds")))
+    known = lines.where((F.col("ds") <= F.lit(until)) & F.col("customer_id").isNotNull()).withColumn("week", _week(F.col("ds")))
     weekly = known.groupBy("customer_id", "week").agg(
         F.countDistinct("basket_id").alias("baskets"), F.sum("revenue").alias("spend"), F.max("ds").alias("last_basket")
     )

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
+from uuid import uuid4
 
 from infra.errors import BadInput, NotReady
 from infra.tables import Table
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 SQL = Path(__file__).parent / "sql"
 #: the one partition of a table without months
 WHOLE = "tuple()"
+#: a staging table this old has no one who fills it any more
+LEFT_SECONDS = 24 * 3600
+_STAGED = "SELECT name FROM system.tables WHERE database = currentDatabase() AND startsWith(name, {begin:String})"
 #: seconds to wait for another process to leave an embedded warehouse's folder
 PATIENCE_SECONDS = 60.0
 #: a value that a query asks for, and how the server says that one is not of its type
@@ -94,24 +98,31 @@ class Warehouse:
 
 @dataclass
 class Swap:
-    """Rows gathered in a staging table, then swapped into a table by whole partitions (months, or all of it)."""
+    """Rows gathered in a staging table of its own, so that two at a time never mix theirs, then swapped into a table by whole
+    partitions (months, or all of it)."""
 
     client: Client
     table: Table
     rows: int = 0
+    #: name of the staging table, which says since when (the embedded engine does not know it)
+    staging: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.staging = f"staging_{self.table.name}_{time.time():.0f}_{uuid4().hex}"
 
     def __enter__(self) -> Swap:
         declare(self.client)
-        self.client.command(f"CREATE OR REPLACE TABLE {self.staging} AS {self.table.name}")
+        self._drop_what_kills_left()
+        self.client.command(f"CREATE TABLE {self.staging} AS {self.table.name}")
         return self
 
     def __exit__(self, *_: object) -> None:
         self.client.command(f"DROP TABLE IF EXISTS {self.staging}")
 
-    @property
-    def staging(self) -> str:
-        """Name of the staging table."""
-        return f"staging_{self.table.name}"
+    def _drop_what_kills_left(self) -> None:
+        for (name,) in self.client.query(_STAGED, parameters={"begin": f"staging_{self.table.name}_"}).result_rows:
+            if int(name.split("_")[-2]) + LEFT_SECONDS <= time.time():
+                self.client.command(f"DROP TABLE IF EXISTS {name}")
 
     def fill(self, blocks: Iterable[pa.Table]) -> int:
         """Add rows with the table's columns; returns how many."""

@@ -9,7 +9,8 @@ from datetime import date, timedelta
 
 import pandas as pd
 
-from data_ingest.tables import PRODUCTS, PURCHASE_HISTORY, SALES_DAILY, STOCK_DAILY, STORE_DAYS
+from data_ingest.tables import PRODUCTS, SALES_DAILY, STOCK_DAILY, STORE_DAYS
+from feature_repo.purchases import PURCHASES
 from feature_repo.tables import DEMAND_DAILY, GOLD, PAIR_ACTIVITY
 from infra.lake import Lake
 from infra.tables import Table
@@ -121,7 +122,8 @@ def _recommendations(lake: Lake, span: Span) -> tuple[pd.DataFrame, str]:
     for origin in _origins(lake, RECOMMENDATIONS, span, wait_days=RECOMMENDATION_DAYS):
         frame = lake.read_pandas(RECOMMENDATIONS, filters=[("origin", "=", origin)])
         until = origin + timedelta(days=RECOMMENDATION_DAYS)
-        bought = _between(lake, PURCHASE_HISTORY, origin, until, ["customer_id", "product_id"]).drop_duplicates()
+        known = [_between(lake, table, origin, until, ["customer_id", "product_id"]) for table in PURCHASES if lake.exists(table)]
+        bought = pd.concat(known).drop_duplicates()
         parts += [(origin, str(version), recommendation_accuracy(part, bought)) for version, part in frame.groupby("model_version")]
     return _labelled(parts), f"recommendations are judged {RECOMMENDATION_DAYS} days after they were made, and none is that old."
 

@@ -105,7 +105,7 @@ class Family(Protocol):
     """What the training story asks of a family."""
 
     card: Card
-    #: the lake tables that `dataset` reads; their Delta versions identify what a model was trained on
+    #: the lake tables that `dataset` reads, as far as they were ever written; their Delta versions identify what a model was trained on
     sources: Sequence[Table]
     #: the decision table that `score` fills
     decisions: Table

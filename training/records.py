@@ -49,7 +49,7 @@ def log_story(
     )
     mlflow.log_metrics({f"tuning.{t.contender.name}.{family.card.metric}": t.value for t in tuned})
     mlflow.log_metric("parity.max_relative_difference", gap)
-    mlflow.set_tags({f"lake.{table.name}.version": str(lake.version(table)) for table in family.sources})
+    mlflow.set_tags({f"lake.{table.name}.version": str(lake.version(table)) for table in family.sources if lake.exists(table)})
     gates = "failed" if any(text.startswith("failed") for text in said) else "passed"
     mlflow.set_tags(
         {"recipe": json.dumps(recipe), "contender": best, "baseline": baseline, "gates": gates, "verdicts": json.dumps(list(said))}

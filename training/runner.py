@@ -17,6 +17,7 @@ import pandas as pd
 
 from infra.errors import TooLittleHistory
 from infra.lake import Lake
+from infra.mark import Mark
 from infra.registry import CHAMPION, Registry, tracked_run
 from infra.settings import Settings
 from infra.together import together
@@ -162,7 +163,9 @@ def _numbers(family: Family, judged: Mapping[str, pd.DataFrame], best: Tuned, ba
 
 def _fingerprint(settings: Settings, family: Family, trials: int) -> str:
     lake = Lake(settings.lake_url)
-    seen = {table.name: [lake.identity(table), lake.version(table)] for table in family.sources}
+    seen = Mark.of(lake, family.sources).versions
+    if not seen:
+        lake.version(family.sources[0])  # says which step makes it
     recipe = {"trials": trials, "seed": settings.seed, "features": list(family.card.features), "code": _code()}
     return json.dumps({"lake": seen, **recipe}, sort_keys=True)
 

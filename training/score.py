@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING
 
+from data_ingest.ingest import alone
 from infra.errors import NotReady
 from infra.lake import Lake
 from infra.publish import publish
@@ -55,9 +56,10 @@ def _score_one(spark: SparkSession, settings: Settings, name: str) -> Scored:
         raise NotReady(f"{name} has no champion: run `shelfcast train {name}` and `shelfcast promote {name}` first.")
     model = load_portable(registry.folder(name, version))
     table = family.decisions
-    scored = family.score(spark, settings, model, version).select(*table.names).persist()
-    rows: dict[date, int] = dict(scored.groupBy(table.day).count().collect())
-    lake.replace_days(scored, table, rows)
-    publish(settings, table)
+    with alone(settings, table.name, wait=True):  # alerts are kept by the watch too
+        scored = family.score(spark, settings, model, version).select(*table.names).persist()
+        rows: dict[date, int] = dict(scored.groupBy(table.day).count().collect())
+        lake.replace_days(scored, table, rows)
+        publish(settings, table)
     scored.unpersist()
     return Scored(name, f"{table.layer}/{table.name}", version, sorted(rows), sum(rows.values()))

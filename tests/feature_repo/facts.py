@@ -37,6 +37,12 @@ def frame_of(spark: SparkSession, table: Table, rows: pd.DataFrame | list[dict[s
     return spark.createDataFrame(clean, table.spark_schema())
 
 
+def bought(customer: str | None, basket: str, product: str, at: int, revenue: float = 2.0) -> dict[str, Any]:
+    """A line of one unit in a basket of store 1 on day `at`."""
+    keys = {"customer_id": customer, "basket_id": basket, "store_id": "1", "product_id": product, "ds": day(at)}
+    return {**keys, "units": 1.0, "revenue": revenue}
+
+
 def silver_rows(days: int, seed: int = 7) -> dict[Table, pd.DataFrame]:
     """Random facts of PAIRS over `days` days: sales, stock with stockouts, prices, a promotion, deliveries, baskets."""
     rng = np.random.default_rng(seed)

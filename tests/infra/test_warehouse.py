@@ -44,7 +44,8 @@ def test_months_are_swapped_whole_and_others_are_kept(warehouse) -> None:
     assert held(warehouse) == [(D2, "b", 0.5)]
 
 
-def test_a_kill_before_the_swap_leaves_the_table_as_it_was(warehouse) -> None:
+def test_a_kill_before_the_swap_leaves_the_table_as_it_was(warehouse, monkeypatch) -> None:
+    left = "SELECT name FROM system.tables WHERE name LIKE 'staging%' AND database = currentDatabase()"
     fill(warehouse, SLOW_MOVERS, movers((D1, "a", 0.1)))
     with warehouse.client() as client:
         swap = Swap(client, SLOW_MOVERS)
@@ -53,7 +54,21 @@ def test_a_kill_before_the_swap_leaves_the_table_as_it_was(warehouse) -> None:
     assert held(warehouse) == [(D1, "a", 0.1)]
     fill(warehouse, SLOW_MOVERS, movers((D1, "b", 0.2)))
     assert held(warehouse) == [(D1, "b", 0.2)]
-    assert warehouse.query("SELECT name FROM system.tables WHERE name LIKE 'staging%' AND database = currentDatabase()").empty
+    # another may still be filling it: only one that is old is dropped
+    assert warehouse.query(left)["name"].tolist() == [swap.staging]
+    monkeypatch.setattr(module, "LEFT_SECONDS", -1)
+    fill(warehouse, SLOW_MOVERS, movers((D1, "b", 0.2)))
+    assert warehouse.query(left).empty
+
+
+def test_two_at_a_time_never_mix_their_rows(warehouse) -> None:
+    with warehouse.client() as client, Swap(client, SLOW_MOVERS) as one, Swap(client, SLOW_MOVERS) as other:
+        one.fill([arrow_rows(SLOW_MOVERS, movers((D1, "a", 0.1)))])
+        other.fill([arrow_rows(SLOW_MOVERS, movers((D1, "b", 0.2), (D2, "b", 0.2)))])
+        one.into(["202401"])
+        assert [row[0] for row in client.query("SELECT product_id FROM slow_movers").result_rows] == ["a"]
+        other.into(["202401"])
+    assert held(warehouse) == [(D1, "b", 0.2), (D2, "b", 0.2)]
 
 
 def test_missing_values_stay_missing(warehouse) -> None:

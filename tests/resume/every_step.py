@@ -103,7 +103,6 @@ def contents(settings: Settings) -> dict[str, Any]:
         "events": {str(path.relative_to(settings.home)): path.stat().st_size for path in settings.home.glob("landing/*/[!.]*.jsonl")},
         "lake": {table.name: sums(lake.read_pandas(table), table.key) for table in TABLES if lake.exists(table)},
         "warehouse": {t.name: sums(warehouse.query(f"SELECT * FROM {t.name}"), t.key) for t in TABLES if t.name in names},
-        "staging": sorted(name for name in names if name.startswith("staging_")),
         "online": online,
         "models": [(row["family"], row["aliases"], row["versions"]) for row in registry.models()],
         "moves": [(m.family, m.action, m.from_version, m.to_version, m.done) for table in registry.models() for m in registry.history(table["family"])],

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from data_ingest.tables import PRICE_DAILY
+from feature_repo.demand_daily import read_or_empty
 from feature_repo.tables import DEMAND_DAILY, DEMAND_FEATURES
 from infra.errors import NotReady
 from infra.lake import Lake
@@ -24,7 +26,7 @@ DAYS, WINDOW, WINDOWS, INJECTED = 98, 14, 3, 0.01
 #: pairs that examples are cut from, sampled: learning how rare is rare needs no more
 PAIRS = 6_000
 
-_KEYS = ("store_id", "product_id", "ds")
+KEYS = ("store_id", "product_id", "ds")
 _FACTS = ("units", "revenue", "lines", "baskets", "returns")
 _COLUMNS = ", ".join(
     ["store_id string", "product_id string", "ds date", "origin date", "segment string", "injected boolean", "truth string"]
@@ -32,23 +34,41 @@ _COLUMNS = ", ".join(
 )
 
 
-def known_days(spark: SparkSession, settings: Settings, days: int) -> DataFrame:
-    """The last `days` open days of every pair: keys, units, revenue, lines, baskets, returns of the day and the card's
-    features as known at the end of the day before."""
+def known_days(spark: SparkSession, settings: Settings, days: int, most_pairs: int | None = None) -> DataFrame:
+    """The last `days` open days of every pair, or of `most_pairs` drawn by the seed: keys, units, revenue, lines, baskets, returns
+    of the day and the card's features as known at the end of the day before, but for the day's own shelf price where one is told."""
     from pyspark.sql import functions as F
 
     lake = Lake(settings.lake_url)
-    daily = lake.read(spark, DEMAND_DAILY)
-    last = newest_day(daily)
-    # a price of the day before is what the till should have asked for, unless the shelf says otherwise
-    facts = daily.where((F.col("ds") > F.lit(last - timedelta(days=days))) & F.col("open") & F.col("units").isNotNull()).select(
-        *_KEYS, "units", *(F.coalesce(F.col(name).cast("double"), F.lit(0.0)).alias(name) for name in ("revenue", "lines", "baskets")),
-        F.coalesce("returned_units", F.lit(0.0)).alias("returns"), F.col("price").alias("shelf_price"),
-    )  # fmt: skip
+    last = newest_day(lake.read(spark, DEMAND_DAILY))
+    facts = day_facts(spark, lake, last - timedelta(days=days))
+    if most_pairs is not None:
+        pairs = facts.select("store_id", "product_id").distinct()
+        drawn = pairs.orderBy(F.xxhash64(F.lit(settings.seed), "store_id", "product_id")).limit(most_pairs)
+        facts = facts.join(F.broadcast(drawn.localCheckpoint()), ["store_id", "product_id"], "left_semi")
     before = lake.read(spark, DEMAND_FEATURES).where(F.col("ds") >= F.lit(last - timedelta(days=days + 1)))
     features = before.select("store_id", "product_id", F.date_add("ds", 1).alias("ds"), *FEATURES)
-    joined = facts.join(features, list(_KEYS))
-    return joined.withColumn("price", F.coalesce("shelf_price", "price")).drop("shelf_price")
+    return with_shelf_price(facts.join(features, list(KEYS)), spark, lake, last - timedelta(days=days))
+
+
+def day_facts(spark: SparkSession, lake: Lake, after: date) -> DataFrame:
+    """Keys, units, revenue, lines, baskets and returns of every pair's open days after `after`."""
+    from pyspark.sql import functions as F
+
+    daily = lake.read(spark, DEMAND_DAILY).where((F.col("ds") > F.lit(after)) & F.col("open") & F.col("units").isNotNull())
+    return daily.select(
+        *KEYS, "units", *(F.coalesce(F.col(name).cast("double"), F.lit(0.0)).alias(name) for name in ("revenue", "lines", "baskets")),
+        F.coalesce("returned_units", F.lit(0.0)).alias("returns"),
+    )  # fmt: skip
+
+
+def with_shelf_price(rows: DataFrame, spark: SparkSession, lake: Lake, since: date) -> DataFrame:
+    """`rows` of days from `since` on with `price`, what the till should have asked for: the shelf price of the day, and where
+    none was told the price known before it. Never what was paid that day: held against itself no price is strange."""
+    from pyspark.sql import functions as F
+
+    told = read_or_empty(spark, lake, PRICE_DAILY).where(F.col("ds") >= F.lit(since)).select(*KEYS, F.col("price").alias("shelf_price"))
+    return rows.join(told, list(KEYS), "left").withColumn("price", F.coalesce("shelf_price", "price")).drop("shelf_price")
 
 
 def newest_day(rows: DataFrame) -> date:
@@ -66,18 +86,16 @@ def examples(spark: SparkSession, settings: Settings) -> DataFrame:
     (`injected`, `truth` names how), the same ones each time for `settings.seed`."""
     from pyspark.sql import functions as F
 
-    rows = known_days(spark, settings, DAYS)
+    rows = known_days(spark, settings, DAYS, PAIRS)
     last = newest_day(rows)
-    pairs = rows.select("store_id", "product_id").distinct()
-    chosen = pairs.orderBy(F.xxhash64(F.lit(settings.seed), "store_id", "product_id")).limit(PAIRS)
     since, seed = last - timedelta(days=WINDOW * WINDOWS), settings.seed
 
     def shaped(frames: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
         for frame in frames:
             yield _shaped(frame, since, seed)
 
-    drawn = F.pmod(F.xxhash64(F.lit(seed), *_KEYS), F.lit(1_000_000)) / 1e6
-    return rows.join(F.broadcast(chosen), ["store_id", "product_id"]).withColumn("draw", drawn).mapInPandas(shaped, _COLUMNS)
+    drawn = F.pmod(F.xxhash64(F.lit(seed), *KEYS), F.lit(1_000_000)) / 1e6
+    return rows.withColumn("draw", drawn).mapInPandas(shaped, _COLUMNS)
 
 
 def _shaped(frame: pd.DataFrame, since: date, seed: int) -> pd.DataFrame:

@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from data_ingest.tables import PRICE_DAILY
 from feature_repo.tables import DEMAND_DAILY, DEMAND_FEATURES
+from infra.lake import Lake
 from infra.settings import Settings
 from infra.tables import Table
+from training.anomaly.alerts import standing_alerts
 from training.anomaly.card import CARD, FEATURES
 from training.anomaly.contenders import contenders
-from training.anomaly.examples import WINDOW, WINDOWS, examples, known_days
+from training.anomaly.examples import KEYS, WINDOW, WINDOWS, examples, known_days, newest_day
 from training.anomaly.model import AnomalyModel
 from training.evaluation.metrics import by_segment
 from training.family import Card, Contender, Fitted, Fold
@@ -36,7 +39,7 @@ class AnomalyFamily:
     """See training.family.Family."""
 
     card: Card = CARD
-    sources: Sequence[Table] = (DEMAND_FEATURES, DEMAND_DAILY)
+    sources: Sequence[Table] = (DEMAND_FEATURES, DEMAND_DAILY, PRICE_DAILY)
     decisions: Table = ALERTS
 
     def dataset(self, spark: SparkSession, settings: Settings) -> DataFrame:
@@ -78,8 +81,12 @@ class AnomalyFamily:
         return largest_gap(mine, theirs.round(4), floor=1.0)
 
     def score(self, spark: SparkSession, settings: Settings, model: Portable, version: str) -> DataFrame:
-        """Every pair's newest SCORED_DAYS days."""
-        return scored(known_days(spark, settings, SCORED_DAYS), model, version)
+        """Every pair's newest SCORED_DAYS days; an alert of the watch on a day of which the facts do not know all yet stands."""
+        lake = Lake(settings.lake_url)
+        last = newest_day(lake.read(spark, DEMAND_DAILY))
+        standing = standing_alerts(spark, lake, last - timedelta(days=SCORED_DAYS), last)
+        judged = known_days(spark, settings, SCORED_DAYS).join(standing.select(*KEYS), list(KEYS), "left_anti")
+        return scored(judged, model, version).unionByName(standing)
 
     def example(self, test: DataFrame) -> pd.DataFrame:
         """Two requests with their online features."""

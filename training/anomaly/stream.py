@@ -8,28 +8,27 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from data_ingest.facts.sales_daily import sales_daily
 from data_ingest.ingest import alone
 from data_ingest.tables import EVENTS, of_topic
 from feature_repo.tables import DEMAND_FEATURES
 from infra.errors import NotReady
-from infra.lake import MONTH, Lake
+from infra.lake import Lake
 from infra.publish import publish
 from infra.registry import CHAMPION, Registry
 from infra.settings import Settings
+from training.anomaly.alerts import fair, landed_days, merge_alerts
 from training.anomaly.card import CARD, FEATURES
+from training.anomaly.examples import KEYS, with_shelf_price
 from training.anomaly.family import scored
 from training.anomaly.model import FRESH_DAYS
 from training.portable import Portable, load_portable
 from training.tables import ALERTS
 
 if TYPE_CHECKING:
-    from pyspark.sql import Column, DataFrame, SparkSession
+    from pyspark.sql import DataFrame, SparkSession
 
 #: done, total, what is being done
 Progress = Callable[[int, int, str], None]
-
-_KEY = ("store_id", "product_id", "ds")
 
 
 @dataclass(frozen=True)
@@ -82,8 +81,9 @@ class _Judges:
     def judge(self, batch: DataFrame, number: int) -> None:
         """Judge a micro-batch's days, in the lake and then in the warehouse."""
         version, model = self.follow_the_champion()
-        found = _judge(Lake(self.settings.lake_url), batch, model, version)
-        publish(self.settings, ALERTS)
+        with alone(self.settings, ALERTS.name, wait=True):
+            found = _judge(Lake(self.settings.lake_url), batch, model, version)
+            publish(self.settings, ALERTS)
         summary = self.summary = Watched(self.summary.days + found.days, self.summary.alerts + found.alerts)
         self.say(summary.days, 0, f"judged {summary.days:,} days, {summary.alerts:,} alerts")
 
@@ -104,17 +104,17 @@ def _judge(lake: Lake, batch: DataFrame, model: Portable, version: str) -> Watch
     spark = batch.sparkSession
     newest = lake.read(spark, DEMAND_FEATURES).agg(F.max("ds")).collect()[0][0]
     touched = batch.where(F.col("product_id").isNotNull() & (F.col("ds") > F.lit(newest - timedelta(days=FRESH_DAYS))))
-    touched = touched.select(*_KEY).distinct().persist()
+    touched = touched.select(*KEYS).distinct().persist()
     days = sorted(row[0] for row in touched.select("ds").distinct().collect())
     if not days:
         touched.unpersist()
         return Watched()
-    sales = of_topic(lake.read(spark, EVENTS), "sales").where(F.col("ds").isin(days))
-    facts = sales_daily(sales.join(touched, list(_KEY), "left_semi")).withColumnRenamed("returned_units", "returns")
+    facts = landed_days(spark, lake, touched, days)
     before = lake.read(spark, DEMAND_FEATURES).where(F.col("ds") >= F.lit(days[0] - timedelta(days=FRESH_DAYS)))
-    found = scored(_with_features(facts, before), model, version).persist()
+    known = with_shelf_price(_with_features(facts, before), spark, lake, days[0])
+    found = scored(known, model, version).persist()
     merge_alerts(lake, found)
-    judged, alerts = found.agg(F.count("*"), F.count_if(_fair())).collect()[0]
+    judged, alerts = found.agg(F.count("*"), F.count_if(fair())).collect()[0]
     found.unpersist()
     touched.unpersist()
     return Watched(judged, alerts)
@@ -129,28 +129,5 @@ def _with_features(facts: DataFrame, features: DataFrame) -> DataFrame:
     both = facts.join(known, ["store_id", "product_id"]).where(
         (F.col("known_ds") < F.col("ds")) & (F.col("known_ds") >= F.date_sub("ds", FRESH_DAYS))
     )
-    newest = Window.partitionBy(*_KEY).orderBy(F.col("known_ds").desc())
+    newest = Window.partitionBy(*KEYS).orderBy(F.col("known_ds").desc())
     return both.withColumn("_place", F.row_number().over(newest)).where("_place = 1").drop("_place", "known_ds")
-
-
-def _fair() -> Column:
-    """What may be told of a day that may still be open."""
-    from pyspark.sql import functions as F
-
-    return F.col("alert") & (F.col("kind") != "drop")
-
-
-def merge_alerts(lake: Lake, rows: DataFrame) -> None:
-    """Keep the alerts among `rows` (of ALERTS) that an open day can have; a row that is there is brought up to date, but for a
-    drop that the batch has found in the whole day."""
-    from delta.tables import DeltaTable
-    from pyspark.sql import functions as F
-
-    fair = rows.withColumn("alert", _fair())
-    if not lake.exists(ALERTS):
-        lake.overwrite(fair.where("false"), ALERTS)
-    source = fair.withColumn(MONTH, F.date_format("ds", "yyyy-MM")).alias("new")
-    same = " AND ".join(f"old.{name} = new.{name}" for name in (MONTH, *ALERTS.key))
-    table = DeltaTable.forPath(rows.sparkSession, lake.path(ALERTS)).alias("old")
-    told = table.merge(source, same).whenMatchedUpdateAll(condition="new.alert OR NOT (old.alert AND old.kind = 'drop')")
-    told.whenNotMatchedInsertAll(condition="new.alert").execute()

@@ -13,8 +13,8 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from training.recommend.candidates import Market, known_at, market_at
+from training.recommend.card import MOST_K
 from training.recommend.contenders import Listed, newest_day, popular
-from training.recommend.model import MOST_K
 from training.recommend.purchases import encode
 from training.recommend.ranker import Ranker
 from training.recommend.ranking import horizon_of, learned_ranker, ranked
@@ -33,13 +33,15 @@ _SCHEMA = "customer_id string, product_id string, score double, why string"
 
 @dataclass(frozen=True)
 class Blend:
-    """What a group of customers is ranked with: products' numbers, market, ranker; days from 1970-01-01."""
+    """What a group of customers is ranked with: products' numbers, market, ranker; days from 1970-01-01. `share` of all customers
+    made the market."""
 
     products: np.ndarray
     market: Market
     ranker: Ranker
     horizon: int
     last_day: int
+    share: float = 1.0
 
     def lists(self, lines: pd.DataFrame) -> pd.DataFrame:
         """`customer_id, product_id, score, why` of the customers of `lines`, MOST_K each."""
@@ -48,7 +50,7 @@ class Blend:
             return pd.DataFrame({"customer_id": [], "product_id": [], "score": [], "why": []})
         known = known_at(past, self.horizon, self.market)
         found = ranked(known, self.ranker, np.arange(len(past.customers)), MOST_K, False)
-        why = customer_reasons(known, found)
+        why = customer_reasons(known, found, self.share)
         return pd.DataFrame(
             {"customer_id": past.customers[found.group], "product_id": past.products[found.product], "score": found.score, "why": why}
         )
@@ -78,12 +80,14 @@ class Blended:
 
 def learn_blend(train: DataFrame) -> Blend:
     """Fit market and ranker on all lines, or on those of a sample of customers when they are more than MOST_LINES."""
-    share = min(1.0, MOST_LINES / max(train.count(), 1))
-    sampled = train.where(F.pmod(F.xxhash64(F.coalesce("customer_id", "basket_id")), F.lit(10_000)) < int(share * 10_000))
+    parts = max(1, int(10_000 * min(1.0, MOST_LINES / max(train.count(), 1))))
+    sampled = train.where(F.pmod(F.xxhash64(F.coalesce("customer_id", "basket_id")), F.lit(10_000)) < parts)
     lines = sampled.where("units > 0").select(*_LINES).toPandas()
     past = encode(lines.astype({"ds": "datetime64[ns]"}))
     horizon = horizon_of(past)
-    return Blend(past.products, market_at(past, horizon), learned_ranker(past, novel=False, origins=1), horizon, past.last_day)
+    return Blend(
+        past.products, market_at(past, horizon), learned_ranker(past, novel=False, origins=1), horizon, past.last_day, parts / 10_000
+    )
 
 
 def _group_lists(blend: Blend, lines: pd.DataFrame) -> pd.DataFrame:

@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any
 from pyspark.sql import Column, DataFrame, Window, WindowSpec
 from pyspark.sql import functions as F
 
+from infra.errors import NotReady
+from training.recommend.card import MOST_K
 from training.recommend.cooccurrence import neighbours
-from training.recommend.model import MOST_K, RecommendModel
+from training.recommend.model import RecommendModel
 
 if TYPE_CHECKING:
     import optuna
@@ -207,8 +209,11 @@ def _ratings(train: DataFrame, origin: date) -> DataFrame:
 
 
 def newest_day(lines: DataFrame) -> date:
-    """The last day of the lines."""
-    return lines.agg(F.max("ds").alias("day")).collect()[0]["day"]
+    """The last day of the lines; raises NotReady when there are none."""
+    row = lines.agg(F.max("ds")).first()
+    if row is None or row[0] is None:
+        raise NotReady("no purchase is known yet: run `shelfcast ingest` first.")
+    return row[0]
 
 
 def popular(lines: DataFrame) -> DataFrame:

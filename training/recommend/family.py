@@ -11,17 +11,17 @@ import pandas as pd
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from data_ingest.tables import PURCHASE_HISTORY
+from feature_repo.purchases import PURCHASES, purchases
 from infra.lake import Lake
 from infra.settings import Settings
 from training.family import Card, Contender, Fitted, Fold
 from training.parity import largest_gap
 from training.portable import Portable
 from training.recommend.blended import Blended
-from training.recommend.card import CARD
-from training.recommend.contenders import FactorModel, ItemItem, Listed, PersonalFrequency, Popularity, newest_day
+from training.recommend.card import CARD, DEFAULT_K
+from training.recommend.contenders import EXPORTED, FactorModel, ItemItem, Listed, PersonalFrequency, Popularity, newest_day
 from training.recommend.metrics import score_list
-from training.recommend.model import DEFAULT_K, RecommendModel
+from training.recommend.model import RecommendModel
 from training.recommend.purchases import LINE_COLUMNS
 from training.tables import RECOMMENDATIONS
 
@@ -37,12 +37,15 @@ class Recommend:
     """The family object; see `training.family.Family`."""
 
     card: Card = CARD
-    sources: Sequence[Table] = (PURCHASE_HISTORY,)
+    sources: Sequence[Table] = PURCHASES
     decisions: Table = RECOMMENDATIONS
 
     def dataset(self, spark: SparkSession, settings: Settings) -> DataFrame:
         """Every basket line that is known; examples are cut from it at each origin by `folds`."""
-        return Lake(settings.lake_url).read(spark, PURCHASE_HISTORY).select(*LINE_COLUMNS)
+        # tills may number their receipts anew each day: what went together is told by store and day too
+        basket = F.concat_ws("/", "store_id", "ds", "basket_id").alias("basket_id")
+        lines = purchases(spark, Lake(settings.lake_url))
+        return lines.select(*[basket if name == "basket_id" else name for name in LINE_COLUMNS])
 
     def folds(self, data: DataFrame) -> list[Fold]:
         """The last windows, oldest first: lines up to the origin, and what each customer of them bought in the window."""
@@ -70,23 +73,28 @@ class Recommend:
         return fitted.portable()
 
     def score(self, spark: SparkSession, settings: Settings, model: Portable, version: str) -> DataFrame:
-        """Ten products for every customer: the champion's own lists, or its recipe on the newest lines when there are
-        newer ones than it has seen."""
+        """Ten products for every customer: the champion's own lists, or its recipe on the newest lines when there are newer
+        ones than it has seen, or more customers than its lists hold."""
         assert isinstance(model, RecommendModel)
         data = self.dataset(spark, settings)
         newest = newest_day(data)
-        rows = _stored(spark, model) if newest <= date.fromisoformat(model.origin) else self._again(data, model)
+        whole = len(model.customers) < EXPORTED
+        rows = _stored(spark, model) if whole and newest <= date.fromisoformat(model.origin) else self._again(data, model)
         return rows.where(F.col("rank") <= DEFAULT_K).withColumn("origin", F.lit(newest)).withColumn("model_version", F.lit(version))
 
     def _again(self, data: DataFrame, model: RecommendModel) -> DataFrame:
         contender = next(c for c in self.contenders() if c.name == model.recipe)
+        data = data.localCheckpoint()  # history and baskets are joined once, not by every query of the fit
         listed = contender.fit(data, model.params)
         assert isinstance(listed, Listed)
         return listed.ranked(data.where("customer_id is not null").select("customer_id").distinct())
 
     def parity(self, fitted: Fitted, portable: Portable, sample: DataFrame) -> float:
-        """Largest relative difference of scores over the sample's lists; a different product anywhere counts as 1."""
-        asked = fitted.predict(sample.select("customer_id")).toPandas()
+        """Largest relative difference of scores over the sample's lists, as far as they are exported; a different product anywhere
+        counts as 1."""
+        assert isinstance(portable, RecommendModel)
+        exported = [row[0] for row in sample.select("customer_id").collect() if row[0] in portable.customers]
+        asked = fitted.predict(sample.where(F.col("customer_id").isin(exported)).select("customer_id")).toPandas()
         said = portable.predict(asked[["customer_id"]])
         gaps = [_gap(row, said[said["item"] == item]) for item, row in enumerate(asked.itertuples())]
         return float(max(gaps, default=0.0))

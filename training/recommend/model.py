@@ -4,7 +4,7 @@ arrays. Its size is bounded by customers x listed products."""
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-#: rows returned when a request names no k, and at most
-DEFAULT_K, MOST_K = 10, 30
+from infra.errors import BadInput
+from training.recommend.card import DEFAULT_K, MOST_K
+
 _LISTS, _NEIGHBOURS, _META = "lists.parquet", "neighbours.parquet", "meta.json"
 
 
@@ -32,7 +33,8 @@ class RecommendModel:
 
     def predict(self, frame: pd.DataFrame) -> pd.DataFrame:
         """`item, rank, product_id, score, why` of requests `customer_id, k?, basket?`; a product in the basket is never
-        recommended, and the basket's companions rise: score = 1 - (1 - own)(1 - share)... over the basket's products."""
+        recommended, and the basket's companions rise: score = 1 - (1 - own)(1 - share)... over the basket's products. Raises
+        BadInput for a k beyond the MOST_K that are stored."""
         answers = [self._answer(item, row) for item, row in enumerate(frame.to_dict("records"))]
         names = ["item", "rank", "product_id", "score", "why"]
         rows = [row for answer in answers for row in answer]
@@ -51,6 +53,11 @@ class RecommendModel:
         return cls(pd.read_parquet(folder / _LISTS), pd.read_parquet(folder / _NEIGHBOURS), meta["origin"], meta["recipe"], meta["params"])
 
     @cached_property
+    def customers(self) -> Collection[str]:
+        """The customers who have a list of their own."""
+        return self._own.keys() - {""}
+
+    @cached_property
     def _own(self) -> dict[str, slice]:
         return _runs(self.lists["customer_id"].to_numpy())
 
@@ -60,8 +67,7 @@ class RecommendModel:
 
     def _answer(self, item: int, row: Mapping[Any, Any]) -> list[tuple[int, int, str, float, str]]:
         basket = list(dict.fromkeys(str(p) for p in _listed(row.get("basket"))))
-        k = row.get("k")
-        wanted = DEFAULT_K if k is None or pd.isna(k) else min(max(int(k), 1), MOST_K)
+        wanted = _wanted(row.get("k"))
         found = self._scored(str(row["customer_id"]), basket)
         best = sorted(found.items(), key=lambda pair: -pair[1][0])[:wanted]
         return [(item, rank, product, score, why) for rank, (product, (score, why)) in enumerate(best, start=1)]
@@ -77,6 +83,14 @@ class RecommendModel:
                 said = f"bought with {held} in {share:.0%} of its baskets"
                 found[other] = (1.0 - (1.0 - score) * (1.0 - float(share)), said if float(share) > score else why)
         return {product: value for product, value in found.items() if product not in basket}
+
+
+def _wanted(k: Any) -> int:
+    if k is None or pd.isna(k):
+        return DEFAULT_K
+    if not 1 <= k <= MOST_K:
+        raise BadInput(f"k is {k:g}: expected a whole number from 1 to {MOST_K}")
+    return int(k)
 
 
 def _listed(basket: Any) -> Iterable[Any]:

@@ -13,8 +13,9 @@ from training.recommend.popularity import PRODUCT_FEATURES
 from training.recommend.ranking import Lists
 
 
-def customer_reasons(known: Known, lists: Lists) -> list[str]:
-    """A sentence for each row of customers' lists: the habit, or the owned product that speaks most for it, or sales."""
+def customer_reasons(known: Known, lists: Lists, share: float = 1.0) -> list[str]:
+    """A sentence for each row of customers' lists: the habit, or the owned product that speaks most for it, or sales, of which
+    the market of `known` saw a `share`."""
     past = known.past
     key = lists.group.astype(np.int64) * len(past.products) + lists.product
     own = known.habits.of(key)
@@ -28,7 +29,7 @@ def customer_reasons(known: Known, lists: Lists) -> list[str]:
         elif shares[row] > 0:
             words.append(f"{shares[row]:.0%} of the customers who bought {past.products[strongest[row]]}, as this one did, also bought it")
         else:
-            words.append(sold(int(recent[product])))
+            words.append(sold(round(recent[product] / share)))
     return words
 
 

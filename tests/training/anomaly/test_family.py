@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from datetime import date
 
 import numpy as np
@@ -10,18 +11,21 @@ import pytest
 from pyspark.sql import functions as F
 
 from data_ingest.ingest import alone
-from data_ingest.tables import EVENTS
+from data_ingest.tables import EVENTS, PRICE_DAILY
 from feature_repo.tables import DEMAND_DAILY, DEMAND_FEATURES
 from infra.errors import NotReady
 from infra.lake import Lake
 from infra.registry import Registry
 from infra.settings import Settings, load_settings
+from infra.tables import Table
 from tests.serving.tiny import register
 from tests.training.anomaly.sales import world
 from training.anomaly import examples as made
+from training.anomaly.alerts import merge_alerts
 from training.anomaly.examples import examples
 from training.anomaly.family import FAMILY
-from training.anomaly.stream import Watched, _judge, merge_alerts, watch
+from training.anomaly.stream import Watched, _judge, watch
+from training.score import score
 from training.tables import ALERTS
 
 
@@ -92,14 +96,85 @@ def test_scoring_fills_the_alerts_table(spark, home, data) -> None:
     assert set(FAMILY.card.response) <= set(model.predict(FAMILY.example(data)).columns)
 
 
-def _events(spark, units: float, day: date, event: str):
+def _events(spark, units: float, day: date, event: str, price: float = 2.0):
     row = dict.fromkeys(EVENTS.names) | {
         "topic": "sales",
         "event_id": event, "event_type": "purchase", "store_id": "S0", "product_id": "P1", "basket_id": event,
-        "units": units, "unit_price": 2.0,
+        "units": units, "unit_price": price,
         "ds": day, "source": "till", "schema_version": 1, "position": event,
     }  # fmt: skip
     return spark.createDataFrame([tuple(row[name] for name in EVENTS.names)], EVENTS.spark_schema())
+
+
+@pytest.fixture
+def shop(spark, home, tmp_path) -> Settings:
+    """The same lake, whose pair S0, P1 was charged tenfold on the last day with a sale, and no shelf told its price."""
+    settings = load_settings(home=tmp_path / "shop")
+    shutil.copytree(
+        Lake(home.lake_url).path(DEMAND_FEATURES).removeprefix("file://"),
+        Lake(settings.lake_url).path(DEMAND_FEATURES).removeprefix("file://"),
+    )
+    paid = F.col("revenue") * F.when(_charged(_sold_on(spark, home)), 10.0).otherwise(1.0)
+    daily = Lake(home.lake_url).read(spark, DEMAND_DAILY).withColumn("revenue", paid)
+    Lake(settings.lake_url).overwrite(daily.withColumn("price", F.expr("nullif(revenue, 0) / nullif(units, 0)")), DEMAND_DAILY)
+    return settings
+
+
+def _sold_on(spark, home: Settings) -> date:
+    return (
+        Lake(home.lake_url)
+        .read(spark, DEMAND_DAILY)
+        .where("store_id = 'S0' AND product_id = 'P1' AND units > 0")
+        .agg({"ds": "max"})
+        .first()[0]
+    )
+
+
+def _charged(day: date):
+    return (F.col("store_id") == "S0") & (F.col("product_id") == "P1") & (F.col("ds") == F.lit(day))
+
+
+def test_batch_and_stream_hold_what_was_paid_against_what_was_known_before(spark, shop, data) -> None:
+    lake, model = Lake(shop.lake_url), FAMILY.contenders()[1].fit(data, {}).portable()
+    day = _sold_on(spark, shop)
+    sold = lake.read(spark, DEMAND_DAILY).where(_charged(day)).first()
+    batch = _events(spark, sold.units, day, "e1", price=sold.revenue / sold.units)
+
+    def judged() -> tuple:
+        (row,) = FAMILY.score(spark, shop, model, "7").where(_charged(day)).collect()
+        return row.alert, row.kind, row.score, row.why
+
+    (alert, kind, score, why) = judged()
+    assert (alert, kind) == (True, "price") and f"paid {sold.price:.2f} a unit" in why
+    lake.append(batch, EVENTS, "test", 0)
+    assert _judge(lake, batch, model, "7") == Watched(1, 1)
+    (streamed,) = lake.read(spark, ALERTS).collect()
+    assert (streamed.alert, streamed.kind, streamed.score, streamed.why) == (alert, kind, score, why)
+    told = dict.fromkeys(PRICE_DAILY.names) | {"store_id": "S0", "product_id": "P1", "ds": day, "price": sold.price}
+    lake.overwrite(spark.createDataFrame([tuple(told.values())], PRICE_DAILY.spark_schema()), PRICE_DAILY)
+    assert _judge(lake, batch, model, "7") == Watched(1, 0)
+    assert not judged()[0]
+
+
+def test_the_batch_leaves_an_alert_on_what_its_facts_do_not_know(spark, shop, data) -> None:
+    lake, model = Lake(shop.lake_url), FAMILY.contenders()[1].fit(data, {}).portable()
+    day = _sold_on(spark, shop)
+    batch = _events(spark, 500.0, day, "late")
+    lake.append(batch, EVENTS, "test", 0)
+    assert _judge(lake, batch, model, "watch") == Watched(1, 1)
+
+    def scored() -> tuple[str, str, int]:
+        rows = FAMILY.score(spark, shop, model, "batch").toPandas()
+        (row,) = rows[(rows["store_id"] == "S0") & (rows["product_id"] == "P1") & (rows["ds"] == day)].itertuples()
+        return row.model_version, row.kind, len(rows)
+
+    assert scored() == ("watch", "spike", 20 * 7)
+    facts = {"units": F.lit(500.0), "lines": F.lit(1).cast("bigint"), "returned_units": F.lit(0.0), "revenue": F.lit(1000.0)}
+    daily = lake.read(spark, DEMAND_DAILY)
+    lake.overwrite(
+        daily.withColumns({name: F.when(_charged(day), value).otherwise(F.col(name)) for name, value in facts.items()}), DEMAND_DAILY
+    )
+    assert scored() == ("batch", "spike", 20 * 7)
 
 
 def test_a_batch_on_the_stream_alerts_once_and_a_correction_takes_it_back(spark, home, data) -> None:
@@ -140,3 +215,21 @@ def test_a_watch_judges_what_lands_by_the_champion_of_the_moment(spark, home, da
     assert (row.alert, row.kind, row.model_version) == (True, "spike", "2")
     with alone(home, "watch"), pytest.raises(NotReady, match="another watch"):
         watch(spark, home)
+
+
+def test_watch_and_score_never_write_the_alerts_at_the_same_time(spark, shop, data, tmp_path, monkeypatch) -> None:
+    register(shop, "anomaly", FAMILY.contenders()[1].fit(data, {}).portable(), tmp_path / "model")
+    Registry(shop).promote("anomaly", "1", "test", "first")
+    Lake(shop.lake_url).append(_events(spark, 500.0, _sold_on(spark, shop), "e1"), EVENTS, "test", 0)
+    held = []
+
+    def published(settings: Settings, *tables: Table) -> None:
+        with pytest.raises(NotReady, match="another alerts"), alone(settings, "alerts"):
+            pass
+        held.extend(tables)
+
+    for writer in ("training.anomaly.stream", "training.score"):
+        monkeypatch.setattr(f"{writer}.publish", published)
+    watch(spark, shop)
+    score(spark, shop, ["anomaly"])
+    assert held == [ALERTS, ALERTS]

@@ -11,14 +11,17 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from data_ingest.tables import PURCHASE_HISTORY
+from data_ingest.tables import BASKETS, PURCHASE_HISTORY
+from infra.errors import NotReady
 from infra.lake import Lake
 from infra.settings import Settings
 from tests.training.recommend.shop import lines
 from training.family import Fold
+from training.recommend import contenders, family
 from training.recommend.contenders import Listed
 from training.recommend.cooccurrence import neighbours
 from training.recommend.family import FAMILY
+from training.recommend.model import RecommendModel
 
 PARAMS: Mapping[str, Mapping[str, Any]] = {"als": {"rank": 8, "regularisation": 0.1, "alpha": 5.0}}
 
@@ -73,6 +76,20 @@ def test_the_export_says_what_spark_says(folds: list[Fold], fitted: dict[str, Li
     assert not set(example["basket"].iloc[0]) & set(model.predict(example).query("item == 0")["product_id"])
 
 
+def test_customers_without_an_exported_list_are_proved_by_none_and_listed_anew(
+    spark: SparkSession, settings: Settings, folds: list[Fold], fitted: dict[str, Listed], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (contenders, family):
+        monkeypatch.setattr(module, "EXPORTED", 5)
+    model = FAMILY.finish(fitted["personal_frequency"], folds[-1].train)
+    assert isinstance(model, RecommendModel) and len(model.customers) == 5
+    assert FAMILY.parity(fitted["personal_frequency"], model, folds[-1].test) < 1e-6
+    lines = folds[-1].train.withColumn("store_id", F.lit("s")).withColumn("revenue", F.lit(1.0))
+    Lake(settings.lake_url).overwrite(lines, PURCHASE_HISTORY)
+    scored = FAMILY.score(spark, settings, model, "3")
+    assert scored.select("customer_id").distinct().count() == lines.select("customer_id").distinct().count() > 5
+
+
 def test_neighbours_are_what_shares_baskets(data: DataFrame, folds: list[Fold]) -> None:
     near = neighbours(data, folds[-1].origin).where("product_id = 'bread'").toPandas().sort_values("cosine", ascending=False)
     assert near["other_id"].iloc[0] == "butter"
@@ -83,18 +100,31 @@ def _window(fold: Fold) -> tuple[date, date]:
     return fold.origin + timedelta(days=1), fold.origin + timedelta(days=28)
 
 
-def test_scoring_uses_the_stored_lists_until_newer_lines_arrive(
+def test_a_receipt_number_that_is_used_again_is_another_basket(spark: SparkSession, settings: Settings, data: DataFrame) -> None:
+    numbered = data.withColumns({"basket_id": F.col("customer_id"), "store_id": F.lit("s"), "revenue": F.lit(1.0)})
+    Lake(settings.lake_url).overwrite(numbered, BASKETS)
+    found = FAMILY.dataset(spark, settings).select("basket_id").distinct().count()
+    assert found == data.select("basket_id").distinct().count() > data.select("customer_id").distinct().count()
+
+
+def test_scoring_uses_the_stored_lists_until_events_tell_of_newer_purchases(
     spark: SparkSession, settings: Settings, data: DataFrame, folds: list[Fold], fitted: dict[str, Listed]
 ) -> None:
     lake, model = Lake(settings.lake_url), fitted["personal_frequency"].portable()
+    with pytest.raises(NotReady, match="no purchase is known yet"):
+        FAMILY.score(spark, settings, model, "3")
     full = data.withColumn("store_id", F.lit("s")).withColumn("revenue", F.lit(1.0))
-    lake.overwrite(full.where(F.col("ds") <= folds[-1].origin), PURCHASE_HISTORY)
+    remembered = F.col("ds") <= folds[-1].origin
+    lake.overwrite(full.where(remembered), PURCHASE_HISTORY)
     stored = FAMILY.score(spark, settings, model, "3").toPandas()
     assert set(FAMILY.decisions.names) <= set(stored.columns)
     assert stored.groupby("customer_id").size().eq(10).all()
     assert set(stored["origin"]) == {folds[-1].origin}
-    lake.overwrite(full, PURCHASE_HISTORY)
+    # the ingested baskets have lines that the history knows too: all are known once
+    lake.overwrite(full.where(F.col("ds") > folds[-1].origin - timedelta(days=7)), BASKETS)
+    known = FAMILY.dataset(spark, settings).drop("basket_id")
+    assert known.count() == data.count() and known.exceptAll(data.select(*known.columns)).isEmpty()
     again = FAMILY.score(spark, settings, model, "3").toPandas()
-    assert again["origin"].iloc[0] > folds[-1].origin
+    assert set(again["origin"]) == {data.agg(F.max("ds")).first()[0]}
     key = ["customer_id", "product_id"]
     assert not pd.merge(stored[[*key, "score"]], again[[*key, "score"]], on=key).eval("score_x == score_y").all()

@@ -7,8 +7,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from infra.errors import BadInput
+from serving.contract import kind_of, problem
 from training.portable import load_portable, save_portable
-from training.recommend.card import CARD
+from training.recommend.card import CARD, MOST_K
 from training.recommend.model import RecommendModel
 
 LISTS = pd.DataFrame(
@@ -42,6 +44,17 @@ def test_a_basket_raises_its_companions_and_is_never_offered_itself(model: Recom
     assert said["score"].tolist() == pytest.approx([0.8, 1 - 0.7 * 0.5])
     assert said["why"].iloc[0] == "bought with bread in 80% of its baskets"
     assert said["rank"].tolist() == [1, 2]
+
+
+def test_more_than_is_stored_cannot_be_asked_for(model: RecommendModel) -> None:
+    assert kind_of(CARD.request["k"]).high == MOST_K
+    for k in (0, MOST_K + 1, float("inf")):
+        assert problem(CARD.request, {"customer_id": "ann", "k": k})
+        with pytest.raises(BadInput, match=f"k is {k}: expected a whole number from 1 to {MOST_K}"):
+            _ask(model, {"customer_id": "ann", "k": k})
+    assert (
+        problem(CARD.request, {"customer_id": "ann", "k": MOST_K}) is None and len(_ask(model, {"customer_id": "ann", "k": MOST_K})[0]) == 2
+    )
 
 
 def test_it_survives_a_round_trip(model: RecommendModel, tmp_path: Path) -> None:

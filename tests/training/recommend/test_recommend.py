@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,11 @@ import pytest
 
 from infra.errors import BadInput
 from tests.training.recommend.shop import lines, split
+from training.recommend.candidates import known_at
 from training.recommend.metrics import ranking_metrics
+from training.recommend.purchases import encode
+from training.recommend.ranking import Lists
+from training.recommend.reasons import customer_reasons
 from training.recommend.recommend import recommend, recommend_file
 
 
@@ -75,6 +80,15 @@ def test_reasons_tell_the_habit_as_it_is(shop: pd.DataFrame, answer: pd.DataFram
         assert row.why.startswith(f"bought on {len(days)} days, about every ")
         ago = (shop["ds"].max() - days.max()).days
         assert row.why.endswith("last on the last day" if ago == 0 else f"last {ago} day{'s' if ago != 1 else ''} ago")
+
+
+def test_what_sells_is_told_of_all_customers_though_a_share_of_them_made_the_market(shop: pd.DataFrame) -> None:
+    known = known_at(encode(shop), 28)
+    unknown = replace(known, taste=known.taste * 0, habits=replace(known.habits, key=known.habits.key[:0], values=known.habits.values[:0]))
+    milk = Lists(np.zeros(1, dtype=np.int64), np.flatnonzero(known.past.products == "milk"), np.ones(1))
+    sold = ((shop["product_id"] == "milk") & (shop["ds"] > shop["ds"].max() - pd.Timedelta(days=28))).sum()
+    assert customer_reasons(unknown, milk) == [f"sold in {sold} baskets of the last 28 days"]
+    assert customer_reasons(unknown, milk, share=0.5) == [f"sold in {2 * sold} baskets of the last 28 days"]
 
 
 def test_a_basket_is_completed_by_what_goes_with_it_and_never_by_what_it_holds(shop: pd.DataFrame) -> None:
