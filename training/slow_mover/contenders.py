@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -63,12 +64,20 @@ class SilenceContender:
         from pyspark.sql import functions as F
 
         origins = sorted(row[0] for row in train.select("origin").distinct().collect())
-        newest = origins[-CALIBRATION_ORIGINS:] if len(origins) > CALIBRATION_ORIGINS else []
-        held = F.col("origin").isin(newest)
-        scorer, tabular = self.learn(train.where(~held) if newest else train, params)
-        sample = _sample(train.where(held)) if newest else _sample(train)
+        older, newest = _parted(origins)
+        scorer, tabular = self.learn(train.where(F.col("origin").isin(older)), params)
+        sample = _sample(train.where(F.col("origin").isin(newest)))
         slope, offset = _platt(scorer.probability(sample), sample[CARD.label].to_numpy(dtype=float))
         return SilenceFitted(SlowMoverModel(scorer, slope, offset), tabular)
+
+
+def _parted(origins: Sequence[date]) -> tuple[Sequence[date], Sequence[date]]:
+    """The ascending origins to fit on, and those to calibrate on: the newest, and the older ones whose label was complete by
+    then, since labels that share days would call the fit surer than it is. Too few for that: all older ones; for either: all."""
+    newest = origins[-CALIBRATION_ORIGINS:]
+    older = origins[:-CALIBRATION_ORIGINS]
+    complete = [day for day in older if day <= newest[0] - timedelta(days=HORIZON)]
+    return (complete or older, newest) if older else (origins, origins)
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from training.evaluation import metrics
 from training.family import Card, Contender, Fitted, Fold
 from training.parity import largest_gap
 from training.portable import Portable
-from training.rolling import rolling_folds
+from training.rolling import purged, rolling_folds
 from training.slow_mover.card import CARD, FEATURES, HORIZON
 from training.slow_mover.contenders import contenders, named
 from training.slow_mover.model import DERIVED, SlowMoverModel
@@ -28,7 +28,7 @@ from training.tabular import FEATURES as TABULAR
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
-#: origins of examples, this many days apart; the newest FOLDS are judged
+#: origins of examples, this many days apart; FOLDS of them are judged
 DAYS_APART, ORIGINS, FOLDS = 14, 20, 3
 #: a pair is alive, and has a label to learn from, when it sold in the last 182 days
 _ALIVE = "sale_days_182 > 0"
@@ -57,9 +57,9 @@ class SlowMoverFamily:
         return examples(Lake(settings.lake_url).read(spark, PAIR_ACTIVITY))
 
     def folds(self, data: DataFrame) -> Sequence[Fold]:
-        """The newest origins; fitted on origins whose label was complete by then."""
-        origins = sorted(row[0] for row in data.select("origin").distinct().collect())
-        return rolling_folds(data, origins[-FOLDS:], HORIZON)
+        """The newest origin, and for tuning the newest whose label was complete by then; each fitted on labels complete by its own."""
+        origins = [row[0] for row in data.select("origin").distinct().collect()]
+        return rolling_folds(data, purged(origins, HORIZON, FOLDS), HORIZON)
 
     def contenders(self) -> Sequence[Contender]:
         """Recency rule, closed form, logistic regression, random forest, boosted trees."""
@@ -102,7 +102,8 @@ def examples(activity: DataFrame) -> DataFrame:
 
     last = _last_day(activity)
     origins = [last - timedelta(days=HORIZON + DAYS_APART * back) for back in range(ORIGINS)]
-    later = activity.select("store_id", "product_id", F.date_sub("ds", HORIZON).alias("ds"), F.col("days_since_sale").alias("later"))
+    ends = activity.where(F.col("ds").isin([day + timedelta(days=HORIZON) for day in origins]))
+    later = ends.select("store_id", "product_id", F.date_sub("ds", HORIZON).alias("ds"), F.col("days_since_sale").alias("later"))
     label = (F.col("later") >= HORIZON).cast("double")
     asked = activity.where(F.col("ds").isin(origins) & F.expr(_ALIVE))
     return _shaped(asked.join(later, ["store_id", "product_id", "ds"]).withColumn(CARD.label, label))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import date, timedelta
 
 import numpy as np
 import pandas as pd
@@ -14,7 +14,7 @@ from infra.settings import Settings, load_settings
 from tests.training.slow_mover.sales import world
 from training.portable import load_portable, save_portable
 from training.slow_mover.card import FEATURES, HORIZON
-from training.slow_mover.contenders import contenders, named
+from training.slow_mover.contenders import _parted, contenders, named
 from training.slow_mover.family import FAMILY
 from training.slow_mover.model import DERIVED, derived
 from training.tables import SLOW_MOVERS
@@ -61,6 +61,16 @@ def test_folds_are_fitted_on_labels_complete_by_their_origin(data) -> None:
     assert len(folds) >= 2
     for fold in folds:
         assert fold.train.agg({"origin": "max"}).first()[0] <= fold.origin - timedelta(days=HORIZON)
+    # no day that the last fold is judged by tells anything in tuning
+    assert folds[-2].origin + timedelta(days=HORIZON) <= folds[-1].origin == data.agg({"origin": "max"}).first()[0]
+
+
+def test_a_fit_is_calibrated_on_labels_that_share_no_day_with_its_own() -> None:
+    origins = [date(2024, 1, 1) + timedelta(days=14 * at) for at in range(10)]
+    older, newest = _parted(origins)
+    assert (older, newest) == (origins[:5], origins[-2:]) and newest[0] - older[-1] == timedelta(days=HORIZON - HORIZON % 14)
+    assert _parted(origins[:4]) == (origins[:2], origins[2:4])
+    assert _parted(origins[:2]) == (origins[:2], origins[:2])
 
 
 def test_derived_features_are_the_same_in_spark_and_pandas(data) -> None:
