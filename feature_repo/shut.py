@@ -1,10 +1,11 @@
-"""Stores that have shut. Nothing is forecast for them and nothing is ordered: on the days that a store is closed nothing is
-learnt of what it would sell, so that its newest features are those of the time when it was open."""
+"""Stores that have shut and pairs that have left the shelf. Nothing is forecast for them and nothing is ordered: on the days that
+a store is closed or a shelf is empty nothing is learnt of what would sell, so that the newest features are those of before."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date, timedelta
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -12,8 +13,13 @@ import pandas as pd
 from data_ingest.tables import STORE_DAYS
 from infra.lake import Lake
 
+if TYPE_CHECKING:
+    from pyspark.sql import Column
+
 #: a store that was closed on every day of so many has shut
 SHUT_DAYS = 28
+#: a pair that was on offer for no hour of so many days has left the shelf
+OFF_SHELF_DAYS = 91
 
 
 def shut_stores(lake: Lake, days: Sequence[date]) -> pd.DataFrame:
@@ -36,3 +42,17 @@ def shut_stores(lake: Lake, days: Sequence[date]) -> pd.DataFrame:
     open_days, heard_days = within((heard["status"] != "closed").to_numpy(dtype=float)), within(np.ones(len(heard)))
     store, day = np.nonzero((open_days == 0) & (heard_days > 0))
     return pd.DataFrame({"store_id": names[store].astype(object), "ds": pd.Series([days[int(each)] for each in day], dtype=object)})
+
+
+def off_shelf(features: pd.DataFrame) -> pd.Series:
+    """Whether each row of demand features (`mean_91`, `age_days`) is of a pair that has left the shelf; a new one has not yet."""
+    return features["mean_91"].isna() & (features["age_days"] >= OFF_SHELF_DAYS)
+
+
+def off_shelf_column() -> Column:
+    """`off_shelf` in Spark."""
+    from pyspark.sql import functions as F
+
+    return F.coalesce(F.col("mean_91").isNull() | F.isnan("mean_91"), F.lit(True)) & (
+        F.coalesce(F.nanvl("age_days", F.lit(0.0)), F.lit(0.0)) >= OFF_SHELF_DAYS
+    )

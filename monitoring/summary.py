@@ -8,7 +8,8 @@ from typing import Any
 import pandas as pd
 
 from data_ingest.tables import PRODUCTS, STORE_DAYS
-from feature_repo.shut import SHUT_DAYS, shut_stores
+from feature_repo.shut import OFF_SHELF_DAYS, SHUT_DAYS, off_shelf, shut_stores
+from feature_repo.tables import DEMAND_FEATURES, STOCK_FEATURES
 from infra.lake import Lake
 from infra.registry import CHAMPION, Registry
 from infra.settings import Settings
@@ -44,6 +45,7 @@ def summary(settings: Settings) -> list[Section]:
         Section("Likeliest not to sell", _slow_movers(lake, names)),
         Section("Decided today", _counts(lake)),
         *_shut(lake),
+        *_off_shelf(lake),
     ]
 
 
@@ -142,6 +144,19 @@ def _shut(lake: Lake) -> list[Section]:
         return []
     stores: list[str] = shut_stores(lake, [known["ds"].max()])["store_id"].tolist()
     return [Section(f"Closed for {SHUT_DAYS} days: no forecast, no order", [{"store": store} for store in stores])] if stores else []
+
+
+def _off_shelf(lake: Lake) -> list[Section]:
+    """How many pairs nothing is forecast or ordered for, by why; no section where there are none."""
+    shelf = _newest(lake, STOCK_FEATURES, ["on_hand"])
+    counts = {
+        f"on offer for no hour of {OFF_SHELF_DAYS} days: no forecast, no order": int(
+            off_shelf(_newest(lake, DEMAND_FEATURES, ["mean_91", "age_days"])).sum()
+        ),
+        "stock not known: no order": int(shelf["on_hand"].isna().sum()),
+    }
+    rows = [{"pairs": pairs, "why": why} for why, pairs in counts.items() if pairs]
+    return [Section("Left out", rows)] if rows else []
 
 
 def _newest(lake: Lake, table: Table, columns: list[str], days: int = 1) -> pd.DataFrame:

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from feature_repo.online import FOUND, KNOWN_AT
-from feature_repo.shut import SHUT_DAYS
+from feature_repo.shut import OFF_SHELF_DAYS, SHUT_DAYS, off_shelf
 from infra.errors import BadInput
 from serving.contract import Kind, kind_of, plain, problem
 from training.family import Card
@@ -21,6 +21,7 @@ ReadOnline = Callable[[str, pd.DataFrame], pd.DataFrame]
 #: columns of our own beside request fields and features
 _POSITION, _STORED = "_position", "_stored"
 _DAY = "%Y-%m-%d"
+_PAIR = ["store_id", "product_id"]
 
 log = logging.getLogger("shelfcast.serving")
 
@@ -71,7 +72,7 @@ def _with_features(card: Card, read_online: ReadOnline, frame: pd.DataFrame) -> 
     missing = frame.index.difference(joined.index)
     last = dict(zip(keys.itertuples(index=False, name=None), features[KNOWN_AT], strict=True))
     said = {int(i): _unknown(frame, i, entity, last) for i in missing}
-    lacking = _lacking(card, joined) | (_shut(joined) if card.open_stores_only else {})
+    lacking = _lacking(card, joined) | (_shut(joined) if card.on_sale_only else {})
     return joined.drop(index=list(lacking)), said | lacking
 
 
@@ -84,9 +85,10 @@ def _unknown(frame: pd.DataFrame, position: int, entity: list[str], last: Mappin
 
 
 def _shut(frame: pd.DataFrame) -> dict[int, str]:
-    """A sentence for each row whose store has shut."""
-    shut = frame.index[frame["store_shut"] > 0]
-    return {
+    """A sentence for each row whose store has shut or that has left the shelf."""
+    shut, gone = frame.index[frame["store_shut"] > 0], frame.index[off_shelf(frame)]
+    left = {int(i): f"{_key(frame, i, _PAIR)} was on offer for no hour of the last {OFF_SHELF_DAYS} days." for i in gone}
+    return left | {
         int(i): f"store_id {frame.at[i, 'store_id']!r} has shut: of the last {SHUT_DAYS} days all that were heard of were closed."
         for i in shut
     }

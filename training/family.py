@@ -54,8 +54,8 @@ class Card:
     #: the entity columns by which they are looked up
     entity: tuple[str, ...] = ("store_id", "product_id")
     drift_columns: tuple[str, ...] = field(default=())
-    #: whether the pairs of a store that has shut are refused (`store_shut` of the feature service)
-    open_stores_only: bool = False
+    #: whether what is not sold is refused: pairs of a store that has shut, pairs that have left the shelf (feature_repo/shut.py)
+    on_sale_only: bool = False
 
 
 @dataclass(frozen=True)

@@ -59,13 +59,14 @@ def test_an_answer_says_how_old_its_features_are_and_too_old_ones_answer_nothing
     assert list(rows.index) == [0]
 
 
-def test_the_pairs_of_a_store_that_has_shut_are_refused_where_that_counts() -> None:
-    pairs = [{"store_id": store, "product_id": "P1", "steps": 1} for store in ("S2", "S1")]
-    assert [each["ok"] for each in answer(LOOKUP, Steps(), read_levels, pairs)[0]] == [True, True]
-    told, rows = answer(replace(LOOKUP, open_stores_only=True), Steps(), read_levels, pairs)
+def test_what_is_not_sold_is_refused_where_that_counts() -> None:
+    pairs = [{"store_id": store, "product_id": product, "steps": 1} for store, product in (("S2", "P1"), ("S1", "P1"), ("S1", "P4"))]
+    assert [each["ok"] for each in answer(LOOKUP, Steps(), read_levels, pairs)[0]] == [True, True, True]
+    told, rows = answer(replace(LOOKUP, on_sale_only=True), Steps(), read_levels, pairs)
     assert told[0] == {"ok": False, "error": "store_id 'S2' has shut: of the last 28 days all that were heard of were closed."}
     assert told[1]["ok"] and list(rows.index) == [1]
-    assert [load_card(name).open_stores_only for name in ("demand", "stock", "anomaly", "slow_mover")] == [True, True, False, False]
+    assert told[2]["error"] == "store_id 'S1', product_id 'P4' was on offer for no hour of the last 91 days."
+    assert [load_card(name).on_sale_only for name in ("demand", "stock", "anomaly", "slow_mover")] == [True, True, False, False]
 
 
 def test_an_answer_without_its_field_or_out_of_range_is_an_error() -> None:

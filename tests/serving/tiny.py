@@ -62,15 +62,16 @@ class Steps:
 
 
 def read_levels(service: str, keys: pd.DataFrame) -> pd.DataFrame:
-    """A store of four pairs: S1/P1 has level 10, S1/P2 level 20; of the stock, only S1/P1's was ever counted. S1/P3 was last
-    known of a month before the others; S2 has shut."""
+    """A store of five pairs: S1/P1 has level 10, S1/P2 level 20; of the stock, only S1/P1's was ever counted. S1/P3 was last
+    known of a month before the others; S1/P4 has left the shelf; S2 has shut."""
     known = pd.DataFrame({
-        "store_id": ["S1", "S1", "S1", "S2"], "product_id": ["P1", "P2", "P3", "P1"], "level": [10.0, 20.0, 30.0, 10.0],
-        "store_shut": [0.0, 0.0, 0.0, 1.0], "known_at": pd.to_datetime(["2024-03-02", "2024-03-02", "2024-02-01", "2024-03-02"]),
-        "found": [True, True, False, True],
+        "store_id": ["S1", "S1", "S1", "S1", "S2"], "product_id": ["P1", "P2", "P3", "P4", "P1"], "level": [10.0, 20.0, 30.0, 5.0, 10.0],
+        "store_shut": [0.0, 0.0, 0.0, 0.0, 1.0], "mean_91": [10.0, 20.0, 30.0, None, 10.0], "age_days": 400.0,
+        "known_at": pd.to_datetime(["2024-03-02", "2024-03-02", "2024-02-01", "2024-03-02", "2024-03-02"]),
+        "found": [True, True, False, True, True],
     })  # fmt: skip
     if service == "stock_v1":
-        known = known.assign(on_hand=[40.0, None, 1.0, 1.0], on_order=[5.0, 0.0, 0.0, 0.0])
+        known = known.assign(on_hand=[40.0, None, 1.0, 1.0, 1.0], on_order=[5.0, 0.0, 0.0, 0.0, 0.0])
     out = keys.merge(known, on=["store_id", "product_id"], how="left")
     return out.assign(found=out["found"].eq(True))
 

@@ -27,6 +27,6 @@ CARD = Card(
     request={"store_id": "string", "product_id": "string", "horizon": f"integer 1..{LONGEST_HORIZON}"},
     response={"ds": "string", "horizon": "integer", "units": "number", **dict.fromkeys(QUANTILES, "number"), "judged": "boolean"},
     feature_service="demand_v1",
-    open_stores_only=True,
+    on_sale_only=True,
     drift_columns=("level", "trend_7_28", "zero_share_28", "in_stock_28", "price_ratio", "promotion_28", "dispersion"),
 )

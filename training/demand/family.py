@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from feature_repo.demand_features import ORIGIN_FEATURES
-from feature_repo.shut import shut_stores
+from feature_repo.shut import off_shelf_column, shut_stores
 from feature_repo.tables import DEMAND_DAILY, DEMAND_FEATURES
 from infra.lake import Lake
 from infra.settings import Settings
@@ -78,7 +78,7 @@ class DemandFamily:
         return largest_gap(mine, theirs)
 
     def score(self, spark: SparkSession, settings: Settings, model: Portable, version: str) -> DataFrame:
-        """The next seven days of every pair of a store that has not shut, from its newest features, in groups of pairs by the
+        """The next seven days of every pair that is sold (feature_repo/shut.py), from its newest features, in groups of pairs by the
         portable model. Days before are left as they were forecast: their champion would tell what it was trained on."""
         from pyspark.sql import functions as F
 
@@ -96,7 +96,7 @@ class DemandFamily:
                 ]
 
         shut = spark.createDataFrame(shut_stores(lake, [last]), "store_id string, ds date")
-        selling = asked.join(F.broadcast(shut), ["store_id", "ds"], "left_anti")
+        selling = asked.where(~off_shelf_column()).join(F.broadcast(shut), ["store_id", "ds"], "left_anti")
         wanted = selling.select("ds", "store_id", "product_id", "horizon", *ORIGIN_FEATURES)
         return wanted.mapInPandas(forecast, FORECASTS.spark_schema())
 

@@ -26,6 +26,6 @@ CARD = Card(
         "why": "string",
     },
     feature_service="stock_v1",
-    open_stores_only=True,
+    on_sale_only=True,
     drift_columns=("level", "dispersion", "zero_share_28", "in_stock_28d", "learned_lead_time_days", "learned_lead_time_days_sd"),
 )

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from feature_repo.definitions import service_features
-from feature_repo.shut import shut_stores
+from feature_repo.shut import off_shelf_column, shut_stores
 from feature_repo.tables import DEMAND_DAILY, DEMAND_FEATURES, STOCK_FEATURES
 from infra.lake import Lake
 from infra.settings import Settings
@@ -87,8 +87,8 @@ class StockFamily:
         return largest_gap(mine, theirs)
 
     def score(self, spark: SparkSession, settings: Settings, model: Portable, version: str) -> DataFrame:
-        """Today's orders of the stores that have not shut, in groups of pairs by the portable model, then ranked by money at
-        risk over all."""
+        """Today's orders of the pairs that are sold (feature_repo/shut.py) and whose stock is known, in groups of pairs by the
+        portable model, then ranked by money at risk over all: an unknown shelf is no empty one."""
         from pyspark.sql import Window
         from pyspark.sql import functions as F
 
@@ -97,7 +97,8 @@ class StockFamily:
         last = stock.agg(F.max("ds")).collect()[0][0]
         today = stock.where(F.col("ds") == F.lit(last)).join(demand.drop("known_at", "pair_id"), ["store_id", "product_id", "ds"])
         shut = spark.createDataFrame(shut_stores(lake, [last]), "store_id string, ds date")
-        today = today.join(F.broadcast(shut), ["store_id", "ds"], "left_anti")
+        told = F.col("on_hand").isNotNull() & ~off_shelf_column()
+        today = today.where(told).join(F.broadcast(shut), ["store_id", "ds"], "left_anti")
         wanted = ["ds", "store_id", "product_id", "supplier_id", *[n for n in service_features("stock_v1") if n != "supplier_id"]]
         ordered = today.select(*wanted).mapInPandas(_ordering(model, version), ORDERS.spark_schema())
         return ordered.withColumn("rank", F.row_number().over(Window.orderBy(F.desc("money_at_risk"), "store_id", "product_id")))
