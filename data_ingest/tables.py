@@ -86,7 +86,7 @@ STOCK_DAILY = Table(
     "stock_daily", "silver",
     columns(*_KEYS, ("ds", "date"), ("on_hand_open", "double", "units at opening"), ("on_hand_close", "double", "units at closing"),
             ("received_units", "double"), ("waste_units", "double"), ("adjusted_units", "double", "signed"),
-            ("in_stock", "double", "share of open hours with stock, 0..1: below 1 the day's sales are censored demand")),
+            ("in_stock", "double", "share of open hours with stock, 0..1, null where not known: below 1 sales are censored demand")),
     ("store_id", "product_id", "ds"), "ds", "a row for every pair and open day from its first stock event on",
 )  # fmt: skip
 

@@ -28,7 +28,7 @@ CREATE TABLE IF NOT EXISTS stock_daily (
     received_units Float64,
     waste_units    Float64,
     adjusted_units Float64 COMMENT 'signed',
-    in_stock       Nullable(Float64) COMMENT 'share of open hours with stock, 0..1: below 1 the day\'s sales are censored demand'
+    in_stock       Nullable(Float64) COMMENT 'share of open hours with stock, 0..1, null where not known: below 1 sales are censored demand'
 )
 ENGINE = MergeTree
 PARTITION BY toYYYYMM(ds)
