@@ -14,6 +14,7 @@ from data_ingest.ingest import ingest
 from data_ingest.quarantine import replay_quarantine
 from data_ingest.tables import (
     BASKETS,
+    DELIVERIES,
     EVENTS,
     FACTS,
     LEAD_TIMES,
@@ -148,6 +149,10 @@ def test_an_order_is_received_with_its_last_part(told) -> None:
         ("o", "v", "s1", "p1", january(1), january(3), january(2), january(5), 4.0, 6.0, 6.0, 1.0),
         ("o2", "v", "s1", "p1", january(5), None, None, None, None, 6.0, None, None),
     ]
+
+
+def test_what_came_of_an_order_is_told_by_day(told) -> None:
+    assert rows_of(told, DELIVERIES) == [("o", "s1", "p1", january(3), 4.0), ("o", "s1", "p1", january(5), 2.0)]
 
 
 def test_a_promise_that_no_calendar_has_stops_nothing(spark, settings) -> None:

@@ -94,7 +94,7 @@ CREATE TABLE IF NOT EXISTS lead_times (
     ordered_on     Nullable(Date),
     promised_on    Nullable(Date),
     dispatched_on  Nullable(Date),
-    received_on    Nullable(Date) COMMENT 'null while in transit',
+    received_on    Nullable(Date) COMMENT 'of its last part so far; null while nothing has come',
     lead_time_days Nullable(Float64) COMMENT 'received_on - ordered_on',
     ordered_units  Nullable(Float64),
     received_units Nullable(Float64),
@@ -104,6 +104,19 @@ ENGINE = MergeTree
 ORDER BY (order_id, store_id, product_id)
 SETTINGS non_replicated_deduplication_window = 1000
 COMMENT 'a row for every purchase order line';
+
+CREATE TABLE IF NOT EXISTS deliveries (
+    order_id   String,
+    store_id   LowCardinality(String),
+    product_id String,
+    ds         Date COMMENT 'day of receipt',
+    units      Float64 COMMENT 'units received'
+)
+ENGINE = MergeTree
+PARTITION BY toYYYYMM(ds)
+ORDER BY (order_id, store_id, product_id, ds)
+SETTINGS non_replicated_deduplication_window = 1000
+COMMENT 'what came of each purchase order line, by day';
 
 CREATE TABLE IF NOT EXISTS baskets (
     basket_id   String,
