@@ -111,7 +111,7 @@ VISITS_DAILY = Table(
 
 STORE_DAYS = Table(
     "store_days", "silver",
-    columns(("store_id", "string"), ("ds", "date"), ("status", "string", "open, closed, or feed_missing: no event of the store at all")),
+    columns(("store_id", "string"), ("ds", "date"), ("status", "string", "open, closed, or feed_missing: no word of the store itself")),
     ("store_id", "ds"), "ds", "what a day without a sale means",
 )  # fmt: skip
 

@@ -115,7 +115,7 @@ class _Work:
         begun = [span(day, before.get(store, self.last)) for store, day in first_new.items() if store not in before or day < before[store]]
         days = Days.of(self.touched, self.grown, *begun)
         firsts = {store: min(day for day in (first_new.get(store), before.get(store)) if day) for store in {*first_new, *before}}
-        heard = open_days.heard({name: days.only(frame) for name, frame in self.news.bronze.items()})
+        heard = open_days.heard(*(days.only(self.news.bronze[topic]) for topic in ("sales", "pos")))
         self._write(STORE_DAYS, lambda: open_days.store_days(heard, firsts, days), days)
 
     def _first_days(self, frames) -> dict[str, date]:

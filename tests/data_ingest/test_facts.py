@@ -100,6 +100,16 @@ def test_a_day_without_a_sale_is_closed_open_or_missing(told) -> None:
     assert rows_of(told, STORE_DAYS) == [*[("s1", january(day), said) for day, said in status.items()], ("s2", january(7), "open")]
 
 
+def test_a_till_that_is_silent_while_other_systems_are_not_is_a_missing_feed(spark, settings) -> None:
+    set_stores(spark, settings)
+    order = {"order_id": "o", "supplier_id": "v", "product_id": "p1", "units": 6}
+    told = [opened(1), events.price(local(2, 4), 2.0), events.event("order_placed", local(2, 6), **order), events.stock("count", local(2, 7), 3),
+            events.event("store_closed", local(3, 20)), events.price(local(3, 4), 3.0), events.visits("2024-01-04", [9] * 24, at=local(4, 22))]  # fmt: skip
+    events.to_bronze(spark, settings, [*told, events.returned(local(5, 10))], 0, OFFSET)
+    facts(spark, settings)
+    assert [row[2] for row in rows_of(settings, STORE_DAYS)] == ["open", "feed_missing", "closed", "feed_missing", "open"]
+
+
 def test_sales_returns_and_refunds_of_a_day(told) -> None:
     assert rows_of(told, SALES_DAILY) == [
         ("s1", "p1", january(1), 10.0, 0.0, 19.0, 1.0, 0.0, 2, 2),

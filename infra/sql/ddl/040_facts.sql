@@ -78,7 +78,7 @@ COMMENT 'foot traffic and the baskets it led to';
 CREATE TABLE IF NOT EXISTS store_days (
     store_id LowCardinality(String),
     ds       Date,
-    status   LowCardinality(String) COMMENT 'open, closed, or feed_missing: no event of the store at all'
+    status   LowCardinality(String) COMMENT 'open, closed, or feed_missing: no word of the store itself'
 )
 ENGINE = MergeTree
 PARTITION BY toYYYYMM(ds)
