@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from data_ingest import quarantine
 from data_ingest.facts import facts
 from data_ingest.ingest import ingest
 from data_ingest.quarantine import replay_quarantine
@@ -28,6 +29,7 @@ from data_ingest.tables import (
     VISITS_DAILY,
 )  # fmt: skip
 from infra.errors import BadInput, NotReady
+from infra.event_log import LandingFolder
 from infra.lake import Lake
 from infra.settings import Settings, load_settings
 from infra.tables import Table
@@ -342,6 +344,21 @@ def test_a_fact_that_was_lost_is_made_again(spark, settings) -> None:
     facts(spark, settings)
     assert len(rows_of(settings, SALES_DAILY)) == 1
     assert Warehouse(settings.warehouse_url).query("SELECT sum(units) AS u FROM sales_daily").u[0] == 1
+
+
+def test_lines_that_the_log_refuses_stay_in_quarantine(spark, settings, monkeypatch) -> None:
+    class Refusing(LandingFolder):
+        def write(self, topic, lines, name="", keys=None):
+            return super().write(topic, list(lines)[1:], name, keys)
+
+    events.send(settings, [events.returned("2024-01-05T10:00", basket=basket) for basket in ("b1", "b2")])
+    ingest(spark, settings, now=datetime(2024, 6, 1, tzinfo=UTC))
+    monkeypatch.setattr(quarantine, "event_log", lambda settings: Refusing(settings.home / "elsewhere"))
+    with pytest.raises(NotReady, match="took 1 of 2 lines of sales"):
+        replay_quarantine(spark, settings, "return_without_purchase")
+    assert Lake(settings.lake_url).read(spark, QUARANTINE).count() == 2
+    assert replay_quarantine(spark, settings, "return_without_purchase") == 0
+    assert Lake(settings.lake_url).read(spark, QUARANTINE).count() == 0
 
 
 def test_a_return_that_came_too_early_is_let_in_once(spark, settings) -> None:
