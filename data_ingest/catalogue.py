@@ -5,10 +5,12 @@ from __future__ import annotations
 from datetime import date
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 
 from data_ingest.tables import PRODUCTS, PURCHASE_HISTORY, STORES
+from infra.errors import BadInput
 from infra.lake import Lake
 from infra.tables import Table, require_columns
 
@@ -22,6 +24,19 @@ def declare_stores(spark: SparkSession, lake: Lake, stores: pd.DataFrame, *, kee
     """Add `stores` (columns of STORES) to the lake; the same store again is replaced, or left alone with `keep`.
     Returns how many are new."""
     return _declare(spark, lake, stores, STORES, keep)
+
+
+def require_same_offset(lake: Lake, store_ids: np.ndarray, utc_offset_hours: float, where: str) -> None:
+    """Raise BadInput, beginning with `where`, for one of the stores that is known with another offset: the days of its files would
+    begin at different moments."""
+    known = lake.read_pandas(STORES, ["store_id", "utc_offset_hours"]) if lake.exists(STORES) else pd.DataFrame(columns=STORES.names)
+    offsets = known.set_index("store_id")["utc_offset_hours"].astype(float).fillna(0.0)
+    other = offsets[offsets.index.isin(store_ids) & (offsets != utc_offset_hours)]
+    if len(other):
+        raise BadInput(
+            f"{where}: store {other.index[0]!r} is known with utc_offset_hours {other.iloc[0]:g}, and {utc_offset_hours:g} was given; "
+            "expected the same for every file of a store"
+        )
 
 
 def declare_products(spark: SparkSession, lake: Lake, products: pd.DataFrame, *, keep: bool = False) -> int:

@@ -6,10 +6,14 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 SCHEMA_VERSION = 1
+
+#: no event is older, and none names a day outside of these: one stray year would stretch every daily panel, and warehouses
+#: have days from 1970 to 2149 only. What a system writes for "not known" (9999-12-31) is to be left out
+EARLIEST, LATEST = date(1990, 1, 1), date(2099, 12, 31)
 
 #: JSON type and Spark type of each field type
 _JSON = {"string": "string", "double": "number", "bigint": "integer", "timestamp": "string", "date": "string", "array<int>": "array"}
@@ -26,8 +30,8 @@ class Field:
     type: str
     doc: str
     unit: str = ""
-    minimum: float | None = None
-    maximum: float | None = None
+    minimum: float | date | None = None
+    maximum: float | date | None = None
     choices: tuple[str, ...] = ()
     length: int | None = None
 
@@ -83,6 +87,10 @@ def _number(name: str, doc: str, unit: str, minimum: float | None = 0, maximum: 
     return Field(name, "double", doc, unit, minimum, maximum)
 
 
+def _day(name: str, doc: str) -> Field:
+    return Field(name, "date", doc, minimum=EARLIEST, maximum=LATEST)
+
+
 ENVELOPE = (
     _string("event_id", "unique over all events of the topic; a second one is a duplicate"),
     _string("event_type", "one of the topic's event types"),
@@ -94,7 +102,7 @@ ENVELOPE = (
 
 _PRODUCT = _string("product_id", "the product")
 _SUPPLIER = _string("supplier_id", "the supplier")
-_BASKET = _string("basket_id", "the basket (till receipt)")
+_BASKET = _string("basket_id", "the basket (till receipt); unique over all stores and for all time")
 _ORDER = _string("order_id", "the purchase order")
 _CUSTOMER = _string("customer_id", "the customer, where known")
 _REASON = _string("reason", "free text")
@@ -147,7 +155,7 @@ POS = Topic(
 VISITS = Topic(
     "visits", ("store_id",),
     (Event("visit_count", (Field("visits", "array<int>", "people who came in, by hour 0-23 of the local business day",
-                                 "people", 0, 1e6, length=24), Field("ds", "date", "the local business day"))),),
+                                 "people", 0, 1e6, length=24), _day("ds", "the local business day"))),),
     "foot traffic; the conversion to baskets is derived from sales",
 )  # fmt: skip
 
@@ -155,7 +163,7 @@ SUPPLY = Topic(
     "supply", ("store_id", "order_id"),
     (
         Event("order_placed", (_ORDER, _SUPPLIER, _PRODUCT, _UNITS),
-              (Field("promised_on", "date", "promised day of arrival"), _number("unit_cost", "cost of one unit", "money"))),
+              (_day("promised_on", "promised day of arrival"), _number("unit_cost", "cost of one unit", "money"))),
         Event("shipment_dispatched", (_ORDER, _SUPPLIER, _PRODUCT, _UNITS)),
         Event("shipment_received", (_ORDER, _SUPPLIER, _PRODUCT, _UNITS)),
     ),
@@ -182,6 +190,9 @@ def _field_schema(field: Field) -> dict[str, Any]:
         return {**schema, "items": {"type": "integer", **bounds}, "minItems": field.length, "maxItems": field.length}
     if field.type in ("timestamp", "date"):
         schema["format"] = "date-time" if field.type == "timestamp" else "date"
+    if field.type == "date":  # JSON Schema bounds numbers only
+        bounds = {}
+        schema["description"] += f", {field.minimum} to {field.maximum}"
     return {**schema, **bounds, **({"enum": list(field.choices)} if field.choices else {})}
 
 
@@ -212,11 +223,13 @@ def _value_problem(field: Field, value: Any) -> str | None:
     if field.type in ("timestamp", "date"):
         try:
             shaped = bool(_SHAPES[field.type].search(value))
-            datetime.fromisoformat(value.replace("Z", "+00:00"))
+            told = datetime.fromisoformat(value.replace("Z", "+00:00"))
         except ValueError:
             shaped = False
         if not shaped:
             return f"{field.name} is {value!r}: expected an ISO 8601 {field.type}"
+        if field.type == "date" and _outside(field, told.date()):
+            return f"{field.name} is {value!r}: expected {field.minimum} to {field.maximum}"
     if field.choices and value not in field.choices:
         return f"{field.name} is {value!r}: expected one of {', '.join(field.choices)}"
     return None
@@ -226,6 +239,10 @@ def _bound_problem(field: Field, value: Any) -> str | None:
     whole = field.type != "double"
     if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)):
         return f"{field.name} is {value!r}: expected {'an integer' if whole else 'a number'}"
-    if value != value or (field.minimum is not None and value < field.minimum) or (field.maximum is not None and value > field.maximum):
+    if value != value or _outside(field, value):
         return f"{field.name} is {value!r}: expected {field.minimum} to {field.maximum} {field.unit}".rstrip()
     return None
+
+
+def _outside(field: Field, value: Any) -> bool:
+    return (field.minimum is not None and value < field.minimum) or (field.maximum is not None and value > field.maximum)

@@ -13,10 +13,10 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from data_ingest.catalogue import declare_products, declare_stores, remember_purchases
+from data_ingest.catalogue import declare_products, declare_stores, remember_purchases, require_same_offset
 from data_ingest.contracts import ENVELOPE, SALES, STOCK, TOPICS, Topic
 from data_ingest.encoding import check
-from data_ingest.producers import event_table, joined, producer
+from data_ingest.producers import content_ids, event_table, joined, producer
 from data_ingest.shelf import CLOSE_HOUR, OPEN_HOUR
 from data_ingest.tables import PRODUCTS
 from data_ingest.user_file import UserFile, read_user_file
@@ -37,7 +37,8 @@ _NUMBERS = ("unit_cost", "pack_size", "shelf_life_days", "lead_time_days", "revi
 
 @dataclass(frozen=True)
 class ImportSummary:
-    """What a file held and what it became; `written` is 0 when the same file was imported before."""
+    """What a file held and what it became; `written` is 0 when the same rows were imported before. Rows that stood in another
+    file too are written, and the ingest counts them as quarantined by `duplicate_event`."""
 
     file: str
     kind: str
@@ -52,10 +53,9 @@ class ImportSummary:
 
 @dataclass(frozen=True)
 class _Rows:
-    """The rows of a file, typed: keys, UTC time, local day and units; `prefix` begins their event ids."""
+    """The rows of a file, typed: keys, UTC time, local day and units."""
 
     file: UserFile
-    prefix: str
     source: str
     offset: float
     store_id: np.ndarray
@@ -67,7 +67,7 @@ class _Rows:
 
 def import_csv(
     spark: SparkSession, settings: Settings, path: Path | str, *, kind: str = "sales", mapping: Mapping[str, str] | None = None,
-    utc_offset_hours: float = 0.0, source: str = "import",
+    utc_offset_hours: float = 0.0, source: str = "import", unique_baskets: bool = False,
 ) -> ImportSummary:  # fmt: skip
     """Write the rows of a .csv or .parquet file as events and declare the stores and products that are new.
 
@@ -75,17 +75,23 @@ def import_csv(
     `occurred_at` or `ds`; where known `unit_price` (or `price`; 0 when unknown), `basket_id` (else each row is a basket),
     `customer_id, discount, line, promotion_id`. Stock rows need the same keys and a stock `event_type` (count when there is
     no such column). A row of 0 units sold only says that the store was open. Times without a zone and days are local,
-    UTC + `utc_offset_hours`. Ids are made of the file's content and the row, so the same file again doubles nothing.
-    Raises BadInput naming file, column, row and what was expected; nothing is written then."""
+    UTC + `utc_offset_hours`.
+
+    A `basket_id` is taken for a receipt number, which tills begin anew: of a source, a store and a day, unless `unique_baskets`
+    says that no two baskets share one. Event ids are made of the source and what a row tells, and of equal rows in a file also
+    of their number: the same file again, or one that overlaps with it, doubles nothing; a row that was corrected is another row.
+    Raises BadInput naming file, column, row and what was expected, or the store that is known with another offset; nothing is
+    written then."""
     topic = _topic(kind)
     _check_mapping(mapping or {}, topic, kind)
     path = Path(path)
     file = read_user_file(path, mapping or {})
-    rows = _typed(file, path, kind, utc_offset_hours, source)
-    feed = _sales_feed(rows) if topic is SALES else {"stock": _stock_events(rows)}
+    rows, lake = _typed(file, kind, utc_offset_hours, source), Lake(settings.lake_url)
+    require_same_offset(lake, rows.store_id, utc_offset_hours, file.name)
+    feed = _sales_feed(rows, unique_baskets) if topic is SALES else {"stock": _stock_events(rows)}
     for name, table in feed.items():
         check(TOPICS[name], table)
-    log, lake = event_log(settings), Lake(settings.lake_url)
+    log = event_log(settings)
     stores, products = _declare(spark, lake, rows)
     if topic is SALES and file.has("basket_id"):
         remember_purchases(spark, lake, _history(rows, feed["sales"]))
@@ -111,7 +117,7 @@ def _check_mapping(mapping: Mapping[str, str], topic: Topic, kind: str) -> None:
         raise BadInput(f"mapping of a {kind} file: there is no field {wrong!r}; expected {', '.join(allowed)}")
 
 
-def _typed(file: UserFile, path: Path, kind: str, offset: float, source: str) -> _Rows:
+def _typed(file: UserFile, kind: str, offset: float, source: str) -> _Rows:
     if not -14 <= offset <= 14:
         raise BadInput(f"utc_offset_hours is {offset}: expected -14 to 14")
     shift = np.timedelta64(round(offset * 3600), "s")
@@ -125,17 +131,16 @@ def _typed(file: UserFile, path: Path, kind: str, offset: float, source: str) ->
     # only an adjustment is signed
     signed = kind == STOCK.name and file.has("event_type")
     units = file.number("units", -1e9 if signed else 0, 1e9)
-    digest = hashlib.blake2b(path.read_bytes(), digest_size=8, key=kind.encode()).hexdigest()
-    return _Rows(file, f"{source}-{digest}", source, offset, store, product, occurred, ds, units)
+    return _Rows(file, source, offset, store, product, occurred, ds, units)
 
 
 def _optional(file: UserFile, rows: np.ndarray, names: tuple[str, ...]) -> dict[str, pa.Array]:
     return {n: pa.array(file.text(n, required=False).to_numpy(object)[rows], pa.string()) for n in names if file.has(n)}
 
 
-def _sales_feed(rows: _Rows) -> dict[str, pa.Table]:
+def _sales_feed(rows: _Rows, unique_baskets: bool) -> dict[str, pa.Table]:
     """Purchases of the rows with units; opening hours of every store-day in the file; shelf prices as they change."""
-    file, number = rows.file, np.arange(1, len(rows.units) + 1)
+    file = rows.file
     sold = np.flatnonzero(rows.units > 0)
     price = _prices(file)
     more: dict[str, object] = _optional(file, sold, ("customer_id", "promotion_id"))
@@ -143,18 +148,22 @@ def _sales_feed(rows: _Rows) -> dict[str, pa.Table]:
         more["discount"] = file.number("discount", 0, 1e9, default=0.0)[sold]
     if file.has("line"):
         more["line"] = file.number("line", 0, 1e9, default=0.0)[sold].astype(int)
-    baskets = (
-        pa.array(file.text("basket_id").to_numpy(object)[sold], pa.string())
-        if file.has("basket_id")
-        else joined(rows.prefix, "basket", number[sold])
-    )
-    purchases = event_table(
-        "purchase", rows.source, event_id=joined(rows.prefix, number[sold]), occurred_at=rows.occurred_at[sold],
-        store_id=rows.store_id[sold], product_id=rows.product_id[sold], basket_id=baskets, units=rows.units[sold],
-        unit_price=np.zeros(len(sold)) if price is None else price[sold], **more,
-    )  # fmt: skip
+    if file.has("basket_id"):
+        receipt = file.text("basket_id").to_numpy(object)[sold]
+        day = _day_text(pd.Series(rows.ds[sold]))
+        more["basket_id"] = pa.array(receipt, pa.string()) if unique_baskets else joined(rows.source, rows.store_id[sold], day, receipt)
+    purchases = _identified(event_table(
+        "purchase", rows.source, occurred_at=rows.occurred_at[sold], store_id=rows.store_id[sold], product_id=rows.product_id[sold],
+        units=rows.units[sold], unit_price=np.zeros(len(sold)) if price is None else price[sold], **more,
+    ), rows.source)  # fmt: skip
+    if not file.has("basket_id"):
+        purchases = purchases.append_column("basket_id", purchases["event_id"])
     pos = [_openings(rows), *([] if price is None else [_price_changes(rows, price)])]
     return {"sales": purchases, "pos": pa.concat_tables(pos, promote_options="default")}
+
+
+def _identified(events: pa.Table, source: str) -> pa.Table:
+    return events.append_column("event_id", content_ids(events, source))
 
 
 def _prices(file: UserFile) -> np.ndarray | None:
@@ -190,10 +199,10 @@ def _price_changes(rows: _Rows, price: np.ndarray) -> pa.Table:
     changed = daily[daily["price"] != daily.groupby(["store_id", "product_id"])["price"].shift()]
     store, product = changed["store_id"].to_numpy(object), changed["product_id"].to_numpy(object)
     start = changed["ds"].to_numpy("datetime64[us]") - np.timedelta64(round(rows.offset * 3600), "s")
-    return event_table(
-        "price_changed", rows.source, event_id=joined(rows.prefix, "price", store, product, _day_text(changed["ds"])), store_id=store,
-        product_id=product, occurred_at=start + np.timedelta64(OPEN_HOUR - 1, "h"), price=changed["price"].to_numpy(),
-    )  # fmt: skip
+    return _identified(event_table(
+        "price_changed", rows.source, store_id=store, product_id=product, occurred_at=start + np.timedelta64(OPEN_HOUR - 1, "h"),
+        price=changed["price"].to_numpy(),
+    ), rows.source)  # fmt: skip
 
 
 def _stock_events(rows: _Rows) -> pa.Table:
@@ -207,10 +216,9 @@ def _stock_events(rows: _Rows) -> pa.Table:
         raise BadInput(f"{file.name}: column 'event_type', row {row + 1}: {kinds[row]!r} of {rows.units[row]:g} units; {expected}")
     more = _optional(file, every, ("supplier_id", "order_id", "reason", "other_store_id"))
     table = event_table(
-        "count", rows.source, event_id=joined(rows.prefix, every + 1), occurred_at=rows.occurred_at, store_id=rows.store_id,
-        product_id=rows.product_id, units=rows.units, **more,
-    )  # fmt: skip
-    return table.set_column(table.column_names.index("event_type"), "event_type", pa.array(kinds, pa.string()))
+        "count", rows.source, occurred_at=rows.occurred_at, store_id=rows.store_id, product_id=rows.product_id, units=rows.units, **more
+    )
+    return _identified(table.set_column(table.column_names.index("event_type"), "event_type", pa.array(kinds, pa.string())), rows.source)
 
 
 def _declare(spark: SparkSession, lake: Lake, rows: _Rows) -> tuple[int, int]:
@@ -249,9 +257,12 @@ def _history(rows: _Rows, sales: pa.Table) -> pa.Table:
 
 
 def _write(log: EventLog, topic: str, rows: _Rows, table: pa.Table) -> int:
+    """Write the events as files named by the ids that they hold, but for those that are there; returns how many were written."""
     written = 0
-    for number, low in enumerate(range(0, table.num_rows, _EVENTS_PER_FILE)):
-        name = f"{rows.prefix}-{number:04d}"
+    for low in range(0, table.num_rows, _EVENTS_PER_FILE):
+        part = table.slice(low, _EVENTS_PER_FILE)
+        digest = hashlib.blake2b("\n".join(part["event_id"].to_pylist()).encode(), digest_size=12).hexdigest()
+        name = f"{rows.source}-{digest}"
         if not log.has(topic, name):
-            written += producer(topic, rows.source).send_table(log, table.slice(low, _EVENTS_PER_FILE), name)
+            written += producer(topic, rows.source).send_table(log, part, name)
     return written

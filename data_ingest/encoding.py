@@ -103,7 +103,7 @@ def _out_of_range(field: Field, column: pa.Array) -> pa.Array:
         bad_items = pc.fill_null(_outside(field, items), True)
         owners = pc.filter(pc.list_parent_indices(column), bad_items)
         return pc.or_(pc.fill_null(whole, False), pc.is_in(pa.array(range(len(column)), pa.int64()), pc.cast(owners, pa.int64())))
-    if field.type in ("double", "bigint"):
+    if field.type in ("double", "bigint", "date"):
         wrong = _outside(field, column)
     elif field.choices:
         wrong = pc.and_(pc.is_valid(column), pc.invert(pc.is_in(column, pa.array(list(field.choices)))))

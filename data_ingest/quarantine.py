@@ -7,14 +7,15 @@ product that was not known yet."""
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from data_ingest.contracts import TOPICS
 from data_ingest.ingest import alone
 from data_ingest.rules import log_rules_of, rules_of
 from data_ingest.tables import QUARANTINE
-from infra.errors import BadInput
-from infra.event_log import event_log
+from infra.errors import BadInput, NotReady
+from infra.event_log import EventLog, event_log
 from infra.lake import Lake
 from infra.publish import publish
 from infra.settings import Settings
@@ -37,7 +38,8 @@ def require_rule(rule: str) -> None:
 
 def replay_quarantine(spark: SparkSession, settings: Settings, rule: str) -> int:
     """Put the quarantined lines of a rule back to the event log and take them out of quarantine; returns how many.
-    Raises BadInput for a rule there is not.
+    Raises BadInput for a rule there is not, and NotReady where the log takes none of them or not all: then they stay where
+    they are.
 
     The lines are written first, under a name made of their content and origin, then taken out: a run that is killed in
     between writes the same name again, which adds nothing. The next ingest judges them anew. Collects the lines of one
@@ -53,7 +55,19 @@ def replay_quarantine(spark: SparkSession, settings: Settings, rule: str) -> int
             lines = [(row.position, bytes(row.raw)) for row in rows.select("position", "raw").collect()]
             if lines:
                 digest = hashlib.blake2b(repr(lines).encode(), digest_size=12).hexdigest()
-                count += log.write(topic, (raw for _, raw in lines), f"replayed-{rule}-{digest}")
+                count += _put_back(log, topic, [raw for _, raw in lines], f"replayed-{rule}-{digest}")
         spark.sql(f"DELETE FROM delta.`{lake.path(QUARANTINE)}` WHERE rule = '{rule}'")
         publish(settings, QUARANTINE)
     return count
+
+
+def _put_back(log: EventLog, topic: str, lines: Sequence[bytes], name: str) -> int:
+    if log.has(topic, name):
+        return 0
+    written = log.write(topic, lines, name)
+    if written < len(lines):
+        raise NotReady(
+            f"the log took {written:,} of {len(lines):,} lines of {topic} and refused the others, which are dead letters: all are still "
+            "in quarantine, and the same again takes them out."
+        )
+    return written

@@ -10,15 +10,13 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from data_ingest.contracts import ENVELOPE, FIELD_TYPES, SCHEMA_VERSION, TOPICS, Event, Field, Topic
+from data_ingest.contracts import EARLIEST, ENVELOPE, FIELD_TYPES, SCHEMA_VERSION, TOPICS, Event, Field, Topic
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
 #: bytes above which a line is not parsed; its bytes are kept whole in quarantine
 LONGEST_LINE = 1_000_000
-#: no event is older: one stray year would stretch every daily panel
-EARLIEST = date(1990, 1, 1)
 #: characters of an offending value that a reason shows
 _SHOWN = 80
 
@@ -95,7 +93,6 @@ WORLD_RULES = (
     Rule("out_of_range", _EVERY, f"occurred_at < TIMESTAMP '{EARLIEST}'", _told_saying("occurred_at", f"{EARLIEST} or later")),
     Rule("future_date", _EVERY, "occurred_at > latest", f"concat('occurred_at is ', {_told('occurred_at')}, ': later than ', latest)"),
     Rule("future_date", ("visits",), "ds > to_date(latest)", f"concat('ds is ', {_told('ds')}, ': later than ', to_date(latest))"),
-    Rule("out_of_range", ("visits",), f"ds < DATE '{EARLIEST}'", _told_saying("ds", f"{EARLIEST} or later")),
     Rule("unknown_store", _EVERY, "NOT known_store", _told_saying("store_id", "one of the known stores")),
     Rule("unknown_product", ("sales", "stock", "pos", "supply"), "NOT known_product",
          _told_saying("product_id", "one of the known products")),
@@ -234,7 +231,9 @@ def _out_of_range(topic: Topic, field: Field, carriers: tuple[str, ...]) -> Rule
         listed = ", ".join(map(_quoted, field.choices))
         return Rule("out_of_range", (topic.name,), f"{_when(topic, carriers)}{name} NOT IN ({listed})",
                     _saying(field.name, "one of " + ", ".join(field.choices)))  # fmt: skip
-    bounds = " OR ".join(f"{{0}} {sign} {bound!r}D" for sign, bound in (("<", field.minimum), (">", field.maximum)) if bound is not None)
+    bounds = " OR ".join(
+        f"{{0}} {sign} {_literal(bound)}" for sign, bound in (("<", field.minimum), (">", field.maximum)) if bound is not None
+    )
     if not bounds:
         return None
     broken = bounds.format(name)
@@ -243,3 +242,7 @@ def _out_of_range(topic: Topic, field: Field, carriers: tuple[str, ...]) -> Rule
         broken = f"size({name}) != {field.length} OR exists({name}, x -> {bounds.format('x')})"
         expected = f"{field.length} integers from {expected}"
     return Rule("out_of_range", (topic.name,), f"{_when(topic, carriers)}({broken})", _saying(field.name, expected))
+
+
+def _literal(bound: float | date) -> str:
+    return f"DATE '{bound}'" if isinstance(bound, date) else f"{bound!r}D"

@@ -18,9 +18,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.json as pj
 
-from data_ingest.contracts import FIELD_TYPES, TOPICS, Field, Topic, problem
+from data_ingest.contracts import EARLIEST, FIELD_TYPES, TOPICS, Field, Topic, problem
 from data_ingest.encoding import breaches
-from data_ingest.rules import EARLIEST, World
+from data_ingest.rules import World
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -75,7 +75,7 @@ def _fits(topic: Topic, columns: Mapping[str, pa.Array], world: World) -> pa.Arr
     at = columns["occurred_at"].cast(pa.timestamp("us"))
     fits = pc.and_(pc.greater_equal(at, datetime.combine(EARLIEST, time())), pc.less_equal(at, world.latest))
     if topic.tells_day:
-        fits = pc.and_(fits, pc.and_(pc.greater_equal(columns["ds"], EARLIEST), pc.less_equal(columns["ds"], world.latest.date())))
+        fits = pc.and_(fits, pc.less_equal(columns["ds"], world.latest.date()))
     if world.utc_offset_hours is not None:
         stores = world.utc_offset_hours
         fits = pc.and_(fits, _looked_up(columns["store_id"], lambda store: store in stores, pa.bool_()))
@@ -141,7 +141,7 @@ def _halved(topic: Topic, lines: pa.Array) -> tuple[pa.Table, pa.Array]:
 def _keeps(topic: Topic, line: bytes) -> bool:
     try:
         event = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):  # a line may nest lists as deep as it is long
         return False
     return isinstance(event, dict) and event.keys() <= {field.name for field in topic.fields} and problem(topic, event) is None
 

@@ -86,7 +86,7 @@ STOCK_DAILY = Table(
     "stock_daily", "silver",
     columns(*_KEYS, ("ds", "date"), ("on_hand_open", "double", "units at opening"), ("on_hand_close", "double", "units at closing"),
             ("received_units", "double"), ("waste_units", "double"), ("adjusted_units", "double", "signed"),
-            ("in_stock", "double", "share of open hours with stock, 0..1: below 1 the day's sales are censored demand")),
+            ("in_stock", "double", "share of open hours with stock, 0..1, null where not known: below 1 sales are censored demand")),
     ("store_id", "product_id", "ds"), "ds", "a row for every pair and open day from its first stock event on",
 )  # fmt: skip
 
@@ -111,17 +111,23 @@ VISITS_DAILY = Table(
 
 STORE_DAYS = Table(
     "store_days", "silver",
-    columns(("store_id", "string"), ("ds", "date"), ("status", "string", "open, closed, or feed_missing: no event of the store at all")),
+    columns(("store_id", "string"), ("ds", "date"), ("status", "string", "open, closed, or feed_missing: no word of the store itself")),
     ("store_id", "ds"), "ds", "what a day without a sale means",
 )  # fmt: skip
 
 LEAD_TIMES = Table(
     "lead_times", "silver",
     columns(("order_id", "string"), ("supplier_id", "string"), *_KEYS, ("ordered_on", "date"), ("promised_on", "date"),
-            ("dispatched_on", "date"),
-            ("received_on", "date", "null while in transit"), ("lead_time_days", "double", "received_on - ordered_on"),
+            ("dispatched_on", "date"), ("received_on", "date", "of its last part so far; null while nothing has come"),
+            ("lead_time_days", "double", "received_on - ordered_on"),
             ("ordered_units", "double"), ("received_units", "double"), ("unit_cost", "double", "money")),
     ("order_id", "store_id", "product_id"), doc="a row for every purchase order line",
+)  # fmt: skip
+
+DELIVERIES = Table(
+    "deliveries", "silver",
+    columns(("order_id", "string"), *_KEYS, ("ds", "date", "day of receipt"), ("units", "double", "units received")),
+    ("order_id", "store_id", "product_id", "ds"), "ds", "what came of each purchase order line, by day",
 )  # fmt: skip
 
 BASKETS = Table(
@@ -131,6 +137,6 @@ BASKETS = Table(
     ("basket_id", "product_id"), "ds", "what was bought together",
 )  # fmt: skip
 
-FACTS: tuple[Table, ...] = (SALES_DAILY, STOCK_DAILY, PRICE_DAILY, PROMOTIONS, VISITS_DAILY, STORE_DAYS, LEAD_TIMES, BASKETS)
+FACTS: tuple[Table, ...] = (SALES_DAILY, STOCK_DAILY, PRICE_DAILY, PROMOTIONS, VISITS_DAILY, STORE_DAYS, LEAD_TIMES, DELIVERIES, BASKETS)
 BRONZE: tuple[Table, ...] = (EVENTS, QUARANTINE, INGESTED)
 DIMENSIONS: tuple[Table, ...] = (STORES, PRODUCTS, PURCHASE_HISTORY)

@@ -72,15 +72,15 @@ def store_days(store: np.ndarray, day: np.ndarray, second: np.ndarray, stores: i
 
 
 def opening_feed(opens: np.ndarray, closes: np.ndarray, stores: np.ndarray, prefix: str, first: date, utc_offset_hours: float) -> pa.Table:
-    """store_opened and store_closed events of the store-days that are not NaN; the hours are assumed, hence simulated."""
-    store, day = np.nonzero(~np.isnan(opens))
-    names = names_of(store, stores)
-    tables = [
-        event_table(kind, SIMULATED, event_id=joined(prefix, kind, names, day), store_id=names,
-                    occurred_at=local_times(first, day, second[store, day], utc_offset_hours))
-        for kind, second in (("store_opened", opens), ("store_closed", closes))
-    ]  # fmt: skip
-    return pa.concat_tables(tables)
+    """store_opened events of the store-days that are not NaN, and store_closed ones of all: a store that stays closed says so,
+    or its feed would count as missing. The hours are assumed, hence simulated."""
+    told = []
+    for kind, second in (("store_opened", opens), ("store_closed", np.where(np.isnan(closes), CLOSE_HOUR * 3600, closes))):
+        store, day = np.nonzero(~np.isnan(second))
+        names = names_of(store, stores)
+        at = local_times(first, day, second[store, day], utc_offset_hours)
+        told.append(event_table(kind, SIMULATED, event_id=joined(prefix, kind, names, day), store_id=names, occurred_at=at))
+    return pa.concat_tables(told)
 
 
 def visit_feed(

@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from data_ingest.ingest import alone
-from data_ingest.tables import LEAD_TIMES, PRODUCTS, STOCK_DAILY, STORE_DAYS, STORES
+from data_ingest.tables import DELIVERIES, LEAD_TIMES, PRODUCTS, STOCK_DAILY, STORE_DAYS, STORES
 from feature_repo import store
 from feature_repo.changes import SOURCES, first_changed_day
 from feature_repo.customer_features import customer_features_frame
@@ -123,8 +123,8 @@ def _demand(spark: SparkSession, lake: Lake, until: date, since: date | None) ->
 
 def _stock(spark: SparkSession, lake: Lake, until: date, since: date | None) -> DataFrame:
     daily, products = lake.read(spark, DEMAND_DAILY), lake.read(spark, PRODUCTS)
-    stock, lead_times = read_or_empty(spark, lake, STOCK_DAILY), read_or_empty(spark, lake, LEAD_TIMES)
-    return stock_features_frame(daily, stock, lead_times, products, until, since)
+    stock, lead_times, deliveries = (read_or_empty(spark, lake, table) for table in (STOCK_DAILY, LEAD_TIMES, DELIVERIES))
+    return stock_features_frame(daily, stock, lead_times, deliveries, products, until, since)
 
 
 def _activity(spark: SparkSession, lake: Lake, since: date | None) -> DataFrame:

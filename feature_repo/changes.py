@@ -6,6 +6,7 @@ from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
 from data_ingest.tables import (
+    DELIVERIES,
     LEAD_TIMES,
     PRICE_DAILY,
     PRODUCTS,
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 #: the silver tables of the daily features, and the column that says from which day on a row of them counts
 COUNTS_FROM = {SALES_DAILY: "ds", STOCK_DAILY: "ds", PRICE_DAILY: "ds", STORE_DAYS: "ds", PROMOTIONS: "starts_on",
-               LEAD_TIMES: "ordered_on"}  # fmt: skip
+               LEAD_TIMES: "ordered_on", DELIVERIES: "ds"}  # fmt: skip
 #: every table that features are made of; a change in one that is not among COUNTS_FROM concerns all days, or no day
 SOURCES = (*COUNTS_FROM, PRODUCTS, *PURCHASES)
 

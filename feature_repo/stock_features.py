@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import date
 from typing import TYPE_CHECKING
 
 from feature_repo.snapshots import pair_snapshots, so_far, trailing
@@ -14,13 +14,16 @@ if TYPE_CHECKING:
 PAIR_DAY = ["store_id", "product_id", "ds"]
 #: days after its promised day from which on a delivery that never came is no longer counted on
 GIVEN_UP_DAYS = 28
+#: the same for the rest of a line of which a part has come: suppliers that deliver short mostly do not deliver the rest
+REST_GIVEN_UP_DAYS = 3
 
 
 def stock_features_frame(
-    daily: DataFrame, stock: DataFrame, lead_times: DataFrame, products: DataFrame, until: date, since: date | None = None
-) -> DataFrame:
-    """Rows of STOCK_FEATURES for every pair and day of `daily` (DEMAND_DAILY) from `since` on; `stock`, `lead_times` and
-    `products` are the silver tables. A row uses nothing that happened after its `ds`."""
+    daily: DataFrame, stock: DataFrame, lead_times: DataFrame, deliveries: DataFrame, products: DataFrame, until: date,
+    since: date | None = None,
+) -> DataFrame:  # fmt: skip
+    """Rows of STOCK_FEATURES for every pair and day of `daily` (DEMAND_DAILY) from `since` on; `stock`, `lead_times`,
+    `deliveries` and `products` are the silver tables. A row uses nothing that happened after its `ds`."""
     from pyspark.sql import functions as F
 
     shelf = daily.select(*PAIR_DAY, "open", "in_stock", "price").join(stock.select(*PAIR_DAY, "on_hand_close"), PAIR_DAY, "left")
@@ -35,28 +38,40 @@ def stock_features_frame(
     )
     # after the windows, which need the days before `since`; what follows does not
     recent = shelf if since is None else shelf.where(F.col("ds") >= F.lit(since))
-    with_orders = recent.join(on_order(lead_times, until, since), PAIR_DAY, "left").join(_catalogue(products), "product_id", "left")
+    with_orders = recent.join(on_order(lead_times, deliveries, until, since), PAIR_DAY, "left").join(
+        _catalogue(products), "product_id", "left"
+    )
     learned = learned_lead_times(lead_times, until)
     return pair_snapshots(_filled(with_orders.join(F.broadcast(learned), ["supplier_id", "ds"], "left")), STOCK_FEATURES, since)
 
 
-def on_order(lead_times: DataFrame, until: date, since: date | None = None) -> DataFrame:
+def on_order(lead_times: DataFrame, deliveries: DataFrame, until: date, since: date | None = None) -> DataFrame:
     """`store_id, product_id, ds, on_order, on_order_lines, next_arrival_days, last_arrival_days` for every day that ends
-    with something in transit. A line is in transit from its order day to the day before its receipt, and is given up
-    GIVEN_UP_DAYS after its promise."""
+    with something in transit. A line is in transit from its order day on, less what was received by the end of the day, until
+    all has come. What has not is given up: GIVEN_UP_DAYS after the promise of a line of which nothing came, REST_GIVEN_UP_DAYS
+    after the promise, or after the last part if that is later, of one of which a part did."""
+    from pyspark.sql import Window
     from pyspark.sql import functions as F
 
-    promised = F.coalesce(F.col("promised_on"), F.col("ordered_on"))
-    start = F.col("ordered_on") if since is None else F.greatest(F.col("ordered_on"), F.lit(since))
-    end = F.least(
-        F.date_sub(F.coalesce(F.col("received_on"), F.lit(until + timedelta(days=1))), 1), F.date_add(promised, GIVEN_UP_DAYS), F.lit(until)
+    key = ["order_id", "store_id", "product_id"]
+    promised = F.coalesce(F.col("promised_on"), F.col("ordered_on")).alias("promised")
+    lines = lead_times.where("ordered_on IS NOT NULL").select(*key, "ordered_on", "ordered_units", promised)
+    placed = lines.withColumns({"came_on": F.lit(None).cast("date"), "came": F.lit(0.0)})
+    # what is booked before its order counts from the order on
+    parts = lines.join(deliveries.withColumnsRenamed({"ds": "came_on", "units": "came"}), key)
+    states = placed.unionByName(parts).withColumn("start", F.greatest("ordered_on", "came_on"))
+    by_line = Window.partitionBy(*key).orderBy("start", F.col("came_on").asc_nulls_first())
+    left = F.round(F.col("ordered_units") - F.sum("came").over(by_line), 6)
+    given_up = F.when(F.col("came_on").isNull(), F.date_add("promised", GIVEN_UP_DAYS)).otherwise(
+        F.date_add(F.greatest("promised", "came_on"), REST_GIVEN_UP_DAYS)
     )
-    lines = lead_times.where(start <= end).select(
-        "store_id", "product_id", "ordered_units", promised.alias("promised"), F.explode(F.sequence(start, end)).alias("ds")
-    )
+    end = F.least(F.date_sub(F.lead("start").over(by_line), 1), given_up, F.lit(until))
+    spans = states.select("store_id", "product_id", "promised", "start", left.alias("left"), end.alias("end"))
+    start = F.col("start") if since is None else F.greatest(F.col("start"), F.lit(since))
+    days = spans.where((F.col("left") > 0) & (start <= F.col("end"))).withColumn("ds", F.explode(F.sequence(start, F.col("end"))))
     arrives = F.greatest(F.datediff(F.col("promised"), F.col("ds")), F.lit(0)).cast("double")
-    return lines.groupBy(*PAIR_DAY).agg(
-        F.sum("ordered_units").alias("on_order"),
+    return days.groupBy(*PAIR_DAY).agg(
+        F.sum("left").alias("on_order"),
         F.count(F.lit(1)).cast("double").alias("on_order_lines"),
         F.min(arrives).alias("next_arrival_days"),
         F.max(arrives).alias("last_arrival_days"),

@@ -98,6 +98,12 @@ def import_(
     column: Annotated[list[str] | None, typer.Option("--column", "-c", help="field=column of your file; repeat.")] = None,
     utc_offset_hours: float = 0.0,
     source: str = "import",
+    unique_baskets: Annotated[
+        bool,
+        typer.Option(
+            "--unique-baskets", help="Take basket_id as it is: no two baskets share one. Else it is a number of its store and day."
+        ),
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Write your own file's rows as events."""
@@ -105,7 +111,10 @@ def import_(
 
     settings, mapping = load_settings(), mapping_of(column or [])
     with _spark(settings) as spark:
-        written = partial(import_csv, spark, settings, path, kind=kind, mapping=mapping, utc_offset_hours=utc_offset_hours, source=source)
+        written = partial(
+            import_csv, spark, settings, path, kind=kind, mapping=mapping, utc_offset_hours=utc_offset_hours, source=source,
+            unique_baskets=unique_baskets,
+        )  # fmt: skip
         show(_persevere(settings, written), as_json)
 
 

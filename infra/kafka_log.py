@@ -1,7 +1,8 @@
 """The event log in Kafka: nothing counts as written before every replica has it, and what is written once stays once.
 
 Written by librdkafka (idempotent, acks=all, compressed batches, a bounded queue that holds the caller back), read by
-Spark's own connector. What a broker refuses for good goes to a landing folder of dead letters, the rest goes on."""
+Spark's own connector. A record that a broker will never take goes to a landing folder of dead letters, the rest goes on; what
+is wrong with the cluster, or with what this client may do there, is no record's fault and stops the write."""
 
 from __future__ import annotations
 
@@ -33,19 +34,29 @@ _log = logging.getLogger("shelfcast.kafka")
 
 
 @dataclass(frozen=True)
+class _Refusal:
+    """A record that was not written: librdkafka's name for why, and the same in words."""
+
+    value: bytes
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True)
 class KafkaLog:
-    """Topics `<prefix>.<topic>` of a cluster; `dead_letters` takes what the brokers refuse."""
+    """Topics `<prefix>.<topic>` of a cluster; `dead_letters` takes the records that the brokers never will."""
 
     topics: Topics
     dead_letters: LandingFolder
     records_per_batch: int = RECORDS_PER_BATCH
     patience_seconds: float = PATIENCE_SECONDS
-    _refused: list[tuple[str, bytes, str]] = field(default_factory=list, repr=False, compare=False)
+    _refused: list[_Refusal] = field(default_factory=list, repr=False, compare=False)
 
     def write(self, topic: str, lines: Iterable[bytes], name: str = "", keys: Iterable[bytes] | None = None) -> int:
         """Append the records, unless a write of that name is complete, and return how many every replica has. A write
         that was killed half way is repeated whole: the ingest drops the copies by their event_id. Raises NotReady when
-        the brokers do not answer for `patience_seconds`; then nothing is known of the records that are not counted."""
+        the brokers do not answer for `patience_seconds`, or refuse what no record is to blame for, such as the right to write;
+        then nothing is known of the records that are not counted."""
         if name and self.has(topic, name):
             return 0
         self.topics.declare([topic])
@@ -106,35 +117,36 @@ class KafkaLog:
             except BufferError:
                 self._producer.poll(0.1)
             except KafkaException as error:  # what the client itself refuses, such as a record over message.max.bytes
-                self._refused.append((topic, value, error.args[0].str()))
+                self._refused.append(_Refusal(value, error.args[0].name(), error.args[0].str()))
                 return
 
     def _settle(self, topic: str, name: str) -> int:
         """Wait for every answer; returns the records refused, which are dead letters now."""
         self._producer.flush()
         refused, self._refused[:] = list(self._refused), []
-        unsent = [reason for _, _, reason in refused if reason in _UNREACHED]
+        unsent = [each for each in refused if each.name not in _OF_THE_RECORD]
         if unsent:
-            raise NotReady(f"Kafka at {self.topics.servers} did not take {len(unsent):,} records of {topic} within "
-                           f"{self.patience_seconds:.0f} s: see that it runs, then repeat.")  # fmt: skip
+            late = all(each.name in _UNREACHED for each in unsent)
+            said = f"within {self.patience_seconds:.0f} s: see that it runs" if late else f"({unsent[0].reason}): mend that"
+            raise NotReady(f"Kafka at {self.topics.servers} did not take {len(unsent):,} records of {topic} {said}, then repeat.")
         if refused:
-            self.dead_letters.write(topic, (value for _, value, _ in refused), name)
+            self.dead_letters.write(topic, (each.value for each in refused), name)
             _log.warning(
-                f"Kafka refused {len(refused):,} records of {topic} ({refused[0][2]}): they are in {self.dead_letters.root}/{topic}"
+                f"Kafka refused {len(refused):,} records of {topic} ({refused[0].reason}): they are in {self.dead_letters.root}/{topic}"
             )
         return len(refused)
 
     def _told(self, error: KafkaError | None, message: Message) -> None:
         if error is not None:
-            self._refused.append(
-                (message.topic() or "", message.value() or b"", error.name() if error.name() in _UNREACHED else error.str())
-            )
+            self._refused.append(_Refusal(message.value() or b"", error.name(), error.str()))
 
     def _warned(self, error: KafkaError) -> None:
         if error.name() in ("_ALL_BROKERS_DOWN", "_TRANSPORT", "_RESOLVE"):
             _log.warning(f"waiting for Kafka at {self.topics.servers}: {error.str()}")
 
 
+#: librdkafka's names for what is wrong with a record itself: it would be refused again, whoever sends it
+_OF_THE_RECORD = {"MSG_SIZE_TOO_LARGE", "RECORD_LIST_TOO_LARGE", "INVALID_MSG_SIZE", "INVALID_RECORD", "INVALID_TIMESTAMP"}
 #: librdkafka's names for records that no broker has answered for in time
 _UNREACHED = {"_MSG_TIMED_OUT", "_TRANSPORT", "_PURGE_QUEUE", "_PURGE_INFLIGHT", "REQUEST_TIMED_OUT", "_TIMED_OUT"}
 

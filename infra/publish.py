@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from infra.lake import Lake, months_of
+from infra.lake import Lake, months_of, of_parts
 from infra.settings import Settings
 from infra.tables import Table
 from infra.warehouse import WHOLE, Swap, Warehouse, declare, partitions
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 #: rows and bytes handed to the warehouse at once; bounds memory
 BLOCK_ROWS, BLOCK_BYTES = 200_000, 64 * 2**20
+#: new files of a month above which it is copied whole; far fewer than the tokens that the warehouse's tables remember (1000)
+APPENDED_FILES = 100
 #: first bytes of a binary value that the warehouse takes; the lake keeps the whole
 BINARY_BYTES = 1000
 
@@ -27,8 +29,9 @@ def publish(settings: Settings, *tables: Table) -> int:
     lake does not have yet are passed over.
 
     The warehouse remembers which version of which lake table it holds, so only months whose files have changed since
-    are copied, each swapped in whole, and a warehouse that was lost is filled anew. The memory is written last: a kill
-    before it makes the next run copy the same months again."""
+    are copied, and a warehouse that was lost is filled anew. A month that only gained a few files gets their rows; any other
+    is swapped in whole. The memory is written last: a kill before it makes the next run copy the same files and months
+    again, where the warehouse knows each file's rows by their token."""
     lake = Lake(settings.lake_url)
     there = [table for table in tables if lake.exists(table)]
     if not there:
@@ -43,7 +46,7 @@ def _publish_one(client: Client, lake: Lake, table: Table, source: str, known: i
     version, identity = lake.version(table), lake.identity(table)
     if (source, known) == (identity, version):
         return 0
-    copied = _copy(client, lake, table, lake.files_seen(table, known) if source == identity else set())
+    copied = _copy(client, lake, table, lake.files_seen(table, known) if source == identity else set(), known)
     client.command(
         "INSERT INTO published SELECT {name:String}, {lake:String}, {version:Int64}, now64(6, 'UTC')",
         {"name": table.name, "lake": identity, "version": version},
@@ -51,17 +54,37 @@ def _publish_one(client: Client, lake: Lake, table: Table, source: str, known: i
     return copied
 
 
-def _copy(client: Client, lake: Lake, table: Table, before: set[str]) -> int:
-    """Swap in the months whose files differ from `before` (all, and none that the lake lacks, when it is empty)."""
+def _copy(client: Client, lake: Lake, table: Table, before: set[str], known: int) -> int:
+    """Copy the months whose files differ from `before`, those of version `known` (all, and none that the lake lacks, when it
+    is empty)."""
     now = lake.files(table)
     months: list[str | None] = [None]
     if table.day:
         months = [*sorted(months_of(now ^ before) | (set() if before else _held(client, table)))]
+    # what a month gained and lost tells which way it is copied, so a run that is repeated goes the same way
+    gained, lost = now - before, months_of(before - now)
     rows = 0
     for month in months:
+        files = of_parts(gained, month=[month]) if month and before and month not in lost else set()
+        if files and len(files) <= APPENDED_FILES:
+            rows += _append(client, lake, table, files, known)
+            continue
         with Swap(client, table) as swap:
-            rows += swap.fill(_blocks(lake, table, month))
+            rows += swap.fill(_blocks(table, lake.arrow(table, month)))
             swap.into([WHOLE if month is None else month.replace("-", "")])
+    return rows
+
+
+def _append(client: Client, lake: Lake, table: Table, files: set[str], known: int) -> int:
+    """Add the rows of files that came since version `known` to the warehouse's table, each block once however often that is begun
+    anew: a file that went and came back is of another version, and counts again."""
+    rows = 0
+    for file, batches in lake.arrow_of(table, files):
+        for number, block in enumerate(_blocks(table, batches)):
+            client.insert_arrow(
+                table.name, block, settings={"insert_deduplication_token": f"{known}/{file}#{number}", "insert_deduplicate": 1}
+            )
+            rows += block.num_rows
     return rows
 
 
@@ -70,12 +93,12 @@ def _held(client: Client, table: Table) -> set[str]:
     return {f"{partition[:4]}-{partition[4:]}" for partition in partitions(client, table.name)}
 
 
-def _blocks(lake: Lake, table: Table, month: str | None) -> Iterator[pa.Table]:
-    """Rows of a month in blocks of the declared columns and types."""
+def _blocks(table: Table, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
+    """Rows in blocks of the declared columns and types."""
     import pyarrow as pa
 
     gathered: list[pa.Table] = []
-    for batch in lake.arrow(table, month):
+    for batch in batches:
         gathered.append(_fitted(batch, table.arrow_schema()))
         if sum(b.num_rows for b in gathered) >= BLOCK_ROWS or sum(b.nbytes for b in gathered) >= BLOCK_BYTES:
             yield pa.concat_tables(gathered)

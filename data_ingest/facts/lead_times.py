@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from data_ingest.contracts import EARLIEST, LATEST
+
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
@@ -17,10 +19,12 @@ def lead_times(supply: DataFrame) -> DataFrame:
         return F.expr(f"{aggregate} FILTER (WHERE event_type = '{kind}')")
 
     newest = "struct(occurred_at, event_id)"
+    # bronze of an earlier release may have days that no warehouse takes: they are no promises
+    dated = f"promised_on BETWEEN DATE '{EARLIEST}' AND DATE '{LATEST}'"
     lines = supply.groupBy("order_id", "store_id", "product_id").agg(
         F.expr(f"max_by(supplier_id, {newest})").alias("supplier_id"),
         of("order_placed", "min(ds)").alias("ordered_on"),
-        of("order_placed", f"max_by(promised_on, {newest})").alias("promised_on"),
+        of("order_placed", f"max_by(IF({dated}, promised_on, NULL), {newest})").alias("promised_on"),
         of("shipment_dispatched", "max(ds)").alias("dispatched_on"),
         of("shipment_received", "max(ds)").alias("received_on"),
         of("order_placed", f"max_by(units, {newest})").alias("ordered_units"),

@@ -3,6 +3,11 @@
 Stock runs from counts by receipts, transfers, waste, adjustments and sales, in the order of `occurred_at`; a count sets
 it anew, so what came before a count does not matter after it. Returned goods do not go back on the shelf unless an
 adjustment says so. Stock may run below zero where deliveries were not told: that is what the records say.
+
+A sale is better evidence than the books: up to a sale of the same day the shelf held something, whatever they say, back to what
+last filled or counted it. Below zero the books are known to be wrong, so that what of it no sale proves counts neither
+as in stock nor as out, and a day of nothing else has no `in_stock`. Sales of later days are not looked at: the figure of a
+day is what was known when it closed, in training as in serving.
 """
 
 from __future__ import annotations
@@ -16,6 +21,9 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
 _PAIR = ["store_id", "product_id"]
+_SETS = "event_type IN ('count', 'seed')"
+#: what may put goods on an empty shelf: a sale after it says nothing of the time before
+_FILLS = f"({_SETS} OR event_type IN ('receipt', 'transfer_in') OR (event_type = 'adjustment' AND units > 0))"
 _SIGN = "CASE event_type WHEN 'receipt' THEN 1 WHEN 'transfer_in' THEN 1 WHEN 'adjustment' THEN 1 ELSE -1 END"
 _OPENS, _CLOSES = "timestamp(ds) + make_dt_interval(0, open_hour)", "timestamp(ds) + make_dt_interval(0, close_hour)"
 
@@ -55,28 +63,32 @@ def _as_counts(seeds: DataFrame, moves: DataFrame) -> DataFrame:
 
 
 def _levels(moves: DataFrame, stores: DataFrame) -> DataFrame:
-    """Every move with the stock before and after it and the local seconds of open time from it to the next of its day.
+    """Every move with the stock before and after it, its local time and the next one's, and up to when sales prove stock.
 
     With c the running sum of signed units, stock after a move is c plus (u - c) of the pair's last count of u units."""
     from pyspark.sql import Window
     from pyspark.sql import functions as F
 
-    sets = "event_type IN ('count', 'seed')"
-    order = Window.partitionBy(*_PAIR).orderBy("occurred_at", F.expr(f"IF({sets}, 0, 1)"), "event_id")
+    order = Window.partitionBy(*_PAIR).orderBy("occurred_at", F.expr(f"IF({_SETS}, 0, 1)"), "event_id")
     first = F.min(F.expr("IF(event_type != 'purchase', occurred_at, NULL)")).over(Window.partitionBy(*_PAIR))
     begun = moves.withColumn("first", first).where("occurred_at >= first")
     local = begun.join(F.broadcast(stores), "store_id", "left").fillna({"offset": 0.0, "open_hour": 0, "close_hour": 24})
     running = local.withColumn(
         "at", F.expr("occurred_at + make_dt_interval(0, 0, 0, IF(event_type = 'seed', 0, offset) * 3600)")
-    ).withColumn("moved", F.sum(F.expr(f"IF({sets}, 0, units * {_SIGN})")).over(order))
-    anchor = F.last(F.expr(f"IF({sets}, units - moved, NULL)"), ignorenulls=True).over(order)
+    ).withColumn("moved", F.sum(F.expr(f"IF({_SETS}, 0, units * {_SIGN})")).over(order))
+    anchor = F.last(F.expr(f"IF({_SETS}, units - moved, NULL)"), ignorenulls=True).over(order)
     level = running.withColumn("level", F.round(F.col("moved") + F.coalesce(anchor, F.lit(0.0)), 6))
-    before = F.coalesce(F.lag("level").over(order), F.expr(f"IF({sets}, units, 0)"))
-    return level.withColumns({"before": before, "next_at": F.lead("at").over(order), "place": F.row_number().over(order)})
+    before = F.coalesce(F.lag("level").over(order), F.expr(f"IF({_SETS}, units, 0)"))
+    fills = F.sum(F.expr(f"IF({_FILLS}, 1, 0)")).over(order)
+    told = level.withColumns({"before": before, "next_at": F.lead("at").over(order), "place": F.row_number().over(order), "fills": fills})
+    sold = F.max(F.expr("IF(event_type = 'purchase', at, NULL)"))
+    return told.withColumn("sold_until", sold.over(Window.partitionBy(*_PAIR, "ds", "fills")))
 
 
 def _by_day(levels: DataFrame) -> DataFrame:
-    """A row for every pair and day with a move: the day's figures and the day before the pair's next such day."""
+    """A row for every pair and day with a move: the day's figures and the day before the pair's next such day.
+
+    `unsure` are the seconds of which the books are known to be wrong, `stocked` those with stock by the books or by a sale."""
     from pyspark.sql import Window
     from pyspark.sql import functions as F
 
@@ -87,20 +99,28 @@ def _by_day(levels: DataFrame) -> DataFrame:
         return f"round(coalesce(sum(units) FILTER (WHERE event_type = '{kind}'), 0), 6)"
 
     timed = levels.withColumns({"opens": F.expr(_OPENS), "closes": F.expr(_CLOSES)})
-    lasting = timed.withColumn("stocked", F.expr(f"IF(level > 0, {seconds('at', 'coalesce(least(next_at, closes), closes)')}, 0)"))
+    lasting = timed.withColumns(
+        {
+            "lasts": F.expr(seconds("at", "coalesce(least(next_at, closes), closes)")),
+            "proven": F.expr(f"IF(sold_until > at, {seconds('at', 'coalesce(least(next_at, sold_until), sold_until)')}, 0)"),
+        }
+    ).withColumns({"stocked": F.expr("IF(level > 0, lasts, proven)"), "unsure": F.expr("IF(level < 0, lasts - proven, 0)")})
+    first = seconds("opens", "at")  # before the day's first move
+    held = f"before > 0 OR (NOT {_FILLS} AND sold_until IS NOT NULL)"
     days = lasting.groupBy(*_PAIR, "ds").agg(
         F.expr("coalesce(max_by(level, place) FILTER (WHERE at <= opens), min_by(before, place))").alias("on_hand_open"),
         F.expr("max_by(level, place)").alias("on_hand_close"),
         F.expr(total("receipt")).alias("received_units"),
         F.expr(total("waste")).alias("waste_units"),
         F.expr(f"round({total('adjustment')} + {total('transfer_in')} - {total('transfer_out')}, 6)").alias("adjusted_units"),
-        F.expr(f"sum(stocked) + min_by(IF(before > 0, {seconds('opens', 'at')}, 0), place)").alias("stocked"),
+        F.expr(f"sum(stocked) + min_by(IF({held}, {first}, 0), place)").alias("stocked"),
+        F.expr(f"sum(unsure) + min_by(IF(NOT ({held}) AND before < 0, {first}, 0), place)").alias("unsure"),
         F.expr("first(unix_timestamp(closes) - unix_timestamp(opens))").alias("open_seconds"),
     )
     order = Window.partitionBy(*_PAIR).orderBy("ds")
     return days.withColumns(
         {
-            "in_stock": F.expr("IF(open_seconds > 0, round(stocked / open_seconds, 6), NULL)"),
+            "in_stock": F.expr("IF(open_seconds > unsure, round(stocked / (open_seconds - unsure), 6), NULL)"),
             "until": F.date_sub(F.lead("ds").over(order), 1),
         }
     )
@@ -117,7 +137,7 @@ def _panel(days_with_moves: DataFrame, store_days: DataFrame, days: Days) -> Dat
     rows = each.selectExpr(
         *_PAIR, "ds", f"IF({still}, on_hand_close, on_hand_open) AS on_hand_open", "on_hand_close",
         *[f"IF({still}, 0D, {name}) AS {name}" for name in ("received_units", "waste_units", "adjusted_units")],
-        f"IF({still}, IF(on_hand_close > 0, 1D, 0D), in_stock) AS in_stock",
+        f"IF({still}, CASE WHEN on_hand_close > 0 THEN 1D WHEN on_hand_close = 0 THEN 0D END, in_stock) AS in_stock",
     )  # fmt: skip
     opened = days.only(store_days.where("status = 'open'")).select("store_id", "ds")
     return rows.join(F.broadcast(opened), ["store_id", "ds"], "left_semi")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import date
-from functools import reduce
 from typing import TYPE_CHECKING
 
 from data_ingest.facts.days import Days
@@ -13,18 +12,22 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
 
-def heard(topics: Mapping[str, DataFrame]) -> DataFrame:
-    """Events of all topics to `store_id, ds, opened`: a row for every store and day with any event."""
+#: what only a till that works tells; prices, orders, deliveries and counts come from other systems, which go on without it
+_OPEN, _CLOSED = ("store_opened", "purchase", "return"), "store_closed"
+
+
+def heard(sales: DataFrame, pos: DataFrame) -> DataFrame:
+    """Sales and pos events to `store_id, ds, opened`: a row for every store and day that the store itself tells of."""
     from pyspark.sql import functions as F
 
-    parts = [frame.select("store_id", "ds", "event_type") for frame in topics.values()]
-    every = reduce(lambda a, b: a.unionByName(b), parts)
-    return every.groupBy("store_id", "ds").agg(F.expr("bool_or(event_type IN ('store_opened', 'purchase'))").alias("opened"))
+    names = ("store_id", "ds", "event_type")
+    own = sales.select(*names).unionByName(pos.select(*names)).where(F.col("event_type").isin(*_OPEN, _CLOSED))
+    return own.groupBy("store_id", "ds").agg(F.bool_or(F.col("event_type").isin(*_OPEN)).alias("opened"))
 
 
 def store_days(heard: DataFrame, first_days: Mapping[str, date], days: Days) -> DataFrame:
-    """STORE_DAYS of `days`: every store from its first day on. A day is open with an opening or a sale, closed with other
-    events only, and feed_missing without any."""
+    """STORE_DAYS of `days`: every store from its first day on. A day is open with an opening, a sale or goods brought back,
+    closed where all that the store said is that it closed, and feed_missing where it said nothing."""
     from pyspark.sql import functions as F
 
     spark = heard.sparkSession

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from data_ingest.facts import store_days as open_days
 from data_ingest.facts.baskets import baskets
 from data_ingest.facts.days import Days, span
+from data_ingest.facts.deliveries import deliveries
 from data_ingest.facts.lead_times import lead_times
 from data_ingest.facts.news import News, mark_path, read_news
 from data_ingest.facts.price_daily import price_daily, price_spans, repriced_days
@@ -22,6 +23,7 @@ from data_ingest.facts.visits_daily import visits_daily
 from data_ingest.ingest import alone
 from data_ingest.tables import (
     BASKETS,
+    DELIVERIES,
     FACTS,
     LEAD_TIMES,
     PRICE_DAILY,
@@ -103,7 +105,7 @@ class _Work:
         if self.news.everything or "pos" in self.news.added:
             steps.append((PROMOTIONS, self._promotions))
         if self.news.everything or "supply" in self.news.added:
-            steps.append((LEAD_TIMES, self._lead_times))
+            steps += [(LEAD_TIMES, self._lead_times), (DELIVERIES, self._deliveries)]
         return [[(STORE_DAYS, self._store_days)], steps]
 
     def _store_days(self) -> None:
@@ -113,7 +115,7 @@ class _Work:
         begun = [span(day, before.get(store, self.last)) for store, day in first_new.items() if store not in before or day < before[store]]
         days = Days.of(self.touched, self.grown, *begun)
         firsts = {store: min(day for day in (first_new.get(store), before.get(store)) if day) for store in {*first_new, *before}}
-        heard = open_days.heard({name: days.only(frame) for name, frame in self.news.bronze.items()})
+        heard = open_days.heard(*(days.only(self.news.bronze[topic]) for topic in ("sales", "pos")))
         self._write(STORE_DAYS, lambda: open_days.store_days(heard, firsts, days), days)
 
     def _first_days(self, frames) -> dict[str, date]:
@@ -189,6 +191,10 @@ class _Work:
 
     def _lead_times(self) -> None:
         self._write(LEAD_TIMES, lambda: lead_times(self.news.bronze["supply"]), None)
+
+    def _deliveries(self) -> None:
+        days = self._days_of("supply")
+        self._write(DELIVERIES, lambda: deliveries(days.only(self.news.bronze["supply"])), days)
 
     def _days_of(self, *topics: str) -> Days:
         """The days that new rows of some topics touch."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
 from pathlib import Path
 
 import pandas as pd
@@ -11,10 +12,11 @@ from pyspark.sql import SparkSession
 
 from data_ingest.contracts import TOPICS, problem
 from data_ingest.csv_import import import_csv
-from data_ingest.tables import PRODUCTS, PURCHASE_HISTORY, STORES
+from data_ingest.ingest import ingest
+from data_ingest.tables import EVENTS, PRODUCTS, PURCHASE_HISTORY, STORES
 from infra.errors import BadInput
 from infra.lake import Lake
-from infra.settings import Settings
+from infra.settings import Settings, load_settings
 
 TILL = """Shop,Article,When,Qty,Price,Ticket,Client
 north,milk,2024-05-31T23:30:00,2,1.20,t1,anna
@@ -47,8 +49,8 @@ def test_till_lines_become_purchases_and_the_same_file_again_doubles_nothing(
     assert not [said for t, found in first.items() for e in found if (said := problem(TOPICS[t], e))]
     milk, bread, south = first["sales"]
     assert (milk["occurred_at"], milk["basket_id"], milk["customer_id"], milk["units"], milk["unit_price"], milk["source"]) == (
-        "2024-05-31T21:30:00Z", "t1", "anna", 2, 1.2, "erp")  # fmt: skip
-    assert south["occurred_at"] == "2024-06-01T09:00:00Z" and "customer_id" not in south and bread["basket_id"] == "t1"
+        "2024-05-31T21:30:00Z", "erp-north-20240531-t1", "anna", 2, 1.2, "erp")  # fmt: skip
+    assert south["occurred_at"] == "2024-06-01T09:00:00Z" and "customer_id" not in south and bread["basket_id"] == milk["basket_id"]
     again = import_csv(spark, settings, path, mapping=NAMES, utc_offset_hours=2.0, source="erp")
     assert again.written == 0 and (again.new_stores, again.new_products) == (0, 0) and events(settings) == first
     lake = Lake(settings.lake_url)
@@ -58,6 +60,45 @@ def test_till_lines_become_purchases_and_the_same_file_again_doubles_nothing(
     }
     history = lake.read_pandas(PURCHASE_HISTORY)
     assert len(history) == 3 and history["revenue"].sum() == pytest.approx(6.6) and str(history["ds"].min()) == "2024-05-31"
+
+
+def test_a_file_that_overlaps_adds_what_is_new_and_equal_rows_of_a_file_all_count(
+    spark: SparkSession, settings: Settings, tmp_path: Path
+) -> None:
+    head, *lines = TILL.splitlines()
+    lines.append(lines[0])  # the same line twice on a receipt
+    later = "north,milk,2024-06-01T10:00:00,1,1.20,t9,"
+    for name, rows in (("may.csv", lines), ("saved again.csv", lines[::-1]), ("june.csv", [*lines[1:], later])):
+        import_csv(spark, settings, write(tmp_path, "\n".join([head, *rows]) + "\n", name), mapping=NAMES, source="erp")
+    said = ingest(spark, settings, now=datetime(2024, 6, 3))
+    found = Lake(settings.lake_url).read_pandas(EVENTS, ["event_type", "product_id", "units"])
+    sold = found[found["event_type"] == "purchase"]
+    assert (len(sold), sold["units"].sum()) == (5, 2 + 1 + 1 + 2 + 1)
+    assert set(said.quarantined) == {"duplicate_event"}
+    # what was corrected is another row: both count
+    import_csv(spark, settings, write(tmp_path, "\n".join([head, lines[1].replace(",1,", ",4,")]) + "\n"), mapping=NAMES, source="erp")
+    assert ingest(spark, settings, now=datetime(2024, 6, 3)).accepted["sales"] == 1
+
+
+def test_a_receipt_number_is_one_basket_a_store_and_day(spark: SparkSession, settings: Settings, tmp_path: Path) -> None:
+    rows = [("7", "2024-01-01"), ("7", "2024-01-01"), ("8", "2024-01-01"), ("7", "2024-01-02")]
+    text = "store_id,product_id,ds,units,basket_id\n" + "".join(f"{store},p{n},{ds},1,0001\n" for n, (store, ds) in enumerate(rows))
+    import_csv(spark, settings, write(tmp_path, text))
+    sold = [e["basket_id"] for e in events(settings)["sales"]]
+    assert sold[0] == sold[1] and len(set(sold)) == 3
+    assert set(Lake(settings.lake_url).read_pandas(PURCHASE_HISTORY)["basket_id"]) == set(sold)
+    other = load_settings(home=tmp_path / "other")
+    import_csv(spark, other, write(tmp_path, text), unique_baskets=True)
+    assert {e["basket_id"] for e in events(other)["sales"]} == {"0001"}
+
+
+def test_another_offset_of_a_known_store_is_refused(spark: SparkSession, settings: Settings, tmp_path: Path) -> None:
+    path = write(tmp_path, DAYS)
+    import_csv(spark, settings, path, utc_offset_hours=-5.0)
+    before = events(settings)
+    with pytest.raises(BadInput, match=r"own.csv: store 's1' is known with utc_offset_hours -5, and 0 was given; expected the same"):
+        import_csv(spark, settings, write(tmp_path, "store_id,product_id,ds,units\ns1,p1,2024-01-02,5\n"), kind="stock")
+    assert events(settings) == before
 
 
 def test_day_rows_are_a_basket_each_and_a_zero_says_the_store_was_open(spark: SparkSession, settings: Settings, tmp_path: Path) -> None:

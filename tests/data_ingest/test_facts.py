@@ -9,11 +9,13 @@ from typing import Any
 
 import pytest
 
+from data_ingest import quarantine
 from data_ingest.facts import facts
 from data_ingest.ingest import ingest
 from data_ingest.quarantine import replay_quarantine
 from data_ingest.tables import (
     BASKETS,
+    DELIVERIES,
     EVENTS,
     FACTS,
     LEAD_TIMES,
@@ -27,6 +29,7 @@ from data_ingest.tables import (
     VISITS_DAILY,
 )  # fmt: skip
 from infra.errors import BadInput, NotReady
+from infra.event_log import LandingFolder
 from infra.lake import Lake
 from infra.settings import Settings, load_settings
 from infra.tables import Table
@@ -99,6 +102,16 @@ def test_a_day_without_a_sale_is_closed_open_or_missing(told) -> None:
     assert rows_of(told, STORE_DAYS) == [*[("s1", january(day), said) for day, said in status.items()], ("s2", january(7), "open")]
 
 
+def test_a_till_that_is_silent_while_other_systems_are_not_is_a_missing_feed(spark, settings) -> None:
+    set_stores(spark, settings)
+    order = {"order_id": "o", "supplier_id": "v", "product_id": "p1", "units": 6}
+    told = [opened(1), events.price(local(2, 4), 2.0), events.event("order_placed", local(2, 6), **order), events.stock("count", local(2, 7), 3),
+            events.event("store_closed", local(3, 20)), events.price(local(3, 4), 3.0), events.visits("2024-01-04", [9] * 24, at=local(4, 22))]  # fmt: skip
+    events.to_bronze(spark, settings, [*told, events.returned(local(5, 10))], 0, OFFSET)
+    facts(spark, settings)
+    assert [row[2] for row in rows_of(settings, STORE_DAYS)] == ["open", "feed_missing", "closed", "feed_missing", "open"]
+
+
 def test_sales_returns_and_refunds_of_a_day(told) -> None:
     assert rows_of(told, SALES_DAILY) == [
         ("s1", "p1", january(1), 10.0, 0.0, 19.0, 1.0, 0.0, 2, 2),
@@ -120,6 +133,21 @@ def test_stock_runs_from_counts_and_says_for_how_long_it_lasted(told) -> None:
     ]
 
 
+def test_a_sale_proves_stock_that_the_books_do_not_know_of(spark, settings) -> None:
+    """Counted 5, a receipt not told, 8 sold a day: no day was out of stock; nor is it known of one without a sale below zero."""
+    set_stores(spark, settings)
+    sold = [events.purchase(local(day, hour), units=2, basket=f"b{day}{hour}") for day in (1, 2) for hour in (9, 12, 15, 19)]
+    counted = [events.stock("count", local(4, 8), 0), events.purchase(local(4, 14)), events.stock("count", local(4, 17), 0)]
+    later = [events.stock("receipt", local(5, 11), 4), events.purchase(local(5, 17), units=4), opened(6)]
+    bodies = [*[opened(day) for day in (1, 2, 3, 4, 5)], events.stock("count", local(1, 5), 5), *sold, *counted, *later]
+    events.to_bronze(spark, settings, bodies, 0, OFFSET)
+    facts(spark, settings)
+    # day 3: only the books, which are wrong; day 4: 6 of 12 hours up to the sale at 14, 3 not known up to the count, then none;
+    # day 5: the sale at 17 says nothing of the time before the goods came at 11
+    assert [row[8] for row in rows_of(settings, STOCK_DAILY)] == [1.0, 1.0, None, round(6 / 9, 6), 0.5, 0.0]
+    assert [row[4] for row in rows_of(settings, STOCK_DAILY)] == [-3.0, -11.0, -11.0, 0.0, 0.0, 0.0]
+
+
 def test_prices_go_on_until_they_change_and_promotions_are_told_once(told) -> None:
     expected = [(2.0, 2.5)] * 2 + [(1.1, None)] * 5
     assert rows_of(told, PRICE_DAILY) == [("s1", "p1", january(day), *prices) for day, prices in enumerate(expected, start=1)]
@@ -133,6 +161,21 @@ def test_an_order_is_received_with_its_last_part(told) -> None:
         ("o", "v", "s1", "p1", january(1), january(3), january(2), january(5), 4.0, 6.0, 6.0, 1.0),
         ("o2", "v", "s1", "p1", january(5), None, None, None, None, 6.0, None, None),
     ]
+
+
+def test_what_came_of_an_order_is_told_by_day(told) -> None:
+    assert rows_of(told, DELIVERIES) == [("o", "s1", "p1", january(3), 4.0), ("o", "s1", "p1", january(5), 2.0)]
+
+
+def test_a_promise_that_no_calendar_has_stops_nothing(spark, settings) -> None:
+    """An earlier release let such days into bronze; the warehouse takes none of them."""
+    order = {"supplier_id": "v", "product_id": "p1", "units": 6}
+    promises = {"o1": "9999-12-31", "o2": "1900-01-01", "o3": "2024-01-09"}
+    placed = [events.event("order_placed", local(1, 6), order_id=name, promised_on=day, **order) for name, day in promises.items()]
+    events.to_bronze(spark, settings, [opened(1), *placed], 0, OFFSET)
+    facts(spark, settings)
+    held = Warehouse(settings.warehouse_url).query("SELECT order_id, toString(promised_on) AS day FROM lead_times ORDER BY order_id")
+    assert held.astype(object).where(held.notna(), None).values.tolist() == [["o1", None], ["o2", None], ["o3", "2024-01-09"]]
 
 
 def test_the_warehouse_holds_what_the_lake_holds(told) -> None:
@@ -194,6 +237,16 @@ def fortnight(seed: int, count: int = 260) -> list[dict[str, Any]]:
     return told
 
 
+def sells_before_it_is_filled(later: list[tuple[Any, ...]], day: date) -> bool:
+    """Whether what comes later of a day is a sale before it is a count or goods."""
+    for at, _, _, body in later:
+        if at.date() != day or body["event_type"] in ("count", "receipt", "adjustment"):
+            return False
+        if body["event_type"] == "purchase":
+            return True
+    return False
+
+
 def walked(told: list[dict[str, Any]], store: str, product: str, open_days: set[date], last: date) -> list[tuple[Any, ...]]:
     """STOCK_DAILY of a pair, a minute at a time: on_hand_open, on_hand_close and in_stock of each open day."""
     sign = {"receipt": 1, "adjustment": 1, "purchase": -1, "waste": -1}
@@ -213,7 +266,7 @@ def walked(told: list[dict[str, Any]], store: str, product: str, open_days: set[
     if timed[0][3]["event_type"] == "count":
         level = timed[0][3]["units"]
     for day in (begun.date() + timedelta(days=n) for n in range((last - begun.date()).days + 1)):
-        stocked, opening = 0, level
+        stocked, known, opening = 0, 0, level
         for minute in range(24 * 60):
             now = datetime(day.year, day.month, day.day) + timedelta(minutes=minute)
             while place < len(timed) and timed[place][0] <= now:
@@ -221,9 +274,11 @@ def walked(told: list[dict[str, Any]], store: str, product: str, open_days: set[
                 level = body["units"] if body["event_type"] == "count" else level + sign[body["event_type"]] * body["units"]
                 place += 1
             opening = level if minute == OPEN * 60 else opening
-            stocked += level > 0 and OPEN * 60 <= minute < CLOSE * 60
+            if OPEN * 60 <= minute < CLOSE * 60:
+                held = level > 0 or sells_before_it_is_filled(timed[place:], day)
+                stocked, known = stocked + held, known + (held or level == 0)
         if day in open_days:
-            rows.append((store, product, day, float(opening), float(level), round(stocked / ((CLOSE - OPEN) * 60), 6)))
+            rows.append((store, product, day, float(opening), float(level), round(stocked / known, 6) if known else None))
     return rows
 
 
@@ -289,6 +344,21 @@ def test_a_fact_that_was_lost_is_made_again(spark, settings) -> None:
     facts(spark, settings)
     assert len(rows_of(settings, SALES_DAILY)) == 1
     assert Warehouse(settings.warehouse_url).query("SELECT sum(units) AS u FROM sales_daily").u[0] == 1
+
+
+def test_lines_that_the_log_refuses_stay_in_quarantine(spark, settings, monkeypatch) -> None:
+    class Refusing(LandingFolder):
+        def write(self, topic, lines, name="", keys=None):
+            return super().write(topic, list(lines)[1:], name, keys)
+
+    events.send(settings, [events.returned("2024-01-05T10:00", basket=basket) for basket in ("b1", "b2")])
+    ingest(spark, settings, now=datetime(2024, 6, 1, tzinfo=UTC))
+    monkeypatch.setattr(quarantine, "event_log", lambda settings: Refusing(settings.home / "elsewhere"))
+    with pytest.raises(NotReady, match="took 1 of 2 lines of sales"):
+        replay_quarantine(spark, settings, "return_without_purchase")
+    assert Lake(settings.lake_url).read(spark, QUARANTINE).count() == 2
+    assert replay_quarantine(spark, settings, "return_without_purchase") == 0
+    assert Lake(settings.lake_url).read(spark, QUARANTINE).count() == 0
 
 
 def test_a_return_that_came_too_early_is_let_in_once(spark, settings) -> None:

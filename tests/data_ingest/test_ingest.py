@@ -117,6 +117,17 @@ def test_a_ten_megabyte_line_is_kept_whole_and_stops_nothing(spark, settings) ->
     assert ids[good["event_id"]] == 1
 
 
+def test_lists_nested_as_deep_as_a_line_is_long_are_set_aside_and_stop_nothing(spark, settings) -> None:
+    good = events.line(events.purchase(DAY))
+    deep = LONGEST_LINE // 2 - 200
+    lines = [b'{"a": ' + b"[" * 5000 + b"]" * 5000 + b"}", b'{"a": ' + b"[" * deep + b"]" * deep + b"}", b"[" * deep, b'{"a": ' * 5000 + b"1" + b"}" * 5000,
+             good.replace(b'"b1"', b"[" * 5000 + b"]" * 5000)]  # fmt: skip
+    events.send_lines(settings, "sales", [lines[0], good, *lines[1:]])
+    said = ingest(spark, settings, now=NOW)
+    assert (said.accepted, sum(said.quarantined.values())) == ({"sales": 1}, len(lines))
+    assert {raw for _, raw in landed(spark, settings)[1]} == set(lines)
+
+
 def garbage(seed: int, count: int) -> list[tuple[str, bytes]]:
     """Lines of every topic: good events, copies, and events with bytes dropped, flipped, cut or added."""
     rng, lines = random.Random(seed), []

@@ -97,12 +97,19 @@ def test_lists_dates_and_choices_of_other_topics(spark) -> None:
     short, text, negative = (events.visits("2024-05-01", v) for v in ([1] * 23, [*[1] * 23, "2"], [*[1] * 23, -1]))
     wrong_day, far = (
         events.visits("01/05/2024", [1] * 24, at="2024-05-01T10:00"),
-        events.visits("2999-01-01", [1] * 24, at="2024-05-01T10:00"),
+        events.visits("2025-01-01", [1] * 24, at="2024-05-01T10:00"),
     )
     said = verdicts(spark, TOPICS["visits"], [events.line(body) for body in (short, text, negative, wrong_day, far)])
     assert [v and v[0] for v in said] == ["out_of_range", "wrong_type", "out_of_range", "wrong_type", "future_date"]
     promotion = events.event("promotion_started", "2024-05-01T10:00", product_id="p", promotion_id="x", promotion_kind="shouting")
     assert verdicts(spark, TOPICS["pos"], [events.line(promotion)])[0][0] == "out_of_range"
+    order = {"order_id": "o", "supplier_id": "v", "product_id": "p", "units": 5}
+    days = ("9999-12-31", "2100-01-01", "1900-01-01", "1989-12-31", "2099-12-31", "1990-01-01")
+    placed = [events.event("order_placed", "2024-05-01T10:00", promised_on=day, **order) for day in days]
+    said = verdicts(spark, TOPICS["supply"], [events.line(body) for body in placed])
+    assert said[:4] == [("out_of_range", f'promised_on is "{day}": expected 1990-01-01 to 2099-12-31') for day in days[:4]]
+    assert said[4:] == [None, None] == [problem(TOPICS["supply"], body) for body in placed[4:]]
+    assert all("expected 1990-01-01 to 2099-12-31" in (problem(TOPICS["supply"], body) or "") for body in placed[:4])
 
 
 def test_stores_and_products_are_checked_where_there_are_dimensions(spark) -> None:
@@ -144,7 +151,7 @@ def test_every_field_of_every_contract_has_its_rules() -> None:
         assert all(rule.topics and topic.name in rule.topics for rule in rules_of(topic))
 
 
-_VALUES = st.one_of(st.none(), st.booleans(), st.integers(-5, 5), st.floats(-2, 2, allow_nan=False), st.sampled_from(["", "3", "x", "2024-05-01"]),
+_VALUES = st.one_of(st.none(), st.booleans(), st.integers(-5, 5), st.floats(-2, 2, allow_nan=False), st.sampled_from(["", "3", "x", "2024-05-01", "9999-12-31"]),
                     st.lists(st.integers(-1, 2), max_size=24))  # fmt: skip
 
 

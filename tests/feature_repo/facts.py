@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from data_ingest.tables import BASKETS, LEAD_TIMES, PRICE_DAILY, PRODUCTS, PROMOTIONS, SALES_DAILY, STOCK_DAILY, STORE_DAYS
+from data_ingest.tables import BASKETS, DELIVERIES, LEAD_TIMES, PRICE_DAILY, PRODUCTS, PROMOTIONS, SALES_DAILY, STOCK_DAILY, STORE_DAYS
 from infra.lake import Lake
 from infra.settings import Settings
 from infra.tables import Table
@@ -53,6 +53,8 @@ def silver_rows(days: int, seed: int = 7) -> dict[Table, pd.DataFrame]:
     stock = every.assign(on_hand_close=rng.integers(0, 20, len(every)).astype(float), in_stock=rng.choice([1.0, 1.0, 0.5], len(every)))
     orders = every.iloc[rng.integers(0, len(every), days)].reset_index(drop=True)
     lead = rng.integers(1, 6, len(orders))
+    lines = orders.rename(columns={"ds": "ordered_on"}).assign(order_id=[f"o{at}" for at in range(len(orders))])
+    came = [ordered + timedelta(days=int(took)) for ordered, took in zip(lines["ordered_on"], lead, strict=True)]
     baskets = sold.assign(basket_id=[f"b{at}" for at in range(len(sold))], customer_id=rng.choice(["anna", "ben"], len(sold)))
     return {
         SALES_DAILY: sold,
@@ -61,10 +63,10 @@ def silver_rows(days: int, seed: int = 7) -> dict[Table, pd.DataFrame]:
         PROMOTIONS: pd.DataFrame([{"store_id": "1", "product_id": "23", "promotion_id": "p", "promotion_kind": "discount",
                                    "starts_on": day(3), "ends_on": day(6), "price": 2.0}]),
         STORE_DAYS: every[["store_id", "ds"]].drop_duplicates().assign(status="open"),
-        LEAD_TIMES: orders.rename(columns={"ds": "ordered_on"}).assign(
-            order_id=[f"o{at}" for at in range(len(orders))], supplier_id="north", ordered_units=6.0, lead_time_days=lead.astype(float),
-            promised_on=lambda rows: [ordered + timedelta(days=3) for ordered in rows["ordered_on"]],
-            received_on=lambda rows: [ordered + timedelta(days=int(took)) for ordered, took in zip(rows["ordered_on"], lead, strict=True)]),
+        LEAD_TIMES: lines.assign(
+            supplier_id="north", ordered_units=6.0, lead_time_days=lead.astype(float), received_on=came,
+            promised_on=[ordered + timedelta(days=3) for ordered in lines["ordered_on"]]),
+        DELIVERIES: lines.drop(columns="ordered_on").assign(ds=came, units=[6.0, 4.0] * (len(lines) // 2) + [6.0] * (len(lines) % 2)),
         BASKETS: baskets,
         PRODUCTS: pd.DataFrame([{"product_id": product, "category": "dairy" if product == "5" else "snacks", "supplier_id": "north",
                                  "unit_cost": 1.0, "pack_size": 6.0, "lead_time_days": 3.0, "review_period_days": 7.0}

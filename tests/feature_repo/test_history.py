@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from data_ingest.tables import BASKETS, LEAD_TIMES, PRICE_DAILY, PROMOTIONS, SALES_DAILY, STOCK_DAILY
+from data_ingest.tables import BASKETS, DELIVERIES, LEAD_TIMES, PRICE_DAILY, PROMOTIONS, SALES_DAILY, STOCK_DAILY
 from feature_repo.build import build_features
 from feature_repo.definitions import DEMAND, SERVICES, service_features, service_key
 from feature_repo.history import history
@@ -61,6 +61,8 @@ def garbled(facts: dict[Table, pd.DataFrame]) -> dict[Table, pd.DataFrame]:
     unknown = lines["received_on"] > today
     lines.loc[unknown, "received_on"] = [day(TODAY + 1 + int(more)) for more in rng.integers(0, 12, unknown.sum())]
     lines.loc[unknown, ["lead_time_days", "received_units"]] = 500.0
+    came = changed[DELIVERIES][changed[DELIVERIES]["ds"] <= today]
+    changed[DELIVERIES] = pd.concat([came, lines[unknown].rename(columns={"received_on": "ds"}).assign(units=2.0)[came.columns]])
     promotion = {
         "store_id": "12",
         "product_id": "5",

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, datetime
 
 import pytest
 
+from data_ingest.tables import INGESTED
 from infra.errors import NotReady
 from infra.lake import Lake, months_between, months_of, of_parts
 from infra.publish import publish
@@ -99,6 +100,35 @@ def test_publishing_copies_what_changed_and_survives_a_lost_warehouse(spark, set
     lake.replace_days(movers((FEB, "new", 0.125)), SLOW_MOVERS, [FEB])  # a table made anew, at a version that was seen before
     publish(settings, SLOW_MOVERS)
     assert published() == [("2024-02-01", "new", 0.125)]
+
+
+def test_a_month_that_grew_gets_what_is_new_once_however_often_the_copy_is_cut_off(spark, settings) -> None:
+    lake, warehouse = Lake(settings.lake_url), Warehouse(settings.warehouse_url)
+
+    def land(batch: int, *days: date) -> None:
+        rows = [("q", batch, "sales", None, None, day, batch + 1, datetime(2024, 3, 1)) for day in days]
+        lake.append(spark.createDataFrame(rows, INGESTED.spark_schema()).coalesce(1), INGESTED, "q", batch)
+
+    def copied() -> list[tuple[str, int]]:
+        rows = warehouse.query("SELECT toString(ds) AS d, toInt64(batch) AS b FROM ingested ORDER BY b, d")
+        return list(rows.itertuples(index=False, name=None))
+
+    land(0, JAN, FEB)
+    assert publish(settings, INGESTED) == 2
+    for batch in (1, 2):
+        land(batch, JAN, FEB)
+        assert publish(settings, INGESTED) == 2 * batch  # what came since the memory, not all that the months hold by now
+        with warehouse.client() as client:  # the memory is written last: a kill before it leaves the one of the run before
+            client.command("DELETE FROM published WHERE version = (SELECT max(version) FROM published)")
+    land(3, FEB)
+    publish(settings, INGESTED)
+    everything = [(str(day), batch) for batch, days in enumerate([(JAN, FEB)] * 3 + [(FEB,)]) for day in days]
+    assert copied() == everything
+    # a month that lost a row is another month
+    spark.sql(f"DELETE FROM delta.`{lake.path(INGESTED)}` WHERE ds = '{FEB}' AND batch = 1")
+    land(4, FEB)
+    publish(settings, INGESTED)
+    assert copied() == sorted([*(row for row in everything if row != (str(FEB), 1)), (str(FEB), 4)], key=lambda row: (row[1], row[0]))
 
 
 def test_parts_and_months_are_told_by_paths() -> None:

@@ -28,7 +28,7 @@ CREATE TABLE IF NOT EXISTS stock_daily (
     received_units Float64,
     waste_units    Float64,
     adjusted_units Float64 COMMENT 'signed',
-    in_stock       Nullable(Float64) COMMENT 'share of open hours with stock, 0..1: below 1 the day\'s sales are censored demand'
+    in_stock       Nullable(Float64) COMMENT 'share of open hours with stock, 0..1, null where not known: below 1 sales are censored demand'
 )
 ENGINE = MergeTree
 PARTITION BY toYYYYMM(ds)
@@ -78,7 +78,7 @@ COMMENT 'foot traffic and the baskets it led to';
 CREATE TABLE IF NOT EXISTS store_days (
     store_id LowCardinality(String),
     ds       Date,
-    status   LowCardinality(String) COMMENT 'open, closed, or feed_missing: no event of the store at all'
+    status   LowCardinality(String) COMMENT 'open, closed, or feed_missing: no word of the store itself'
 )
 ENGINE = MergeTree
 PARTITION BY toYYYYMM(ds)
@@ -94,7 +94,7 @@ CREATE TABLE IF NOT EXISTS lead_times (
     ordered_on     Nullable(Date),
     promised_on    Nullable(Date),
     dispatched_on  Nullable(Date),
-    received_on    Nullable(Date) COMMENT 'null while in transit',
+    received_on    Nullable(Date) COMMENT 'of its last part so far; null while nothing has come',
     lead_time_days Nullable(Float64) COMMENT 'received_on - ordered_on',
     ordered_units  Nullable(Float64),
     received_units Nullable(Float64),
@@ -104,6 +104,19 @@ ENGINE = MergeTree
 ORDER BY (order_id, store_id, product_id)
 SETTINGS non_replicated_deduplication_window = 1000
 COMMENT 'a row for every purchase order line';
+
+CREATE TABLE IF NOT EXISTS deliveries (
+    order_id   String,
+    store_id   LowCardinality(String),
+    product_id String,
+    ds         Date COMMENT 'day of receipt',
+    units      Float64 COMMENT 'units received'
+)
+ENGINE = MergeTree
+PARTITION BY toYYYYMM(ds)
+ORDER BY (order_id, store_id, product_id, ds)
+SETTINGS non_replicated_deduplication_window = 1000
+COMMENT 'what came of each purchase order line, by day';
 
 CREATE TABLE IF NOT EXISTS baskets (
     basket_id   String,
