@@ -41,7 +41,7 @@ def shut_stores(lake: Lake, days: Sequence[date]) -> pd.DataFrame:
 
     open_days, heard_days = within((heard["status"] != "closed").to_numpy(dtype=float)), within(np.ones(len(heard)))
     store, day = np.nonzero((open_days == 0) & (heard_days > 0))
-    return pd.DataFrame({"store_id": names[store].astype(object), "ds": pd.Series([days[int(each)] for each in day], dtype=object)})
+    return pd.DataFrame({"store_id": names[store].astype(object), "ds": pd.Series([days[each] for each in day.tolist()], dtype=object)})
 
 
 def off_shelf(features: pd.DataFrame) -> pd.Series:
