@@ -216,7 +216,7 @@ _FLOATED = re.compile(r"^(-?[0-9]+)\.0+$")
 def _date(values: pd.Series, name: str, where: str) -> pd.Series:
     codes, distinct = pd.factorize(values)
     parsed = _days(distinct)
-    parsed = parsed.where((parsed >= _FIRST_DAY) & (parsed <= _LAST_DAY))
+    parsed = pd.DatetimeIndex(parsed.where((parsed >= _FIRST_DAY) & (parsed <= _LAST_DAY)))
     days = np.append(parsed.to_numpy(dtype="datetime64[ns]"), np.datetime64("NaT", "ns"))
     result = pd.Series(days[codes], index=values.index)
     _refuse(result.isna() & values.notna(), values, name, where, _A_DAY)
