@@ -4,7 +4,7 @@ Spark makes one for each group of series, the file verbs make one of the whole f
 What a missing row means is decided in `feature_repo.missing_rows` and nowhere else. A store that writes its zeros leaves out
 only what it does not know: a missing row is unknown (NaN). One that does not leaves out what did not sell: a missing row between a
 series' first row and the panel's last day is 0. Before its first row a series is NaN. On a weekday that a store never has it is
-closed.
+closed; its past is read like any other, since the week's profile knows such days.
 """
 
 from __future__ import annotations
@@ -139,11 +139,8 @@ def from_frame(
     if writes_zeros is None:
         store = pd.factorize(keys["store_id"])[0]
         closed = missing_rows.closed_weekdays(units, store, horizon) if step == 1 else None
-        past = None if closed is None else closed[:, :periods]
-        written = missing_rows.writes_zeros(units, store, past)
-        if past is not None:
-            in_stock[past] = 0
-    _zero_gaps(units, ~written[:, None] if closed is None else ~written[:, None] | closed[:, :periods])
+        written = missing_rows.writes_zeros(units, store, None if closed is None else closed[:, :periods])
+    _zero_gaps(units, ~written)
     columns = {name: _known(rows, future, name, keys, (len(keys), periods, horizon), cells, kept, days[0], step) for name in known}
     attributes = _attributes(keys, static)
     return with_groups(Panel(keys, days, units, in_stock, step, columns, attributes, closed=closed))
@@ -186,10 +183,10 @@ def _filled(n: int, periods: int, cells: tuple[np.ndarray, np.ndarray], values: 
     return filled
 
 
-def _zero_gaps(units: np.ndarray, where: np.ndarray) -> None:
-    """Nothing sold in the cells of `where` without a row, from each series' first row on."""
+def _zero_gaps(units: np.ndarray, series: np.ndarray) -> None:
+    """Nothing sold where a row is missing from the first one of these (n,) series on."""
     started = np.maximum.accumulate(~np.isnan(units), axis=1)
-    units[started & np.isnan(units) & where] = 0
+    units[started & np.isnan(units) & series[:, None]] = 0
 
 
 def _known(

@@ -170,7 +170,7 @@ def _yes_no(values: np.ndarray) -> bool:
 
 def _closed(panel: Panel) -> np.ndarray | None:
     """(n, T + H) the cells in which the store's week or a yes/no column tells that nothing can be sold, None without either."""
-    closed, length = panel.closed, panel.units.shape[1]
+    closed, length = None, panel.units.shape[1]
     for name, values in panel.known.items():
         if name == "price" or not _yes_no(values):
             continue
@@ -180,6 +180,11 @@ def _closed(panel: Panel) -> np.ndarray | None:
             nothing, elsewhere = panel.units[here] == 0, panel.units[known & (past == 1 - state)] == 0
             if here.sum() >= _CLOSED_CELLS and nothing.mean() >= _CLOSED_SHARE and len(elsewhere) and elsewhere.mean() < 0.5:
                 closed = (values == state) if closed is None else closed | (values == state)
+    if panel.closed is not None:
+        # of the horizon only: the past of such a weekday says what a day without sales looks like; without it the WAPE of
+        # Rossmann's stores was .0762 instead of .0734
+        coming = np.where(np.arange(panel.closed.shape[1]) < length, False, panel.closed)
+        closed = coming if closed is None else closed | coming
     return closed
 
 

@@ -169,8 +169,6 @@ def _panel_of_sums(forecaster: Forecaster, levels: Sequence[Level]) -> Panel:
     planned columns are the mean of the members', by their usual sales."""
     panel = forecaster.covariates.panel.rows(forecaster.series)
     exposure, started = panel.exposure, np.maximum.accumulate(~np.isnan(panel.units), axis=1)
-    if panel.closed is not None:
-        started = started & ~panel.closed[:, : started.shape[1]]
     sold = np.where(exposure > 0, np.nan_to_num(panel.units), 0)
     usual = (sold.sum(axis=1) / np.maximum(exposure.sum(axis=1), 1e-9) + 1e-6)[:, None]
     which = matrix(levels)
