@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 from infra.event_log import event_log
-from infra.registry import connect
 from infra.settings import Settings
+from infra.tracking import connect
 from infra.warehouse import Warehouse, declare
 
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from infra.errors import BadInput, NotReady
 from infra.jars import missing_jars, resolve_jars, spark_sets
 from infra.java import find_java
-from infra.registry import connect
 from infra.settings import Settings
+from infra.tracking import connect
 from infra.warehouse import Warehouse, redacted
 
 #: free disk below which a full run may not fit

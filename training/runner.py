@@ -18,9 +18,10 @@ import pandas as pd
 from infra.errors import TooLittleHistory
 from infra.lake import Lake
 from infra.mark import Mark
-from infra.registry import CHAMPION, Registry, tracked_run
+from infra.registry import CHAMPION, Registry
 from infra.settings import Settings
 from infra.together import together
+from infra.tracking import tracked_run
 from training.family import Contender, Family, Fitted, Fold, load_family
 from training.gates import Verdict, verdicts
 from training.portable import Portable

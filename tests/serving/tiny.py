@@ -80,7 +80,8 @@ def register(settings: Settings, family: str, model: Any, folder: Path) -> str:
     """A new version of `family` in the real registry, saved as the training story saves it."""
     import mlflow
 
-    from infra.registry import Registry, tracked_run
+    from infra.registry import Registry
+    from infra.tracking import tracked_run
     from training.portable import save_portable
 
     with tracked_run(settings, f"shelfcast-{family}", family) as run_id:

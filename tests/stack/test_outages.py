@@ -17,8 +17,8 @@ from feature_repo.store import apply
 from infra.event_log import event_log
 from infra.lake import Lake
 from infra.patience import persevere, services, watched
-from infra.registry import connect, tracked_run
 from infra.stack.stack import Stack
+from infra.tracking import connect, tracked_run
 from tests.data_ingest import events
 from tests.stack.test_ingest_on_services import DAY, NOW, accepted, sold
 
