@@ -91,7 +91,9 @@ def _sums(rows: DataFrame, *members: str) -> pd.DataFrame:
 
     units = F.coalesce(F.col("units"), F.lit(0)).cast("double")
     exposure = F.when(F.col("units").isNotNull(), F.col("in_stock")).otherwise(0).cast("double")
-    return rows.groupBy(*members, "ds").agg(F.sum(units).alias("units"), F.sum(exposure).alias("exposure")).toPandas()
+    # to a millionth: the sum of the same parts in another order, as another number of cores adds them, is then the same
+    sums = [F.round(F.sum(value), 6).alias(name) for name, value in (("units", units), ("exposure", exposure))]
+    return rows.groupBy(*members, "ds").agg(*sums).toPandas()
 
 
 def _matrices(sums: pd.DataFrame, column: str, until: date) -> Totals:

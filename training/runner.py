@@ -26,6 +26,7 @@ from training.family import Contender, Family, Fitted, Fold, load_family
 from training.gates import Verdict, verdicts
 from training.portable import Portable
 from training.records import log_model, log_story
+from training.tabular import in_order
 from training.tuning import Tuned, pooled, race
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ def train(spark: SparkSession, settings: Settings, name: str, *, trials: int | N
         contenders = list(family.contenders())
         steps = 2 * len(contenders) + 4
         say(0, steps, f"{name}: examples")
-        data = family.dataset(spark, settings).localCheckpoint()
+        data = in_order(family.dataset(spark, settings)).localCheckpoint()
         folds = family.folds(data)
         _require_folds(name, folds)
         champion = _champion_recipe(registry, name)

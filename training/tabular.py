@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 #: the column of the examples that holds the features
 FEATURES = "features"
+#: the columns that tell examples apart, as far as a family has them
+KEYS = ("store_id", "product_id", "customer_id", "origin", "ds", "horizon")
+_PLACES = 1_000_000_000
 #: what a missing feature is filled with: Spark's trees and linear models know no missing values
 FILL = -1.0
 
@@ -116,11 +119,22 @@ class TabularFitted:
         return self.export(self)
 
 
+def in_order(frame: DataFrame) -> DataFrame:
+    """The examples by their keys. Learners take their own samples by the place of a row, which else would depend on how many cores
+    and machines there are: with `sampled`, a cluster learns what a laptop learns."""
+    return frame.orderBy(*(name for name in KEYS if name in frame.columns))
+
+
 def sampled(frame: DataFrame, rows: int) -> DataFrame:
-    """About `rows` rows of the frame, the same each time; all when 0 or when there are fewer. A sample is cached: every trial
-    on the same fold finds it again, until the training run clears its caches."""
+    """About `rows` rows of the frame, by a hash of their KEYS; all when 0 or when there are fewer; in the frame's order, in one
+    partition. A sample is cached: every trial on the same fold finds it again, until the training run clears its caches."""
+    from pyspark.sql import functions as F
+
     count = frame.count() if rows else 0
-    return frame.sample(fraction=rows / count, seed=0).coalesce(1).persist() if count > rows > 0 else frame
+    if not count > rows > 0:
+        return frame.coalesce(1)
+    place = F.pmod(F.xxhash64(*(name for name in KEYS if name in frame.columns)), F.lit(_PLACES))
+    return frame.where(place < int(_PLACES * (rows / count))).coalesce(1).persist()
 
 
 def matrix_of(arrays: pd.Series, columns: int) -> np.ndarray:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from training.tabular import FEATURES, FILL, TabularContender, matrix_of, ranked
+from training.tabular import FEATURES, FILL, TabularContender, in_order, matrix_of, ranked, sampled
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -51,3 +51,25 @@ def test_half_the_features_are_the_better_half_in_their_own_order(data: DataFram
     matrix = np.nan_to_num(matrix_of(predicted[FEATURES], 4), nan=FILL)
     expected = matrix @ whole.stage.coefficients.toArray() + whole.stage.intercept
     np.testing.assert_allclose(predicted["prediction"], expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("rows", [0, 100])
+def test_however_the_rows_are_spread_over_tasks_the_same_is_learned(spark: SparkSession, rows: int) -> None:
+    from xgboost.spark import SparkXGBRegressor
+
+    draw = np.random.default_rng(1)
+    values = draw.normal(size=(400, 4)).astype(np.float32)
+    frame = pd.DataFrame(
+        {"store_id": np.arange(400) % 7, "product_id": np.arange(400) // 7, FEATURES: values.tolist(), "label": values[:, 2]}
+    )
+    examples = spark.createDataFrame(frame.astype({"store_id": str, "product_id": str}), "store_id string, product_id string, "
+                                     f"{FEATURES} array<float>, label double")  # fmt: skip
+    learner = TabularContender(
+        "boosted", NAMES, "label", lambda p: SparkXGBRegressor(n_estimators=5, subsample=0.5, num_workers=1, random_state=0, verbosity=0),
+        lambda t: {}, lambda fitted: fitted.stage.get_booster().save_raw("json"), rows=rows, fills=False,
+    )  # fmt: skip
+    spread = [in_order(examples.repartition(parts, "label")).localCheckpoint() for parts in (1, 5)]
+    one, other = (learner.fit(part, {"features_kept": 1.0}).portable() for part in spread)
+    assert one == other
+    assert sampled(spread[0], 100).toPandas().equals(sampled(spread[1], 100).toPandas())
+    assert 60 < sampled(spread[0], 100).count() < 140

@@ -264,6 +264,9 @@ def _calibration(predicted: DataFrame) -> Calibration:
     """Learned from a bounded sample of whole days in stock."""
     from pyspark.sql import functions as F
 
-    whole = predicted.where(F.col("in_stock") >= FULL).select("units_mean", "units", "spread", "horizon")
-    frame = whole.orderBy(F.rand(0)).limit(CALIBRATION_ROWS).toPandas()
-    return Calibration.fit(*(frame[name].to_numpy() for name in frame))
+    read = ("units_mean", "units", "spread", "horizon")
+    whole = predicted.where(F.col("in_stock") >= FULL).select(
+        *read, F.xxhash64("store_id", "product_id", "origin", "horizon").alias("place")
+    )
+    frame = whole.orderBy("place").limit(CALIBRATION_ROWS).toPandas()
+    return Calibration.fit(*(frame[name].to_numpy() for name in read))
