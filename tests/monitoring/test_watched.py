@@ -32,4 +32,4 @@ def test_recommendations_are_judged_by_the_purchases_that_events_told_of(spark, 
     bought = [(who, "1", who, what, origin + timedelta(days=3), 1.0, 2.0) for who, what in (("anna", "x"), ("ben", "y"))]
     lake.overwrite(spark.createDataFrame(bought, BASKETS.spark_schema()), BASKETS)
     found, _ = judged(lake, "recommend", Span(origin, origin + timedelta(days=28)))
-    assert found.set_index("metric")["value"].to_dict() == {"hit_rate": 0.5, "miss_rate": 0.5}
+    assert found.set_index("metric")["value"].to_dict() == {"one_minus_recall": 0.5, "one_minus_ndcg": 0.5, "miss_rate": 0.5}
