@@ -103,7 +103,8 @@ def _kafka_command(place: Place) -> list[str]:
     config.write_text("".join(f"{name}={value}\n" for name, value in lines.items()))
     java = [str(place.java_home / "bin" / "java"), "-Xms256m", "-Xmx512m", "-cp", ":".join(jar_paths(place.jars, ["broker"]))]
     cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-    made = shlex.join([*java, "kafka.tools.StorageTool", "format", "--ignore-formatted", "-t", cluster, "-c", str(config)])
+    # with "=": an id may begin with a dash, and would be read as an option
+    made = shlex.join([*java, "kafka.tools.StorageTool", "format", "--ignore-formatted", f"--cluster-id={cluster}", "-c", str(config)])
     run = shlex.join([*java, "kafka.Kafka", str(config)])
     return ["sh", "-c", f"[ -f data/meta.properties ] || {made} && exec {run}"]
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import subprocess
+import uuid
+from pathlib import Path
+
 import pytest
 
 from infra.bootstrap import experiments, topics, warehouse_tables
 from infra.errors import BadInput, NotReady
 from infra.s3 import make_buckets
 from infra.settings import load_settings
+from infra.stack import services
 from infra.stack.services import Ports
 from infra.stack.stack import Stack
 
@@ -36,3 +41,14 @@ def test_bootstrap_makes_what_is_missing_and_says_so_once(on_stack) -> None:
     assert "sales_daily" in warehouse_tables(settings)
     assert experiments(settings, names) == names
     assert (topics(settings, ["sales", "stock"]), warehouse_tables(settings), experiments(settings, names)) == ([], [], [])
+
+
+def test_a_broker_is_formatted_under_an_id_that_begins_with_a_dash(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = Stack.at(load_settings(home=tmp_path), Ports.free()).place
+    folder = place.folder / "kafka"
+    folder.mkdir(parents=True)
+    monkeypatch.setattr(services.uuid, "uuid4", lambda: uuid.UUID(bytes=b"\xf8" * 16))
+    command = services.kafka(place).command()[2].partition(" && exec ")[0]
+    assert "=-Pj4" in command
+    subprocess.run(["sh", "-c", command], cwd=folder, check=True)
+    assert "-Pj4" in (folder / "data" / "meta.properties").read_text()
