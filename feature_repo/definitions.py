@@ -67,33 +67,29 @@ SERVICES: dict[str, tuple[tuple[View, tuple[str, ...]], ...]] = {
 
 def service_features(service: str) -> list[str]:
     """The feature names of a service, in its order; raises BadInput with the known services."""
-    return [name for _, names in _service(service) for name in names]
+    return [name for _, names in service_views(service) for name in names]
 
 
 def service_references(service: str) -> list[str]:
     """A new list of Feast's `view:feature` names of a service."""
-    return [f"{view.name}:{name}" for view, names in _service(service) for name in names]
+    return [f"{view.name}:{name}" for view, names in service_views(service) for name in names]
 
 
 def service_types(service: str) -> dict[str, str]:
     """The Spark type of each feature of a service, in its order."""
-    return {name: view.types[name] for view, names in _service(service) for name in names}
-
-
-def service_views(service: str) -> tuple[tuple[View, tuple[str, ...]], ...]:
-    """The views of a service, each with the features that are taken of it."""
-    return _service(service)
+    return {name: view.types[name] for view, names in service_views(service) for name in names}
 
 
 def service_key(service: str) -> Key:
     """The entity that a service's views share."""
-    return _service(service)[0][0].key
+    return service_views(service)[0][0].key
 
 
-def _service(name: str) -> tuple[tuple[View, tuple[str, ...]], ...]:
-    if name not in SERVICES:
-        raise BadInput(f"there is no feature service {name!r}: expected one of {', '.join(SERVICES)}")
-    return SERVICES[name]
+def service_views(service: str) -> tuple[tuple[View, tuple[str, ...]], ...]:
+    """The views of a service, each with the features that are taken of it; raises BadInput with the known services."""
+    if service not in SERVICES:
+        raise BadInput(f"there is no feature service {service!r}: expected one of {', '.join(SERVICES)}")
+    return SERVICES[service]
 
 
 def definitions(settings: Settings) -> list[Entity | FeatureView | FeatureService]:

@@ -41,7 +41,7 @@ def last_whole_day(store_days: DataFrame, stores: pd.DataFrame, now: datetime) -
     first, last = store_days.agg(F.min("ds"), F.max("ds")).collect()[0]
     offsets, closes = stores["utc_offset_hours"].fillna(0.0), stores["close_hour"].fillna(24).astype(float)
     over = now.astimezone(UTC) + pd.to_timedelta(offsets - closes, unit="h")
-    ended: date = min((moment.date() for moment in over), default=now.date() - timedelta(days=1))
+    ended: date = min((moment.date() for moment in over), default=now.astimezone(UTC).date() - timedelta(days=1))
     return min(last, ended) if last and ended >= first else None
 
 

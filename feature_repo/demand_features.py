@@ -258,30 +258,22 @@ def _group_columns(group: Group, panel: Panel, positions: Sequence[int]) -> dict
     stacked = np.array(rows)
     names = ("mean_28", "mean_364", "trend_7_28", "year_ago_trend")
     found = {name: stacked[:, index].T[group.codes] for index, name in enumerate(names)}
-    profiles = np.stack([_group_profile(sums, seen, panel, position) for position in positions], axis=1)
-    closed = np.stack([_closed_weekdays(seen, panel, position) for position in positions], axis=1)
-    return {**found, "dow": profiles[group.codes], "closed": closed[group.codes]}
+    weeks = [_group_week(sums, seen, panel, position) for position in positions]
+    profiles, closed = (np.stack(parts, axis=1)[group.codes] for parts in zip(*weeks, strict=True))
+    return {**found, "dow": profiles, "closed": closed}
 
 
-def _group_profile(sums: np.ndarray, seen: np.ndarray, panel: Panel, position: int) -> np.ndarray:
-    """(groups, 7) share of the mean on each weekday, pulled to flat by PROFILE_UNITS."""
+def _group_week(sums: np.ndarray, seen: np.ndarray, panel: Panel, position: int) -> tuple[np.ndarray, np.ndarray]:
+    """(groups, 7) share of the mean on each weekday, pulled to flat by PROFILE_UNITS, and whether nothing of the group was on
+    offer on any such weekday although it was on others."""
     if panel.step != 1:
-        return np.ones((len(sums), 7))
-    onehot = np.eye(7)[weekday(panel.days[max(position + 1 - PROFILE_DAYS, 0) : position + 1])]
-    units, exposure = last(sums, position, PROFILE_DAYS) @ onehot, last(seen, position, PROFILE_DAYS) @ onehot
+        return np.ones((len(sums), 7)), np.zeros((len(sums), 7), dtype=bool)
+    onehot, shown = np.eye(7)[weekday(panel.days[max(position + 1 - PROFILE_DAYS, 0) : position + 1])], last(seen, position, PROFILE_DAYS)
+    units, exposure = last(sums, position, PROFILE_DAYS) @ onehot, shown @ onehot
     usual = np.nan_to_num(ratio(units.sum(1), exposure.sum(1)))[:, None]
     profile = (units + PROFILE_UNITS) / (usual * exposure + PROFILE_UNITS)
-    return profile / profile.mean(1, keepdims=True)
-
-
-def _closed_weekdays(seen: np.ndarray, panel: Panel, position: int) -> np.ndarray:
-    """(groups, 7) whether nothing of the group was on offer on any such weekday of the profile's days, while on others it was."""
-    kept = last(seen, position, PROFILE_DAYS)
-    if panel.step != 1:
-        return np.zeros((len(seen), 7), dtype=bool)
-    shown = kept @ np.eye(7)[weekday(panel.days[position + 1 - kept.shape[1] : position + 1])]
-    since = np.where((kept > 0).any(1), kept.shape[1] - (kept > 0).argmax(1), 0)
-    return (shown == 0) & (since >= CLOSED_AFTER_DAYS)[:, None]
+    heard = np.where((shown > 0).any(1), shown.shape[1] - (shown > 0).argmax(1), 0)
+    return profile / profile.mean(1, keepdims=True), (exposure == 0) & (heard >= CLOSED_AFTER_DAYS)[:, None]
 
 
 _EPOCH = pd.Timestamp("1970-01-01")

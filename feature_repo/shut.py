@@ -5,16 +5,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date, timedelta
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from data_ingest.tables import STORE_DAYS
 from infra.lake import Lake
-
-if TYPE_CHECKING:
-    from pyspark.sql import Column
 
 #: a store that was closed on every day of so many has shut
 SHUT_DAYS = 28
@@ -49,10 +45,6 @@ def off_shelf(features: pd.DataFrame) -> pd.Series:
     return features["mean_91"].isna() & (features["age_days"] >= OFF_SHELF_DAYS)
 
 
-def off_shelf_column() -> Column:
-    """`off_shelf` in Spark."""
-    from pyspark.sql import functions as F
-
-    return F.coalesce(F.col("mean_91").isNull() | F.isnan("mean_91"), F.lit(True)) & (
-        F.coalesce(F.nanvl("age_days", F.lit(0.0)), F.lit(0.0)) >= OFF_SHELF_DAYS
-    )
+def sold(features: pd.DataFrame) -> pd.Series:
+    """Whether each row of demand features is of a pair that is sold: its store has not shut, and it has not left the shelf."""
+    return (features["store_shut"] == 0) & ~off_shelf(features)

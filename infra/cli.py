@@ -1,24 +1,24 @@
-"""The command line, and the composition root: with `file_verbs`, what of infra reaches up, lazily, verb by verb."""
+"""The command line, and the composition root: with `file_verbs` and `upkeep_verbs`, what of infra reaches up, lazily, verb by
+verb."""
 
 from __future__ import annotations
 
 import getpass
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from datetime import date
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.markup import escape
 
-from infra import file_verbs
-from infra.console import complaints, console, only_what_a_user_can_act_on, progress, records, show, tell
+from infra import file_verbs, upkeep_verbs
+from infra.console import complaints, console, only_what_a_user_can_act_on, progress, show, tell
 from infra.errors import BadInput, NotReady, TooLittleHistory, refused_by_storage
-from infra.options import Day, FamilyName, Json, Who, Why, at_least_one, day_of, mapping_of, values_of
-from infra.settings import Settings, load_settings
+from infra.options import Day, FamilyName, Json, Who, Why, at_least_one, day_of, mapping_of
+from infra.running import patiently, spark_of
+from infra.settings import load_settings
 from infra.stack.commands import stack
 
 app = typer.Typer(
@@ -65,9 +65,9 @@ def simulate(
         at_least_one(name, value)
     first = day_of(start, "--start") or date(2024, 1, 1)
     settings = load_settings()
-    with _spark(settings) as spark, progress() as say:
+    with spark_of(settings) as spark, progress() as say:
         written = partial(story, spark, settings, stores=stores, products=products, days=days, seed=seed, start=first, progress=say)
-        show(_persevere(settings, written), as_json)
+        show(patiently(settings, written), as_json)
 
 
 @app.command(rich_help_panel=EVENTS)
@@ -86,9 +86,9 @@ def replay(
     if rate is not None and rate <= 0:
         raise BadInput(f"--rate is {rate:g}: expected more than 0 events a second")
     settings, first, last = load_settings(), day_of(start, "--start"), day_of(end, "--end")
-    with _spark(settings) as spark, progress() as say:
+    with spark_of(settings) as spark, progress() as say:
         written = partial(story, spark, settings, start=first, end=last, pairs=pairs, rate=rate, progress=say)
-        show(_persevere(settings, written), as_json)
+        show(patiently(settings, written), as_json)
 
 
 @app.command("import", rich_help_panel=EVENTS)
@@ -110,12 +110,12 @@ def import_(
     from data_ingest.csv_import import import_csv
 
     settings, mapping = load_settings(), mapping_of(column or [])
-    with _spark(settings) as spark:
+    with spark_of(settings) as spark:
         written = partial(
             import_csv, spark, settings, path, kind=kind, mapping=mapping, utc_offset_hours=utc_offset_hours, source=source,
             unique_baskets=unique_baskets,
         )  # fmt: skip
-        show(_persevere(settings, written), as_json)
+        show(patiently(settings, written), as_json)
 
 
 @app.command(rich_help_panel=EVENTS)
@@ -136,11 +136,11 @@ def ingest(
     settings = load_settings()
     if again is not None:
         require_rule(again)
-    with _spark(settings) as spark, progress() as say:
+    with spark_of(settings) as spark, progress() as say:
         if again is not None:
             tell(f"lines that {again} had set aside, in the log again: {replay_quarantine(spark, settings, again):,}")
         read = story(spark, settings, available_now=not follow, progress=say, tell=tell)
-        made = _persevere(settings, lambda: facts(spark, settings, progress=say))
+        made = patiently(settings, lambda: facts(spark, settings, progress=say))
         show({"ingest": read, "facts": made}, as_json)
 
 
@@ -150,8 +150,8 @@ def facts(as_json: Json = False) -> None:
     from data_ingest.facts import facts as story
 
     settings = load_settings()
-    with _spark(settings) as spark, progress() as say:
-        show(_persevere(settings, lambda: story(spark, settings, progress=say)), as_json)
+    with spark_of(settings) as spark, progress() as say:
+        show(patiently(settings, lambda: story(spark, settings, progress=say)), as_json)
 
 
 @app.command(rich_help_panel=EVENTS)
@@ -163,8 +163,8 @@ def features(
     from feature_repo.build import build_features
 
     settings = load_settings()
-    with _spark(settings) as spark, progress() as say:
-        show(_persevere(settings, lambda: build_features(spark, settings, rebuild=rebuild, progress=say)), as_json)
+    with spark_of(settings) as spark, progress() as say:
+        show(patiently(settings, lambda: build_features(spark, settings, rebuild=rebuild, progress=say)), as_json)
 
 
 # Models --------------------------------------------------------------------------------------------------------------
@@ -180,8 +180,8 @@ def train(
     if trials is not None:
         at_least_one("trials", trials)
     settings, names = load_settings(), _families(family)
-    with _spark(settings) as spark, progress() as say:
-        trained = [_persevere(settings, partial(story, spark, settings, name, trials=trials, progress=say)) for name in names]
+    with spark_of(settings) as spark, progress() as say:
+        trained = [patiently(settings, partial(story, spark, settings, name, trials=trials, progress=say)) for name in names]
     show(trained if family == "all" else trained[0], as_json)
 
 
@@ -227,8 +227,8 @@ def score(family: Annotated[str, typer.Argument(help="A family, or all.")] = "al
     from training.score import score as story
 
     settings, names = load_settings(), None if family == "all" else _families(family)
-    with _spark(settings) as spark, progress() as say:
-        show(_persevere(settings, lambda: story(spark, settings, names, progress=say)), as_json)
+    with spark_of(settings) as spark, progress() as say:
+        show(patiently(settings, lambda: story(spark, settings, names, progress=say)), as_json)
 
 
 @app.command(rich_help_panel=DECISIONS)
@@ -240,8 +240,8 @@ def watch(
     from training.anomaly.stream import watch as story
 
     settings = load_settings()
-    with _spark(settings) as spark, progress() as say:
-        show(_persevere(settings, lambda: story(spark, settings, available_now=not follow, progress=say)), as_json)
+    with spark_of(settings) as spark, progress() as say:
+        show(patiently(settings, lambda: story(spark, settings, available_now=not follow, progress=say)), as_json)
 
 
 @app.command(rich_help_panel=DECISIONS)
@@ -258,8 +258,8 @@ def report(as_json: Json = False) -> None:
     from monitoring.report import report as story
 
     settings = load_settings()
-    with _spark(settings) as spark, progress() as say:
-        show(_persevere(settings, lambda: story(settings, spark, progress=say)), as_json)
+    with spark_of(settings) as spark, progress() as say:
+        show(patiently(settings, lambda: story(settings, spark, progress=say)), as_json)
 
 
 @app.command(rich_help_panel=DECISIONS)
@@ -281,22 +281,22 @@ def pipeline(
     if pairs is not None:
         at_least_one("pairs", pairs)
     settings = load_settings()
-    with _spark(settings) as spark, progress() as say:
-        _persevere(settings, lambda: replay(spark, settings, pairs=pairs, progress=say))
+    with spark_of(settings) as spark, progress() as say:
+        patiently(settings, lambda: replay(spark, settings, pairs=pairs, progress=say))
         ingest(spark, settings, progress=say, tell=tell)
-        _persevere(settings, lambda: facts(spark, settings, progress=say))
-        _persevere(settings, lambda: build_features(spark, settings, progress=say))
+        patiently(settings, lambda: facts(spark, settings, progress=say))
+        patiently(settings, lambda: build_features(spark, settings, progress=say))
         for name in ORDER:
             try:
-                trained = _persevere(settings, partial(train, spark, settings, name, progress=say))
+                trained = patiently(settings, partial(train, spark, settings, name, progress=say))
             except TooLittleHistory as missing:
                 tell(f"{missing} It is left out of this run.")
                 continue
             if trained.passed and Registry(settings).version(name, "challenger") == trained.version:
                 Registry(settings).promote(name, trained.version, "pipeline", "; ".join(trained.verdicts))
         chosen = [name for name in ORDER if Registry(settings).version(name, "champion")]
-        _persevere(settings, lambda: score(spark, settings, chosen, progress=say))
-        written = _persevere(settings, lambda: report(settings, spark, progress=say))
+        patiently(settings, lambda: score(spark, settings, chosen, progress=say))
+        written = patiently(settings, lambda: report(settings, spark, progress=say))
     sections = summary(settings)
     if as_json:
         show({"sections": sections, "report": written}, True)
@@ -319,107 +319,10 @@ for verb in file_verbs.VERBS:
 # Upkeep --------------------------------------------------------------------------------------------------------------
 
 
-@app.command(rich_help_panel=UPKEEP)
-def status(as_json: Json = False) -> None:
-    """What there is: tables and their versions, models and their aliases, the last report."""
-    from monitoring.status import status as story
-
-    show(story(load_settings()), as_json)
-
-
-@app.command(rich_help_panel=UPKEEP)
-def query(
-    name: Annotated[str | None, typer.Argument(help="A named query; all of them are listed unless given.")] = None,
-    given: Annotated[list[str] | None, typer.Option("--with", metavar="NAME=VALUE", help="A value that it asks for; repeat.")] = None,
-    as_json: Json = False,
-) -> None:
-    """Ask the warehouse a named question (infra/sql/queries), such as analytics_top_products."""
-    from infra.warehouse import Warehouse, named_queries
-
-    if name is None:
-        show(named_queries(), as_json)
-        return
-    warehouse = Warehouse(load_settings().warehouse_url)
-    warehouse.bootstrap()
-    show(records(warehouse.named(name, values_of(given or []))), as_json)
-
-
-@app.command(rich_help_panel=UPKEEP)
-def doctor(fix: Annotated[bool, typer.Option("--fix", help="Mend what can be mended here.")] = False, as_json: Json = False) -> None:
-    """Check Java, jars, home, disk, warehouse and MLflow, and say how to mend each; exit code 3 when something is broken."""
-    from infra.doctor import examine
-
-    checks = examine(load_settings(), fix=fix)
-    show(checks, as_json)
-    if not all(check.ok for check in checks):
-        raise typer.Exit(3)
-
-
-@app.command(rich_help_panel=UPKEEP)
-def bootstrap(as_json: Json = False) -> None:
-    """Make the topics, buckets, warehouse tables, feature registry and experiments that are missing, and say which; repeatable."""
-    from data_ingest.contracts import TOPICS
-    from feature_repo.store import applied, apply
-    from infra.bootstrap import experiments, made_by, topics, warehouse_tables
-    from infra.s3 import make_buckets
-    from training.family import family_names
-
-    settings = load_settings()
-    parts = {
-        "topics": lambda: topics(settings, TOPICS),
-        "buckets": lambda: make_buckets(settings),
-        "warehouse tables": lambda: warehouse_tables(settings),
-        "experiments": lambda: experiments(settings, [f"shelfcast-{name}" for name in family_names()]),
-    }
-    made = {part: _persevere(settings, make) for part, make in parts.items()}
-    known = applied(settings)
-    with _spark(settings):
-        made["features"] = [name for name in _persevere(settings, lambda: apply(settings)) if name not in known]
-    show([made_by(part, names) for part, names in made.items()], as_json)
-
-
-@app.command(rich_help_panel=UPKEEP)
-def maintain(
-    keep_hours: Annotated[int, typer.Option(help="Hours that files of older table versions are kept.")] = 168, as_json: Json = False
-) -> None:
-    """Compact the lake's small files, and remove those that no version still kept needs."""
-    from data_ingest import tables as events
-    from data_ingest.ingest import alone
-    from feature_repo.tables import GOLD
-    from infra.maintain import maintain as story
-    from monitoring.tables import MONITORING
-    from training.tables import DECISIONS
-
-    settings = load_settings()
-    every = (*events.BRONZE, *events.DIMENSIONS, *events.FACTS, *GOLD, *DECISIONS, *MONITORING)
-    with _spark(settings) as spark, progress() as say, alone(settings), alone(settings, "facts"), alone(settings, "watch"):
-        show(_persevere(settings, lambda: story(spark, settings, every, keep_hours=keep_hours, progress=say)), as_json)
-
+for task in upkeep_verbs.VERBS:
+    app.command(rich_help_panel=UPKEEP)(task)
 
 app.add_typer(stack, name="stack", rich_help_panel=UPKEEP)
-
-
-# What the verbs share ------------------------------------------------------------------------------------------------
-
-
-@contextmanager
-def _spark(settings: Settings) -> Iterator[Any]:
-    from infra.lake import Lake
-    from infra.spark import session
-
-    Lake(settings.lake_url).require_writable()
-    spark = session(settings)
-    try:
-        yield spark
-    finally:
-        spark.stop()
-
-
-def _persevere(settings: Settings, step: Callable[[], Any]) -> Any:
-    """A repeatable step, run again when a service was away."""
-    from infra.patience import persevere
-
-    return persevere(settings, step, tell)
 
 
 def _families(name: str) -> list[str]:

@@ -20,7 +20,7 @@ ROOMS = {
     "monitoring": {"infra", "data_ingest", "feature_repo", "training"},
 }
 #: the composition root: what of infra reaches up
-COMPOSITION_ROOT = {Path("infra/cli.py"), Path("infra/file_verbs.py")}
+COMPOSITION_ROOT = {Path("infra/cli.py"), Path("infra/file_verbs.py"), Path("infra/upkeep_verbs.py")}
 
 
 def modules() -> list[Path]:

@@ -122,19 +122,27 @@ class TabularFitted:
 def in_order(frame: DataFrame) -> DataFrame:
     """The examples by their keys. Learners take their own samples by the place of a row, which else would depend on how many cores
     and machines there are: with `sampled`, a cluster learns what a laptop learns."""
-    return frame.orderBy(*(name for name in KEYS if name in frame.columns))
+    return frame.orderBy(*_keys_of(frame))
 
 
 def sampled(frame: DataFrame, rows: int) -> DataFrame:
     """About `rows` rows of the frame, by a hash of their KEYS; all when 0 or when there are fewer; in the frame's order, in one
     partition. A sample is cached: every trial on the same fold finds it again, until the training run clears its caches."""
-    from pyspark.sql import functions as F
-
     count = frame.count() if rows else 0
     if not count > rows > 0:
         return frame.coalesce(1)
-    place = F.pmod(F.xxhash64(*(name for name in KEYS if name in frame.columns)), F.lit(_PLACES))
-    return frame.where(place < int(_PLACES * (rows / count))).coalesce(1).persist()
+    return frame.where(drawn(rows / count, *_keys_of(frame))).coalesce(1).persist()
+
+
+def drawn(share: float, *keys: str) -> Column:
+    """Whether a row is in a sample of that share of all, drawn by a hash of its keys: rows of equal keys all are, or none."""
+    from pyspark.sql import functions as F
+
+    return F.pmod(F.xxhash64(*keys), F.lit(_PLACES)) < F.lit(int(_PLACES * share))
+
+
+def _keys_of(frame: DataFrame) -> list[str]:
+    return [name for name in KEYS if name in frame.columns]
 
 
 def matrix_of(arrays: pd.Series, columns: int) -> np.ndarray:

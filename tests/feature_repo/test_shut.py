@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from data_ingest.tables import STORE_DAYS
-from feature_repo.shut import OFF_SHELF_DAYS, SHUT_DAYS, off_shelf, off_shelf_column, shut_stores
+from feature_repo.shut import OFF_SHELF_DAYS, SHUT_DAYS, off_shelf, shut_stores, sold
 from infra.lake import Lake
 from infra.settings import Settings
 
@@ -62,9 +62,9 @@ def test_a_store_has_shut_when_all_that_was_heard_of_four_weeks_is_that_it_was_c
     }  # fmt: skip
 
 
-def test_a_pair_has_left_the_shelf_when_it_was_on_offer_for_no_hour_of_a_quarter(spark: SparkSession) -> None:
+def test_a_pair_has_left_the_shelf_when_it_was_on_offer_for_no_hour_of_a_quarter() -> None:
     rows = [(None, 400.0, True), (None, float(OFF_SHELF_DAYS), True), (None, 90.0, False), (0.0, 400.0, False), (None, None, False)]
     frame = pd.DataFrame(rows, columns=["mean_91", "age_days", "gone"], dtype=object).astype({"mean_91": float, "age_days": float})
     assert off_shelf(frame).tolist() == frame["gone"].tolist()
-    told = spark.createDataFrame(rows, "mean_91 double, age_days double, gone boolean").withColumn("said", off_shelf_column()).collect()
-    assert [row.said for row in told] == [row.gone for row in told]
+    assert sold(frame.assign(store_shut=0.0)).tolist() == [not gone for gone in frame["gone"]]
+    assert not sold(frame.assign(store_shut=1.0)).any()

@@ -10,14 +10,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from data_ingest.tables import STOCK_DAILY, STORE_DAYS
+from data_ingest.tables import STOCK_DAILY
 from feature_repo.build import build_features
-from feature_repo.shut import SHUT_DAYS
+from feature_repo.tables import DEMAND_FEATURES
 from infra.lake import Lake
 from infra.registry import Registry
 from infra.settings import Settings, load_settings
 from infra.warehouse import Warehouse
-from tests.feature_repo.facts import PAIRS, silver_rows, write_silver
+from tests.feature_repo.facts import PAIRS, day, silver_rows, write_silver
 from training.demand.dataset import HORIZON
 from training.family import load_family
 from training.runner import train
@@ -103,10 +103,13 @@ def test_a_family_is_trained_registered_and_decides(spark: SparkSession, home: S
     assert set(zip(rows["store_id"], rows["product_id"], strict=True)) == set(PAIRS)
     assert int(Warehouse(home.warehouse_url).query(f"SELECT count() AS n FROM {table.name}").n[0]) == len(rows)
     # a store that has shut gets none any more
-    days = silver_rows(DAYS)[STORE_DAYS]
-    closed = (days["store_id"] == "9") & (days["ds"] > days["ds"].max() - timedelta(days=SHUT_DAYS))
-    write_silver(spark, home, {STORE_DAYS: days.assign(status=np.where(closed, "closed", "open"))})
+    from pyspark.sql import functions as F
+
+    lake = Lake(home.lake_url)
+    known = lake.read(spark, DEMAND_FEATURES).where(F.col("ds") == F.lit(day(DAYS - 1))).localCheckpoint()
+    shut = F.when(F.col("store_id") == "9", 1.0).otherwise(F.col("store_shut"))
+    lake.replace_days(known.withColumn("store_shut", shut), DEMAND_FEATURES, [day(DAYS - 1)])
     score(spark, home, [name])
     rows = Lake(home.lake_url).read_pandas(table)
     assert set(rows.loc[rows[table.day] == rows[table.day].max(), "store_id"]) == {"1", "12"}
-    write_silver(spark, home, {STORE_DAYS: days})
+    lake.replace_days(known, DEMAND_FEATURES, [day(DAYS - 1)])

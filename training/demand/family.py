@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from feature_repo.demand_features import ORIGIN_FEATURES
-from feature_repo.shut import off_shelf_column, shut_stores
+from feature_repo.shut import sold
 from feature_repo.tables import DEMAND_DAILY, DEMAND_FEATURES
 from infra.lake import Lake
 from infra.settings import Settings
@@ -88,16 +88,17 @@ class DemandFamily:
         asked = features.where(F.col("ds") == F.lit(last)).withColumn("horizon", F.lit(HORIZON))
 
         def forecast(frames: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
-            for frame in frames:
+            for every in frames:
+                frame = every[sold(every)].reset_index(drop=True)
+                if frame.empty:
+                    continue
                 found = model.predict(frame)
                 keys = frame[["ds", "store_id", "product_id"]].rename(columns={"ds": "origin"}).iloc[found["item"]].reset_index(drop=True)
                 yield pd.concat([keys, found.drop(columns="item").reset_index(drop=True)], axis=1).assign(model_version=version)[
                     FORECASTS.names
                 ]
 
-        shut = spark.createDataFrame(shut_stores(lake, [last]), "store_id string, ds date")
-        selling = asked.where(~off_shelf_column()).join(F.broadcast(shut), ["store_id", "ds"], "left_anti")
-        wanted = selling.select("ds", "store_id", "product_id", "horizon", *ORIGIN_FEATURES)
+        wanted = asked.select("ds", "store_id", "product_id", "horizon", "store_shut", *ORIGIN_FEATURES)
         return wanted.mapInPandas(forecast, FORECASTS.spark_schema())
 
     def example(self, test: DataFrame) -> pd.DataFrame:

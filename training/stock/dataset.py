@@ -20,15 +20,13 @@ from training.demand.examples import segments
 from training.stock.lead_time_demand import lead_time_rows
 from training.stock.model import LONGEST_COVER_DAYS, cover_days, terms_of
 from training.stock.replay import SIMULATED_PAIRS, STATE, WEEK
-from training.tabular import FEATURES, matrix_of
+from training.tabular import FEATURES, drawn, matrix_of
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 #: weekly snapshots that are learned from and simulated; days known before the first
 SNAPSHOTS, KNOWN_DAYS = 34, 56
-#: parts of the pairs' hash among which those that the replay looks at are the first
-_PARTS = 1_000_000_000
 _KEYS = ("store_id", "product_id")
 LABELS = ("lead_time_demand", "base", "factor", "weight")
 
@@ -60,8 +58,7 @@ def examples(spark: SparkSession, settings: Settings) -> DataFrame:
     coming = paths.where(F.col("origin").isin(origins))
     found = known.drop("known_at").join(coming, [*_KEYS, "origin"]).mapInPandas(_shaped, schema())
     pairs = spine.select(*_KEYS).distinct().count()
-    part = F.pmod(F.xxhash64(*_KEYS), F.lit(_PARTS)) < _PARTS * min(SIMULATED_PAIRS / max(pairs, 1), 1.0)
-    return found.withColumn("simulated", part)
+    return found.withColumn("simulated", drawn(min(SIMULATED_PAIRS / max(pairs, 1), 1.0), *_KEYS))
 
 
 def schema() -> str:

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from feature_repo.definitions import service_features
-from feature_repo.shut import off_shelf_column, shut_stores
+from feature_repo.shut import sold
 from feature_repo.tables import DEMAND_DAILY, DEMAND_FEATURES, STOCK_FEATURES
 from infra.lake import Lake
 from infra.settings import Settings
@@ -96,9 +96,7 @@ class StockFamily:
         stock, demand = lake.read(spark, STOCK_FEATURES), lake.read(spark, DEMAND_FEATURES)
         last = stock.agg(F.max("ds")).collect()[0][0]
         today = stock.where(F.col("ds") == F.lit(last)).join(demand.drop("known_at", "pair_id"), ["store_id", "product_id", "ds"])
-        shut = spark.createDataFrame(shut_stores(lake, [last]), "store_id string, ds date")
-        told = F.col("on_hand").isNotNull() & ~off_shelf_column()
-        today = today.where(told).join(F.broadcast(shut), ["store_id", "ds"], "left_anti")
+        today = today.where(F.col("on_hand").isNotNull())
         wanted = ["ds", "store_id", "product_id", "supplier_id", *[n for n in service_features("stock_v1") if n != "supplier_id"]]
         ordered = today.select(*wanted).mapInPandas(_ordering(model, version), ORDERS.spark_schema())
         return ordered.withColumn("rank", F.row_number().over(Window.orderBy(F.desc("money_at_risk"), "store_id", "product_id")))
@@ -113,7 +111,8 @@ class StockFamily:
 
 def _ordering(model: Portable, version: str):
     def order(frames: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
-        for frame in frames:
+        for every in frames:
+            frame = every[sold(every)].reset_index(drop=True)
             if frame.empty:
                 continue
             found = model.predict(frame).set_index("item").sort_index()
