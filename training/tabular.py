@@ -126,12 +126,12 @@ def in_order(frame: DataFrame) -> DataFrame:
 
 
 def sampled(frame: DataFrame, rows: int) -> DataFrame:
-    """About `rows` rows of the frame, by a hash of their KEYS; all when 0 or when there are fewer; in the frame's order, in one
-    partition. A sample is cached: every trial on the same fold finds it again, until the training run clears its caches."""
-    count = frame.count() if rows else 0
-    if not count > rows > 0:
-        return frame.coalesce(1)
-    return frame.where(drawn(rows / count, *_keys_of(frame))).coalesce(1).persist()
+    """About `rows` rows of the frame, by a hash of their KEYS; all when 0 or when there are fewer; by their keys in order, in one
+    partition. Cached: every trial on the same fold finds them again, until the training run clears its caches."""
+    count, keys = frame.count() if rows else 0, _keys_of(frame)
+    shown = frame.where(drawn(rows / count, *keys)) if count > rows > 0 else frame
+    # by a shuffle: XGBoost's barrier stage refuses partitions that were put together without one
+    return shown.repartition(1).sortWithinPartitions(*keys).persist()
 
 
 def drawn(share: float, *keys: str) -> Column:
