@@ -21,8 +21,9 @@ def pair_activity_frame(daily: DataFrame, products: DataFrame, since: date | Non
     sold = (F.coalesce(F.col("units"), F.lit(0.0)) > 0).cast("double")
     known = (F.col("open") & F.col("units").isNotNull()).cast("double")
     flagged = daily.select(
-        "store_id", "product_id", "ds", "units", "price", "regular_price", "promotion", sold.alias("sold"), known.alias("known")
-    )
+        "store_id", "product_id", "ds", "units", "price", "regular_price", "promotion", sold.alias("sold"), known.alias("known"),
+        F.col("open").cast("double").alias("trading"),
+    )  # fmt: skip
     sale_day = F.when(F.col("sold") > 0, F.col("ds"))
     windows = {
         "age_days": (F.row_number().over(over_time()) - 1).cast("double"),
@@ -31,7 +32,8 @@ def pair_activity_frame(daily: DataFrame, products: DataFrame, since: date | Non
         "sales_so_far": F.sum("sold").over(so_far()),
         **{f"sale_days_{days}": F.sum("sold").over(trailing(days)) for days in (28, 91, 182)},
         **{f"units_{days}": F.coalesce(F.sum("units").over(trailing(days)), F.lit(0.0)) for days in (28, 91)},
-        "known_days_91": F.sum("known").over(trailing(91)),
+        **{f"known_days_{days}": F.sum("known").over(trailing(days)) for days in (56, 91)},
+        "open_days_56": F.sum("trading").over(trailing(56)),
         "promotion_days_28": F.sum("promotion").over(trailing(28)),
     }
     active = flagged.withColumns(windows)

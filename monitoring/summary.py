@@ -37,14 +37,15 @@ class Section:
 def summary(settings: Settings) -> list[Section]:
     """The sections of the newest decisions, read without a JVM."""
     lake = Lake(settings.lake_url)
+    shut = _shut(lake)
     names = lake.read_pandas(PRODUCTS, ["product_id", "description"]).set_index("product_id")["description"].to_dict()
     return [
         Section("Models against their baselines (lower is better)", _models(Registry(settings))),
         Section("Ten orders with the most money at risk", _orders(lake, names)),
         Section("Strangest days", _alerts(lake, names)),
-        Section("Likeliest not to sell", _slow_movers(lake, names)),
+        Section("Likeliest not to sell", _slow_movers(lake, names, shut)),
         Section("Decided today", _counts(lake)),
-        *_shut(lake),
+        *([Section(f"Closed for {SHUT_DAYS} days: no forecast, no order", [{"store": store} for store in shut])] if shut else []),
         *_off_shelf(lake),
     ]
 
@@ -114,7 +115,8 @@ def _alerts(lake: Lake, names: dict[Any, Any]) -> list[dict[str, Any]]:
     ]
 
 
-def _slow_movers(lake: Lake, names: dict[Any, Any]) -> list[dict[str, Any]]:
+def _slow_movers(lake: Lake, names: dict[Any, Any], shut: list[str]) -> list[dict[str, Any]]:
+    """Of the stores that trade: in one that has shut nothing sells."""
     slow = _newest(lake, SLOW_MOVERS, ["store_id", "product_id", "probability", "action", "why"])
     return [
         {
@@ -124,7 +126,7 @@ def _slow_movers(lake: Lake, names: dict[Any, Any]) -> list[dict[str, Any]]:
             "action": row.action,
             "why": row.why,
         }
-        for row in slow.nlargest(5, "probability").itertuples()
+        for row in slow[~slow["store_id"].isin(shut)].nlargest(5, "probability").itertuples()
     ]
 
 
@@ -137,13 +139,10 @@ def _counts(lake: Lake) -> list[dict[str, Any]]:
     return rows
 
 
-def _shut(lake: Lake) -> list[Section]:
-    """The stores that nothing is forecast or ordered for; no section where there are none."""
+def _shut(lake: Lake) -> list[str]:
+    """The stores that nothing is forecast or ordered for."""
     known = _newest(lake, STORE_DAYS, ["store_id"])
-    if known.empty:
-        return []
-    stores: list[str] = shut_stores(lake, [known["ds"].max()])["store_id"].tolist()
-    return [Section(f"Closed for {SHUT_DAYS} days: no forecast, no order", [{"store": store} for store in stores])] if stores else []
+    return [] if known.empty else shut_stores(lake, [known["ds"].max()])["store_id"].tolist()
 
 
 def _off_shelf(lake: Lake) -> list[Section]:

@@ -18,12 +18,13 @@ from monitoring.accuracy import forecast_accuracy, order_accuracy, recommendatio
 from monitoring.drift import SAMPLE_ROWS
 from monitoring.windows import picked_days
 from training.family import Card
+from training.slow_mover.card import HORIZON as SLOW_MOVER_DAYS
+from training.slow_mover.card import LEAST_KNOWN_DAYS
 from training.tables import FORECASTS, ORDERS, RECOMMENDATIONS, SLOW_MOVERS
 
 #: days back in which decisions are judged, and origins of them at most
 LOOK_BACK_DAYS = 35
 ORIGINS_AT_MOST = 8
-SLOW_MOVER_DAYS = 56
 RECOMMENDATION_DAYS = 28
 ORDER_DAYS = 14
 #: families whose live accuracy is the metric that they are promoted on
@@ -112,7 +113,9 @@ def _slow_movers(lake: Lake, span: Span) -> tuple[pd.DataFrame, str]:
         sales = _between(lake, SALES_DAILY, origin, origin + timedelta(days=SLOW_MOVER_DAYS), [*_PAIR, "units"])
         sold = sales.loc[sales["units"] > 0, _PAIR].drop_duplicates()
         alive = lake.read_pandas(PAIR_ACTIVITY, _PAIR, [("ds", "=", origin), ("sale_days_182", ">", 0)])
-        frame = frame.merge(alive, on=_PAIR)  # as in training: of what has long been dead anybody is right
+        # as in training: of what has long been dead anybody is right, and a closed store says nothing of what sells
+        known = [("ds", "=", origin + timedelta(days=SLOW_MOVER_DAYS)), (f"known_days_{SLOW_MOVER_DAYS}", ">=", LEAST_KNOWN_DAYS)]
+        frame = frame.merge(alive, on=_PAIR).merge(lake.read_pandas(PAIR_ACTIVITY, _PAIR, known), on=_PAIR)
         parts += [(origin, str(version), slow_mover_accuracy(part, sold)) for version, part in frame.groupby("model_version")]
     return _labelled(parts), f"the {SLOW_MOVER_DAYS} days that the first list looked ahead have not passed yet."
 

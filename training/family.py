@@ -9,6 +9,7 @@ import pkgutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pandas as pd
@@ -60,18 +61,24 @@ class Card:
 
 @dataclass(frozen=True)
 class Fold:
-    """One rolling origin: fitted on rows whose label was known by `origin`, judged on the rows that follow it."""
+    """One rolling origin: fitted on rows whose label was known by `origin`, judged on the rows that follow it: no more of them
+    than a driver holds."""
 
     origin: date
     train: DataFrame
     test: DataFrame
+
+    @cached_property
+    def held_out(self) -> pd.DataFrame:
+        """`test` on the driver: read once, for every contender and trial."""
+        return self.test.toPandas()
 
 
 class Fitted(Protocol):
     """A contender after fitting."""
 
     def predict(self, frame: DataFrame) -> DataFrame:
-        """`frame` with the family's prediction columns added; never a row more or less."""
+        """`frame` with the family's prediction columns added, by Spark; never a row more or less."""
         ...
 
     def portable(self) -> Portable:
@@ -122,9 +129,9 @@ class Family(Protocol):
         """Baselines first, then candidates."""
         ...
 
-    def judge(self, predicted: DataFrame) -> pd.DataFrame:
-        """Rows `segment, metric, value` of a predicted test fold; segment `all` pools them; `card.metric` and the
-        gates' metrics are among them and are better when lower."""
+    def judge(self, fitted: Fitted, fold: Fold) -> pd.DataFrame:
+        """Rows `segment, metric, value` of what was fitted, in the form that would serve where that answers row by row, on the
+        fold's test; segment `all` pools them; `card.metric` and the gates' metrics are among them and are better when lower."""
         ...
 
     def finish(self, fitted: Fitted, data: DataFrame) -> Portable:

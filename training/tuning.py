@@ -79,7 +79,7 @@ class _Judge:
         """The family's metric on the fold; raises TooLittleHistory where it is not defined."""
         asked = (fold.origin, json.dumps(params, sort_keys=True))
         if asked not in self.seen:
-            judged = self.family.judge(self.contender.fit(fold.train, params).predict(fold.test))
+            judged = self.family.judge(self.contender.fit(fold.train, params), fold)
             self.seen[asked] = _told(self.family, fold, judged)
         return self.seen[asked]
 

@@ -29,7 +29,8 @@ def plain(series: pd.DataFrame, at: int) -> dict[str, float]:
         **{f"sale_days_{days}": sum(number > at - days for number in sales) for days in (28, 91, 182)},
         "sale_gap_days": gaps.mean() if len(gaps) else np.nan,
         **{f"units_{days}": rows["units"].tail(days).sum() for days in (28, 91)},
-        "known_days_91": (rows["open"] & rows["units"].notna()).tail(91).sum(),
+        **{f"known_days_{days}": (rows["open"] & rows["units"].notna()).tail(days).sum() for days in (56, 91)},
+        "open_days_56": rows["open"].tail(56).sum(),
         "price_ratio": rows["price"].iloc[-1] / rows["regular_price"].iloc[-1],
         "promotion_days_28": rows["promotion"].tail(28).sum(),
     }

@@ -35,7 +35,7 @@ def test_a_candidate_that_loses_to_the_baseline_gives_way_to_it(learned, champio
     ("champion", "told"), [({}, None), ({"contender": "trees", "params": {}}, 1), ({"contender": "another", "params": {}}, 0)]
 )
 def test_a_champion_whose_recipe_is_no_contender_any_more_is_a_rival_without_numbers(champion: dict, told: int | None) -> None:
-    family = SimpleNamespace(judge=lambda predicted: judged(0.9))
+    family = SimpleNamespace(judge=lambda fitted, fold: judged(0.9))
     trees = SimpleNamespace(name="trees", fit=lambda train, params: SimpleNamespace(predict=lambda test: test))
     fold = SimpleNamespace(train=None, test=None)
     rivals = _rivals(family, {"rule": judged(1.0)}, tuned("rule", True), champion, [trees], fold)

@@ -43,7 +43,8 @@ class Distance:
     class card:
         name, metric = "distance", "mae"
 
-    def judge(self, predicted: pd.DataFrame) -> pd.DataFrame:
+    def judge(self, fitted: Constant, fold: Fold) -> pd.DataFrame:
+        predicted = fitted.predict(fold.test)
         error = (predicted["said"] - predicted["truth"]).abs().mean()
         return pd.DataFrame({"segment": ["all", "few"], "metric": "mae", "value": [error, 99.0]})
 

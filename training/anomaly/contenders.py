@@ -44,7 +44,7 @@ class DayContender:
 
         clean = train.where(~F.col("injected"))
         drawn = clean.orderBy(F.xxhash64("store_id", "product_id", "ds")).limit(CALIBRATION_ROWS)
-        sample = drawn.select("store_id", "product_id", "ds", *CHANNELS, "z").toPandas()
+        sample = drawn.select("store_id", "product_id", "ds", *CHANNELS, "z").persist().toPandas()  # for every trial on the fold
         ranking, spark_model = self.learn(clean, sample, params)
         return DayFitted(AnomalyModel(ranking, *upper_tail(ranking.raw(sample))), spark_model)
 

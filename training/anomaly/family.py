@@ -18,7 +18,7 @@ from training.anomaly.alerts import standing_alerts
 from training.anomaly.card import CARD, FEATURES
 from training.anomaly.contenders import contenders
 from training.anomaly.examples import KEYS, WINDOW, WINDOWS, examples, known_days, newest_day
-from training.anomaly.model import AnomalyModel
+from training.anomaly.model import ALERT_AT, AnomalyModel
 from training.evaluation.metrics import by_segment
 from training.family import Card, Contender, Fitted, Fold
 from training.parity import largest_gap
@@ -60,13 +60,13 @@ class AnomalyFamily:
         """Residual bands, pooled tails, KMeans, BisectingKMeans."""
         return contenders()
 
-    def judge(self, predicted: DataFrame) -> pd.DataFrame:
+    def judge(self, fitted: Fitted, fold: Fold) -> pd.DataFrame:
         """One minus average precision and AUC, share of anomalies missed by alerts, false alerts a thousand days; by volume."""
-        from pyspark.sql import functions as F
-
-        flags = (F.col(name).cast("double").alias(name) for name in ("injected", "alert"))
-        drawn = predicted.orderBy(F.xxhash64("store_id", "product_id", "ds")).limit(JUDGED_ROWS)
-        return by_segment(drawn.select("segment", "score", *flags).toPandas(), "segment", _METRICS)
+        model, days = fitted.portable(), fold.held_out
+        assert isinstance(model, AnomalyModel)
+        score = model.score(days)
+        found = days[["segment"]].assign(score=score, injected=days["injected"].astype(float), alert=(score >= ALERT_AT).astype(float))
+        return by_segment(found, "segment", _METRICS)
 
     def finish(self, fitted: Fitted, data: DataFrame) -> Portable:
         """The calibrated ranking."""
@@ -112,7 +112,9 @@ def _fold(data: DataFrame, origin: date) -> Fold:
     from pyspark.sql import functions as F
 
     last = origin + timedelta(days=WINDOW)
-    return Fold(origin, data.where(F.col("ds") <= F.lit(origin)), data.where((F.col("ds") > F.lit(origin)) & (F.col("ds") <= F.lit(last))))
+    days = data.where((F.col("ds") > F.lit(origin)) & (F.col("ds") <= F.lit(last)))
+    judged = days.orderBy(F.xxhash64("store_id", "product_id", "ds")).limit(JUDGED_ROWS)
+    return Fold(origin, data.where(F.col("ds") <= F.lit(origin)), judged)
 
 
 def _average_precision(frame: pd.DataFrame) -> float:

@@ -11,12 +11,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 import pandas as pd
 
 from training.demand.calibration import Calibration
-from training.demand.examples import EXAMPLE_FEATURES, FULL, rows_of
+from training.demand.examples import EXAMPLE_FEATURES, FULL, rows_of, spread
 from training.demand.model import BoosterMean, DemandModel, MeanPredictor
 from training.demand.profiles import ProfileMean, SeasonalNaiveMean
 from training.regressors import regressors
-from training.tables import QUANTILES
-from training.tabular import TabularContender, TabularFitted
+from training.tabular import FEATURES, TabularContender, TabularFitted
 
 if TYPE_CHECKING:
     import optuna
@@ -79,15 +78,16 @@ class Calibrated:
         newest = _newest_origins(train, CALIBRATION_ORIGINS)
         held_back = F.col("origin").isin(newest)
         fitted = self.mean.fit(train.where(~held_back) if newest else train, params)
-        return CalibratedFitted(fitted, _calibration(fitted.predict(train.where(held_back))))
+        mean = fitted.portable()
+        return CalibratedFitted(fitted, DemandModel(mean, _calibration(mean, train.where(held_back))))
 
 
 @dataclass(frozen=True)
 class CalibratedFitted:
-    """The fitted mean and its calibration."""
+    """The fitted mean, and the model with its calibration that would serve."""
 
     mean: MeanFitted
-    calibration: Calibration
+    model: DemandModel
 
     @property
     def spark_model(self) -> Any:
@@ -100,23 +100,12 @@ class CalibratedFitted:
         return getattr(self.mean, "kept", ())
 
     def predict(self, frame: DataFrame) -> DataFrame:
-        """`frame` with `units_mean` and the columns of QUANTILES."""
-        from pyspark.sql.types import DoubleType, StructField, StructType
-
-        schema = StructType([*frame.schema.fields, *(StructField(name, DoubleType()) for name in ("units_mean", *QUANTILES))])
-        calibration = self.calibration
-
-        def spread_out(frames: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
-            for part in frames:
-                units, around, ahead = (part[name].to_numpy() for name in ("units_mean", "spread", "horizon"))
-                found = calibration.quantiles(units, around, ahead, list(QUANTILES.values()))
-                yield part.assign(**{name: found[:, at] for at, name in enumerate(QUANTILES)})
-
-        return self.mean.predict(frame).select(*frame.columns, "units_mean").mapInPandas(spread_out, schema)
+        """`frame` with `units_mean`, of which the quantiles are a function."""
+        return self.mean.predict(frame)
 
     def portable(self) -> DemandModel:
-        """The same without Spark."""
-        return DemandModel(self.mean.portable(), self.calibration)
+        """The model without Spark."""
+        return self.model
 
 
 @dataclass(frozen=True)
@@ -260,13 +249,12 @@ def _newest_origins(train: DataFrame, count: int) -> list[date]:
     return days[-count:] if len(days) > count else []
 
 
-def _calibration(predicted: DataFrame) -> Calibration:
-    """Learned from a bounded sample of whole days in stock."""
+def _calibration(mean: MeanPredictor, held_back: DataFrame) -> Calibration:
+    """Learned from a bounded sample of whole days in stock, which every trial on the same fold finds again."""
     from pyspark.sql import functions as F
 
-    read = ("units_mean", "units", "spread", "horizon")
-    whole = predicted.where(F.col("in_stock") >= FULL).select(
-        *read, F.xxhash64("store_id", "product_id", "origin", "horizon").alias("place")
-    )
-    frame = whole.orderBy("place").limit(CALIBRATION_ROWS).toPandas()
-    return Calibration.fit(*(frame[name].to_numpy() for name in read))
+    place = F.xxhash64("store_id", "product_id", "origin", "horizon")
+    drawn = held_back.where(F.col("in_stock") >= FULL).orderBy(place).limit(CALIBRATION_ROWS)
+    frame = drawn.select("ds", "units", "horizon", "base", FEATURES).persist().toPandas()
+    rows = rows_of(frame)
+    return Calibration.fit(mean.predict(rows), frame["units"].to_numpy(), spread(rows), frame["horizon"].to_numpy())

@@ -16,7 +16,7 @@ from infra.errors import NotReady
 from infra.lake import Lake
 from infra.settings import Settings
 from training.demand.card import HORIZON
-from training.demand.examples import AT, example_rows, segments, spread
+from training.demand.examples import AT, example_rows, segments
 from training.tabular import FEATURES, matrix_of
 
 if TYPE_CHECKING:
@@ -32,8 +32,8 @@ WARM_UP_DAYS = 56
 _KEYS = ("store_id", "product_id")
 #: what each example carries beside the features: `demand` is units sold per share of the day in stock, `weight` that
 #: share times the base, `base` the level x weekday profile's forecast in units, `factor` demand over it, `scale` the mean
-#: squared day-to-day difference of the pair's sales up to the origin (of RMSSE), `spread` how wildly it sells
-LABELS = ("units", "in_stock", "demand", "base", "factor", "weight", "scale", "spread")
+#: squared day-to-day difference of the pair's sales up to the origin (of RMSSE)
+LABELS = ("units", "in_stock", "demand", "base", "factor", "weight", "scale")
 
 
 def examples(spark: SparkSession, settings: Settings) -> DataFrame:
@@ -95,7 +95,7 @@ def shaped(frame: pd.DataFrame) -> pd.DataFrame:
     demand = units / in_stock
     labels = {
         "units": units, "in_stock": in_stock, "demand": demand, "base": rows.base, "factor": demand / rows.base,
-        "weight": in_stock * rows.base, "scale": frame["scale"].to_numpy(dtype=float), "spread": spread(rows),
+        "weight": in_stock * rows.base, "scale": frame["scale"].to_numpy(dtype=float),
     }  # fmt: skip
     keys = frame[[*_KEYS, "origin", "ds", "horizon"]].assign(segment=segments(origin[:, AT["adi"]], origin[:, AT["cv2"]]))
     return keys.assign(**labels, **{FEATURES: list(rows.matrix)})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -51,20 +51,21 @@ class DemandFamily:
     def folds(self, data: DataFrame) -> Sequence[Fold]:
         """The newest origins, a week apart, so that no day is judged twice."""
         origins = sorted(row[0] for row in data.select("origin").distinct().collect())
-        return rolling_folds(data, origins[-FOLDS:], HORIZON)
+        return [replace(fold, test=_judged(fold.test)) for fold in rolling_folds(data, origins[-FOLDS:], HORIZON)]
 
     def contenders(self) -> Sequence[Contender]:
         """Seasonal naive, level profile, MLlib's regressors, XGBoost."""
         return contenders()
 
-    def judge(self, predicted: DataFrame) -> pd.DataFrame:
+    def judge(self, fitted: Fitted, fold: Fold) -> pd.DataFrame:
         """WQL, RMSSE, WAPE, bias and coverage on whole days in stock, pooled and by intermittency class."""
-        from pyspark.sql import functions as F
-
-        columns = ["store_id", "product_id", "segment", "units", "scale", "units_mean", *QUANTILES]
-        whole = predicted.where(F.col("in_stock") >= FULL).select(*columns)
-        frame = whole.orderBy(F.xxhash64("store_id", "product_id")).limit(JUDGED_ROWS).toPandas()
-        return metrics.by_segment(frame, "segment", _METRICS)
+        model, held_out = fitted.portable(), fold.held_out
+        assert isinstance(model, DemandModel)
+        rows = rows_of(held_out)
+        units = model.units(rows)
+        quantiles = model.quantiles(rows, units, held_out["horizon"].to_numpy(), list(QUANTILES.values()))
+        found = {"units_mean": units, **{name: quantiles[:, at] for at, name in enumerate(QUANTILES)}}
+        return metrics.by_segment(held_out[["store_id", "product_id", "segment", "units", "scale"]].assign(**found), "segment", _METRICS)
 
     def finish(self, fitted: Fitted, data: DataFrame) -> Portable:
         """The fitted mean with its calibration, as it was judged."""
@@ -106,6 +107,12 @@ class DemandFamily:
         keys = pd.DataFrame({"store_id": ["S1", "S1"], "product_id": ["slow", "fast"], "horizon": [7, 7]})
         values = pd.DataFrame({name: [0.1, 2.0] for name in ORIGIN_FEATURES}, dtype=float).assign(origin_day=17_000.0)
         return pd.concat([keys, values], axis=1)
+
+
+def _judged(test: DataFrame) -> DataFrame:
+    from pyspark.sql import functions as F
+
+    return test.where(F.col("in_stock") >= FULL).orderBy(F.xxhash64("store_id", "product_id"), "horizon").limit(JUDGED_ROWS)
 
 
 def _wql(frame: pd.DataFrame) -> float:

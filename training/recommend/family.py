@@ -61,9 +61,10 @@ class Recommend:
         """Two baselines, item-item, MLlib's ALS and the learned blend."""
         return [Popularity(), PersonalFrequency(), ItemItem(), FactorModel(), Blended()]
 
-    def judge(self, predicted: DataFrame) -> pd.DataFrame:
+    def judge(self, fitted: Fitted, fold: Fold) -> pd.DataFrame:
         """One minus recall, NDCG and hit rate at 10, by segment and pooled."""
-        rows = predicted.select("segment", "wanted", "products").mapInPandas(_judged, "segment string, metric string, value double")
+        lists = fitted.predict(fold.test).select("segment", "wanted", "products")
+        rows = lists.mapInPandas(_judged, "segment string, metric string, value double")
         by_segment = rows.groupBy("segment", "metric").agg(F.mean("value").alias("value"))
         pooled = rows.groupBy(F.lit("all").alias("segment"), "metric").agg(F.mean("value").alias("value"))
         return by_segment.unionByName(pooled).toPandas().sort_values(["segment", "metric"], ignore_index=True)

@@ -14,7 +14,7 @@ SELLS_ELSEWHERE = 3
 def decide(frame: pd.DataFrame, horizon_days: int) -> pd.DataFrame:
     """Columns `action, why` for rows of `probability, recency, gap, sales_91, units_91` and, where known, `product_others`
     (sale days in other stores), `on_hand` (units), `unit_cost`, `price` (money a unit), `never` (true: without any sale in the
-    `recency` days that are known)."""
+    `recency` days that are known), `shut` (true: its store was closed as long as the horizon is)."""
     stock = _column(frame, "on_hand")
     expected = _expected_units(frame, horizon_days)
     action = _actions(frame, stock, expected)
@@ -50,6 +50,8 @@ def _actions(frame: pd.DataFrame, stock: np.ndarray, expected: np.ndarray) -> np
 def _why(row, stock: float, expected: float, horizon_days: int) -> str:
     never = getattr(row, "never", False) is True
     said = f"never sold in {row.recency:.0f} days" if never else f"last sold {row.recency:.0f} days before"
+    if getattr(row, "shut", False) is True:
+        said += f", store closed for {horizon_days} days or more"
     if row.gap == row.gap:
         said += f" (usually every {row.gap:.0f})"
     said += f", {row.sales_91:.0f} sale days in 91; {100 * row.probability:.0f} % chance of none in {horizon_days} days"

@@ -6,6 +6,8 @@ from training.family import Card, Gate
 
 #: days in which nothing is sold: the label and the answer
 HORIZON = 56
+#: days of those whose sales must be known for a silence to say anything: a store that was closed sold nothing of what sells
+LEAST_KNOWN_DAYS = 14
 
 #: features of `slow_mover_v1` that the model learns from
 FEATURES = (

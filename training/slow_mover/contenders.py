@@ -189,7 +189,8 @@ def named(examples: pd.DataFrame) -> pd.DataFrame:
 def _sample(rows: DataFrame) -> pd.DataFrame:
     from pyspark.sql import functions as F
 
-    some = rows.orderBy(F.xxhash64("store_id", "product_id", "origin")).select(TABULAR, CARD.label).limit(DRIVER_ROWS).toPandas()
+    drawn = rows.orderBy(F.xxhash64("store_id", "product_id", "origin")).select(TABULAR, CARD.label).limit(DRIVER_ROWS)
+    some = drawn.persist().toPandas()  # every trial on the same fold finds it again
     return named(some).assign(**{CARD.label: some[CARD.label]})
 
 

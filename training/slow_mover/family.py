@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
@@ -19,9 +19,9 @@ from training.family import Card, Contender, Fitted, Fold
 from training.parity import largest_gap
 from training.portable import Portable
 from training.rolling import purged, rolling_folds
-from training.slow_mover.card import CARD, FEATURES, HORIZON
+from training.slow_mover.card import CARD, FEATURES, HORIZON, LEAST_KNOWN_DAYS
 from training.slow_mover.contenders import contenders, named
-from training.slow_mover.model import DERIVED, SlowMoverModel
+from training.slow_mover.model import DERIVED, SHUT, SlowMoverModel
 from training.tables import SLOW_MOVERS
 from training.tabular import FEATURES as TABULAR
 
@@ -59,19 +59,18 @@ class SlowMoverFamily:
     def folds(self, data: DataFrame) -> Sequence[Fold]:
         """The newest origin, and for tuning the newest whose label was complete by then; each fitted on labels complete by its own."""
         origins = [row[0] for row in data.select("origin").distinct().collect()]
-        return rolling_folds(data, purged(origins, HORIZON, FOLDS), HORIZON)
+        return [replace(fold, test=_judged(fold.test)) for fold in rolling_folds(data, purged(origins, HORIZON, FOLDS), HORIZON)]
 
     def contenders(self) -> Sequence[Contender]:
         """Recency rule, closed form, logistic regression, random forest, boosted trees."""
         return contenders()
 
-    def judge(self, predicted: DataFrame) -> pd.DataFrame:
+    def judge(self, fitted: Fitted, fold: Fold) -> pd.DataFrame:
         """Log loss, Brier score, one minus AUC and calibration error, pooled and by how often the pair sells."""
-        from pyspark.sql import functions as F
-
-        columns = predicted.select("segment", CARD.label, "chance", "store_id", "product_id", "origin")
-        frame = columns.orderBy(F.xxhash64("store_id", "product_id", "origin")).limit(JUDGED_ROWS).toPandas()
-        return metrics.by_segment(frame, "segment", _METRICS)
+        model = fitted.portable()
+        assert isinstance(model, SlowMoverModel)
+        chance = model.probability(named(fold.held_out)[list(FEATURES)])
+        return metrics.by_segment(fold.held_out[["segment", CARD.label]].assign(chance=chance), "segment", _METRICS)
 
     def finish(self, fitted: Fitted, data: DataFrame) -> Portable:
         """The calibrated scorer."""
@@ -97,13 +96,14 @@ class SlowMoverFamily:
 
 def examples(activity: DataFrame) -> DataFrame:
     """Rows `store_id, product_id, origin, segment, silent, features` (the card's and DERIVED): silent when the pair's last
-    sale, seen HORIZON days later, was not after the origin."""
+    sale, seen HORIZON days later, was not after the origin. Without a row where LEAST_KNOWN_DAYS of those were not known."""
     from pyspark.sql import functions as F
 
     last = _last_day(activity)
     origins = [last - timedelta(days=HORIZON + DAYS_APART * back) for back in range(ORIGINS)]
     ends = activity.where(F.col("ds").isin([day + timedelta(days=HORIZON) for day in origins]))
-    later = ends.select("store_id", "product_id", F.date_sub("ds", HORIZON).alias("ds"), F.col("days_since_sale").alias("later"))
+    told = ends.where(F.col(f"known_days_{HORIZON}") >= LEAST_KNOWN_DAYS)
+    later = told.select("store_id", "product_id", F.date_sub("ds", HORIZON).alias("ds"), F.col("days_since_sale").alias("later"))
     label = (F.col("later") >= HORIZON).cast("double")
     asked = activity.where(F.col("ds").isin(origins) & F.expr(_ALIVE))
     return _shaped(asked.join(later, ["store_id", "product_id", "ds"]).withColumn(CARD.label, label))
@@ -135,7 +135,7 @@ def newest(spark: SparkSession, lake: Lake) -> DataFrame:
     activity = lake.read(spark, PAIR_ACTIVITY)
     last = _last_day(activity)
     rows = activity.where((F.col("ds") == F.lit(last)) & F.col("days_since_sale").isNotNull())
-    known = rows.select("store_id", "product_id", F.col("ds").alias("origin"), *FEATURES, "product_others")
+    known = rows.select("store_id", "product_id", F.col("ds").alias("origin"), *FEATURES, SHUT, "product_others")
     if not lake.exists(STOCK_FEATURES):
         return known
     stock = lake.read(spark, STOCK_FEATURES).select("store_id", "product_id", F.col("ds").alias("origin"), *_STOCK)
@@ -153,6 +153,12 @@ def scored(rows: DataFrame, model: Portable, version: str) -> DataFrame:
             yield pd.concat([keys, found], axis=1).assign(model_version=version)[SLOW_MOVERS.names]
 
     return rows.mapInPandas(said, SLOW_MOVERS.spark_schema())
+
+
+def _judged(test: DataFrame) -> DataFrame:
+    from pyspark.sql import functions as F
+
+    return test.orderBy(F.xxhash64("store_id", "product_id", "origin")).limit(JUDGED_ROWS)
 
 
 def _auc(frame: pd.DataFrame) -> float:

@@ -17,6 +17,8 @@ from training.trees import TreeEnsemble
 
 #: features made of others, so that a linear model can use them too
 DERIVED = ("late", "log_days_since_sale", "log_sale_days_91", "log_units_91")
+#: the feature that is 0 where a store was closed all the while: no model is asked there, nothing will sell
+SHUT = f"open_days_{HORIZON}"
 #: what a missing feature is filled with, as in training.tabular
 FILL = -1.0
 
@@ -159,8 +161,9 @@ class SlowMoverModel:
     def predict(self, frame: pd.DataFrame) -> pd.DataFrame:
         """One row an item: `item, probability, action, why`."""
         rows = frame.reset_index(drop=True)
-        probability = self.probability(rows)
-        known = pd.DataFrame({"probability": probability, "recency": rows["days_since_sale"].fillna(rows["age_days"])})
+        shut = rows[SHUT].eq(0).to_numpy() if SHUT in rows else np.zeros(len(rows), dtype=bool)
+        probability = np.where(shut, 1.0, self.probability(rows))
+        known = pd.DataFrame({"probability": probability, "recency": rows["days_since_sale"].fillna(rows["age_days"]), "shut": shut})
         renamed = {"gap": "sale_gap_days", "sales_91": "sale_days_91", "units_91": "units_91", "on_hand": "on_hand",
                    "unit_cost": "unit_cost", "price": "shelf_price", "product_others": "product_others"}  # fmt: skip
         for name, source in renamed.items():

@@ -3,7 +3,7 @@ the lead time. Each adds `expected` (units over lead time and review), `patience
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,7 @@ from training.regressors import regressors
 from training.stock.cover import FixedCover
 from training.stock.lead_time_demand import LEAD_TIME_FEATURES, LeadTimeDemand
 from training.stock.model import StockModel
-from training.stock.replay import REVIEWS, WARM_UP, collected, replay, whole
+from training.stock.replay import POLICY, REVIEWS, WARM_UP, collected, replay, ruled, whole
 from training.tabular import TabularContender, TabularFitted
 
 if TYPE_CHECKING:
@@ -31,12 +31,27 @@ COVER_DAYS = (4.0, 6.0, 8.0, 11.0, 15.0, 20.0, 27.0, 36.0, 48.0, 64.0)
 PATIENCES = (1.0, 1.8, 3.0, 5.0)
 
 
-def _with_policy(frame: DataFrame, expected: Any, patience: float, cover: Any = float("nan")) -> DataFrame:
-    from pyspark.sql import Column
-    from pyspark.sql import functions as F
+@dataclass(frozen=True)
+class Ruled:
+    """A rule without a regressor."""
 
-    days = cover if isinstance(cover, Column) else F.lit(cover)
-    return frame.withColumns({"expected": expected, "patience": F.lit(patience), "cover": days})
+    rule: FixedCover | StockModel
+
+    def predict(self, frame: DataFrame) -> DataFrame:
+        """`frame` with the rule's columns."""
+        from pyspark.sql.types import DoubleType, StructField, StructType
+
+        rule = self.rule
+
+        def parts(frames: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
+            for part in frames:
+                yield ruled(part, rule)
+
+        return frame.mapInPandas(parts, StructType([*frame.schema.fields, *(StructField(name, DoubleType()) for name in POLICY)]))
+
+    def portable(self) -> Portable:
+        """The rule."""
+        return self.rule
 
 
 @dataclass(frozen=True)
@@ -50,33 +65,14 @@ class Cover:
         """Nothing: `fit` chooses the days."""
         return {}
 
-    def fit(self, train: DataFrame, params: Mapping[str, Any]) -> CoverFitted:
+    def fit(self, train: DataFrame, params: Mapping[str, Any]) -> Ruled:
         """The days that cost least over the newest weeks of `train`."""
         rows, reviews = newest_window(train)
         plain = rows.assign(expected=rows["base"], patience=1.0)
         money = np.array([replay(plain.assign(cover=days), reviews, _warm_up(reviews)).money for days in COVER_DAYS])
         fresh = np.isfinite(rows["state_shelf_life_days"].to_numpy(dtype=float)[::reviews])
         days, fresh_days = (COVER_DAYS[int(money[:, some].sum(axis=1).argmin())] for some in (~fresh, fresh))
-        return CoverFitted(FixedCover(days, fresh_days))
-
-
-@dataclass(frozen=True)
-class CoverFitted:
-    """Fixed cover."""
-
-    rule: FixedCover
-
-    def predict(self, frame: DataFrame) -> DataFrame:
-        """`frame` with the rule's columns."""
-        from pyspark.sql import functions as F
-
-        life = F.coalesce(F.col("state_shelf_life_days"), F.lit(float("nan")))
-        days = F.when(F.isnan(life), F.lit(self.rule.days)).otherwise(F.lit(self.rule.fresh_days))
-        return _with_policy(frame, F.col("base"), 1.0, days)
-
-    def portable(self) -> Portable:
-        """The rule."""
-        return self.rule
+        return Ruled(FixedCover(days, fresh_days))
 
 
 @dataclass(frozen=True)
@@ -90,11 +86,11 @@ class Level:
         """Nothing: `fit` chooses the patience."""
         return {}
 
-    def fit(self, train: DataFrame, params: Mapping[str, Any]) -> LevelFitted:
+    def fit(self, train: DataFrame, params: Mapping[str, Any]) -> Ruled:
         """The patience that costs least over the newest weeks of `train`."""
         rows, reviews = newest_window(train)
         plain = rows.assign(expected=rows["base"], cover=np.nan)
-        return LevelFitted(min(PATIENCES, key=lambda value: replay(plain.assign(patience=value), reviews, _warm_up(reviews)).cost))
+        return Ruled(StockModel(min(PATIENCES, key=lambda value: replay(plain.assign(patience=value), reviews, _warm_up(reviews)).cost)))
 
 
 def newest_window(train: DataFrame) -> tuple[pd.DataFrame, int]:
@@ -102,28 +98,11 @@ def newest_window(train: DataFrame) -> tuple[pd.DataFrame, int]:
     from pyspark.sql import functions as F
 
     days = sorted(row[0] for row in train.select("origin").distinct().collect())[-REVIEWS:]
-    return whole(collected(train.where(F.col("origin").isin(days)), ("base",)), len(days)), len(days)
+    return whole(collected(train.where(F.col("origin").isin(days))), len(days)), len(days)
 
 
 def _warm_up(reviews: int) -> int:
     return min(WARM_UP, reviews // 3)
-
-
-@dataclass(frozen=True)
-class LevelFitted:
-    """The arithmetic on the level."""
-
-    patience: float
-
-    def predict(self, frame: DataFrame) -> DataFrame:
-        """`frame` with the rule's columns."""
-        from pyspark.sql import functions as F
-
-        return _with_policy(frame, F.col("base"), self.patience)
-
-    def portable(self) -> Portable:
-        """The arithmetic."""
-        return StockModel(self.patience)
 
 
 @dataclass(frozen=True)
@@ -169,7 +148,8 @@ class LearnedFitted:
         from pyspark.sql import functions as F
 
         units = F.greatest(F.col("prediction").cast("double"), F.lit(0.0)) * F.col("base")
-        return _with_policy(self.tabular.predict(frame), units, self.patience)
+        policy = {"expected": units, "patience": F.lit(self.patience), "cover": F.lit(float("nan"))}
+        return self.tabular.predict(frame).withColumns(policy)
 
     def portable(self) -> Portable:
         """The arithmetic on the regressor in arrays."""

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
 import pandas as pd
 
 from feature_repo.definitions import service_features
@@ -15,20 +14,16 @@ from feature_repo.tables import DEMAND_DAILY, DEMAND_FEATURES, STOCK_FEATURES
 from infra.lake import Lake
 from infra.settings import Settings
 from infra.tables import Table
-from training.demand.examples import Rows
 from training.family import Card, Contender, Fitted, Fold
 from training.parity import largest_gap
 from training.portable import Portable
 from training.rolling import rolling_folds
 from training.stock.card import CARD
 from training.stock.contenders import contenders
-from training.stock.cover import FixedCover
 from training.stock.dataset import examples
-from training.stock.lead_time_demand import LEAD_TIME_FEATURES, LeadTimeDemand
-from training.stock.model import LONGEST_COVER_DAYS, StockModel
-from training.stock.replay import REVIEWS, WARM_UP, collected, replay, whole
+from training.stock.model import LONGEST_COVER_DAYS
+from training.stock.replay import POLICY, REVIEWS, WARM_UP, replay, ruled, whole
 from training.tables import ORDERS
-from training.tabular import FEATURES, matrix_of
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -56,35 +51,30 @@ class StockFamily:
         days = sorted(row[0] for row in data.select("origin").distinct().collect())
         stops = [len(days) - (REVIEWS - WARM_UP) * back for back in reversed(range(FOLDS))]
         folds = []
-        for window in (days[stop - REVIEWS : stop] for stop in stops if stop > REVIEWS):
+        for stop in (stop for stop in stops if stop > REVIEWS):
+            window, pairs = days[stop - REVIEWS : stop], F.col("simulated" if stop == len(days) else "raced")
             for fold in rolling_folds(data, window[:1], LONGEST_COVER_DAYS):
-                folds.append(Fold(fold.origin, fold.train, data.where(F.col("origin").isin(window))))
+                folds.append(Fold(fold.origin, fold.train, data.where(F.col("origin").isin(window) & pairs)))
         return folds
 
     def contenders(self) -> Sequence[Contender]:
         """Fixed cover, the plain arithmetic, MLlib's regressors and XGBoost under it."""
         return contenders()
 
-    def judge(self, predicted: DataFrame) -> pd.DataFrame:
+    def judge(self, fitted: Fitted, fold: Fold) -> pd.DataFrame:
         """Money a pair and week of the replay, and the fill rate's complement, pooled and by segment. All contenders meet the
         same demand and lead times from the same first stock."""
-        return _judged(collected(predicted, ("expected", "patience", "cover", "base")))
+        return _judged(ruled(fold.held_out, fitted.portable()))
 
     def finish(self, fitted: Fitted, data: DataFrame) -> Portable:
         """The rule as it was judged."""
         return fitted.portable()
 
     def parity(self, fitted: Fitted, portable: Portable, sample: DataFrame) -> float:
-        """Expected demand of example rows by both; the arithmetic behind it is one."""
-        frame = fitted.predict(sample).toPandas()
-        if isinstance(portable, FixedCover):
-            return largest_gap(portable.cover(frame["state_shelf_life_days"].fillna(np.inf).to_numpy(dtype=float)), frame["cover"])
-        if not (isinstance(portable, StockModel) and isinstance(portable.demand, LeadTimeDemand)):
-            return 0.0
-        matrix, unused = matrix_of(frame[FEATURES], len(LEAD_TIME_FEATURES)), pd.DatetimeIndex([pd.NaT] * len(frame))
-        rows = Rows(LEAD_TIME_FEATURES, matrix, frame["base"].to_numpy(dtype=float), unused)
-        mine, theirs = portable.demand.mean.predict(rows), frame["expected"].to_numpy(dtype=float)
-        return largest_gap(mine, theirs)
+        """Expected demand and cover of example rows by both; the arithmetic behind them is one."""
+        theirs = fitted.predict(sample).toPandas()
+        mine = ruled(theirs, portable)
+        return max(largest_gap(mine[name], theirs[name]) for name in POLICY)
 
     def score(self, spark: SparkSession, settings: Settings, model: Portable, version: str) -> DataFrame:
         """Today's orders of the pairs that are sold (feature_repo/shut.py) and whose stock is known, in groups of pairs by the

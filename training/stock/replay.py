@@ -9,7 +9,6 @@ where they end."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,12 +16,16 @@ import pandas as pd
 
 from data_ingest.chance import keys_of, uniform
 from infra.errors import TooLittleHistory
+from training.demand.examples import Rows
+from training.portable import Portable
 from training.stock.cover import FixedCover
 from training.stock.demand_distribution import Demand
+from training.stock.lead_time_demand import LEAD_TIME_FEATURES, LeadTimeDemand
 from training.stock.model import StockModel, terms_of
 from training.stock.policies import Shelf, marginal
 from training.stock.simulate import Costs, Outcome, simulate
 from training.stock.terms import Terms
+from training.tabular import FEATURES, matrix_of
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -46,9 +49,25 @@ STATE = (
     "on_hand",
     "on_order",
 )
-#: pairs that are simulated on the driver, about and at most; chosen by hash
-SIMULATED_PAIRS = 1_500
+#: what a rule says of an example: units expected over lead time and review, patience, days of cover (NaN: not that rule)
+POLICY = ("expected", "patience", "cover")
+#: pairs that are simulated on the driver, about; chosen by hash: to judge, and in each of the many replays of a race
+SIMULATED_PAIRS, RACED_PAIRS = 1_500, 500
 _PAIR = ["store_id", "product_id"]
+
+
+def ruled(rows: pd.DataFrame, rule: Portable) -> pd.DataFrame:
+    """Examples with the columns of POLICY, by a portable rule: FixedCover or a StockModel."""
+    plain = rows["base"].to_numpy(dtype=float)
+    if isinstance(rule, FixedCover):
+        life = rows["state_shelf_life_days"].fillna(np.inf).to_numpy(dtype=float)
+        return rows.assign(expected=plain, patience=1.0, cover=rule.cover(life))
+    assert isinstance(rule, StockModel)
+    if not isinstance(rule.demand, LeadTimeDemand):
+        return rows.assign(expected=plain, patience=rule.patience, cover=np.nan)
+    matrix, unused = matrix_of(rows[FEATURES], len(LEAD_TIME_FEATURES)), pd.DatetimeIndex([pd.NaT] * len(rows))
+    learned = rule.demand.mean.predict(Rows(LEAD_TIME_FEATURES, matrix, plain, unused))
+    return rows.assign(expected=learned, patience=rule.patience, cover=np.nan)
 
 
 def state_of(frame: pd.DataFrame) -> pd.DataFrame:
@@ -56,10 +75,10 @@ def state_of(frame: pd.DataFrame) -> pd.DataFrame:
     return frame[[f"state_{name}" for name in STATE]].rename(columns=lambda name: name.removeprefix("state_"))
 
 
-def collected(frame: DataFrame, columns: Sequence[str]) -> pd.DataFrame:
-    """The rows of the `simulated` pairs of a frame, with what a replay reads and `columns`."""
-    names = [*_PAIR, "origin", "segment", "week", *columns, *(f"state_{name}" for name in STATE)]
-    return frame.where("simulated").select(*names).toPandas()
+def collected(frame: DataFrame) -> pd.DataFrame:
+    """The rows of the `raced` pairs of a frame, with what a replay reads of them."""
+    names = [*_PAIR, "origin", "segment", "week", "base", *(f"state_{name}" for name in STATE)]
+    return frame.where("raced").select(*names).toPandas()
 
 
 def whole(frame: pd.DataFrame, reviews: int) -> pd.DataFrame:
@@ -72,7 +91,7 @@ def whole(frame: pd.DataFrame, reviews: int) -> pd.DataFrame:
 
 def replay(rows: pd.DataFrame, reviews: int = REVIEWS, warm_up: int = WARM_UP) -> Outcome:
     """The outcome, a series a pair, of the rule in `rows`: as `whole` gives them, with the examples' columns and the rule's
-    `expected`, `base`, `patience` and `cover`. The first `warm_up` weeks do not count."""
+    POLICY. The first `warm_up` weeks do not count."""
     turns = [rows.iloc[turn::reviews].reset_index(drop=True) for turn in range(reviews)]
     states = [state_of(turn) for turn in turns]
     costs = terms_of(states[0])

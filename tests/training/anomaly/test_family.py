@@ -83,7 +83,7 @@ def test_every_contender_ranks_and_its_export_says_the_same(data) -> None:
         fitted = contender.fit(fold.train, {"k": 4})
         predicted = fitted.predict(fold.test)
         assert predicted.count() == fold.test.count()
-        judged = FAMILY.judge(predicted)
+        judged = FAMILY.judge(fitted, fold)
         values[contender.name] = judged.query("segment == 'all' and metric == 'one_minus_average_precision'")["value"].iloc[0]
         assert FAMILY.parity(fitted, FAMILY.finish(fitted, data), fold.test) < 1e-4
     assert values["pooled_tails"] < values["residual_bands"]

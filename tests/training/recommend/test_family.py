@@ -59,7 +59,7 @@ def test_every_contender_ranks_for_every_customer_and_the_best_beats_popularity(
         assert predicted.count() == folds[-1].test.count()
         assert predicted.where(F.size("products") != F.size(F.array_distinct("products"))).count() == 0
         assert predicted.where(F.size("products") < 10).count() == 0
-        judged = FAMILY.judge(predicted.coalesce(1))
+        judged = FAMILY.judge(model, folds[-1])
         values[name] = judged.query("segment == 'all' and metric == 'one_minus_ndcg'")["value"].item()
     assert 0 < values["blended"] < values["popularity"]
     assert values["als"] < 1.0

@@ -13,9 +13,9 @@ from infra.lake import Lake
 from infra.settings import Settings, load_settings
 from tests.training.slow_mover.sales import world
 from training.portable import load_portable, save_portable
-from training.slow_mover.card import FEATURES, HORIZON
+from training.slow_mover.card import FEATURES, HORIZON, LEAST_KNOWN_DAYS
 from training.slow_mover.contenders import _parted, contenders, named
-from training.slow_mover.family import FAMILY
+from training.slow_mover.family import FAMILY, examples
 from training.slow_mover.model import DERIVED, derived
 from training.tables import SLOW_MOVERS
 
@@ -56,6 +56,23 @@ def test_the_label_is_what_followed(spark, home, data) -> None:
         assert row.silent == float(not ((own > origin) & (own <= origin + timedelta(days=HORIZON))).any())
 
 
+def test_a_store_that_was_closed_says_nothing_of_what_sells_and_sells_nothing(spark, home, data) -> None:
+    from pyspark.sql import functions as F
+
+    activity = Lake(home.lake_url).read(spark, PAIR_ACTIVITY)
+    last = activity.agg({"ds": "max"}).first()[0]
+    closed = (F.col("store_id") == "S1") & (F.col("ds") == F.lit(last))
+    for days, there in ((LEAST_KNOWN_DAYS - 1, ["S0"]), (LEAST_KNOWN_DAYS, ["S0", "S1"])):
+        found = examples(activity.withColumn("known_days_56", F.when(closed, float(days)).otherwise(F.col("known_days_56"))))
+        newest = found.where(F.col("origin") == F.lit(last - timedelta(days=HORIZON)))
+        assert sorted(row[0] for row in newest.select("store_id").distinct().collect()) == there
+    model = contenders()[0].fit(data, {}).portable()
+    rows = activity.where(F.col("ds") == F.lit(last)).limit(4).toPandas().assign(open_days_56=[0.0, 1.0, 0.0, 56.0])
+    said = model.predict(rows)
+    assert (said["probability"] == 1.0).tolist() == [True, False, True, False]
+    assert said["why"].str.contains("store closed for 56 days or more").tolist() == [True, False, True, False]
+
+
 def test_folds_are_fitted_on_labels_complete_by_their_origin(data) -> None:
     folds = FAMILY.folds(data)
     assert len(folds) >= 2
@@ -87,7 +104,7 @@ def test_every_contender_answers_and_its_export_says_the_same(data, tmp_path) ->
     fold, losses = FAMILY.folds(data)[-1], {}
     for contender in contenders():
         fitted = contender.fit(fold.train, _PARAMS)
-        judged = FAMILY.judge(fitted.predict(fold.test))
+        judged = FAMILY.judge(fitted, fold)
         losses[contender.name] = judged.query("segment == 'all' and metric == 'log_loss'")["value"].iloc[0]
         save_portable(fitted.portable(), tmp_path / contender.name)
         assert FAMILY.parity(fitted, load_portable(tmp_path / contender.name), fold.test) < 1e-6

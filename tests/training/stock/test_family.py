@@ -50,7 +50,7 @@ def examples() -> pd.DataFrame:
 def data(spark: SparkSession):
     from pyspark.sql import functions as F
 
-    return spark.createDataFrame(examples(), schema()).withColumn("simulated", F.lit(True)).cache()
+    return spark.createDataFrame(examples(), schema()).withColumns({"simulated": F.lit(True), "raced": F.col("product_id") > "p2"}).cache()
 
 
 def test_cover_is_chosen_on_the_weeks_before_and_the_arithmetic_is_cheaper(data) -> None:
@@ -59,7 +59,8 @@ def test_cover_is_chosen_on_the_weeks_before_and_the_arithmetic_is_cheaper(data)
     judged = {}
     for contender in (Cover(), Level()):
         fitted = contender.fit(folds[-1].train, {})
-        found = FAMILY.judge(fitted.predict(folds[-1].test))
+        found = FAMILY.judge(fitted, folds[-1])
+        assert FAMILY.parity(fitted, fitted.portable(), folds[-1].test) == 0
         judged[contender.name] = found[found["segment"] == "all"].set_index("metric")["value"]
     assert fitted.portable().patience > 0
     assert 0 < judged["level_arithmetic"]["cost"] < judged["fixed_cover"]["cost"]
