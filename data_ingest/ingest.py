@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from data_ingest.contracts import TOPICS
-from data_ingest.landing import Landing
+from data_ingest.landing import LANDING, Landing
 from data_ingest.tables import EVENTS, INGESTED, QUARANTINE
+from infra.alone import alone
 from infra.errors import BadInput, NotReady
 from infra.event_log import event_log
 from infra.lake import Lake
@@ -67,7 +65,7 @@ def ingest(
     told to `tell`, and goes on from the checkpoint. Raises NotReady while another ingest works on the same checkpoint, and
     where the lake lacks what the checkpoint has landed."""
     run = _Run(settings, now, progress, settings.checkpoints / "ingest", copied)
-    with alone(settings):
+    with alone(settings, "ingest"):
         persevere(settings, lambda: run.follow(spark, available_now), tell or (lambda said: None))
     if progress:
         progress(run.summary.events, run.summary.events, f"ingested {run.summary.events:,} events")
@@ -121,9 +119,10 @@ class _Run:
             )
 
     def land(self, batch: DataFrame, number: int) -> None:
-        """Land a micro-batch in the lake, then in the warehouse."""
+        """Land a micro-batch in the lake, then in the warehouse. Between two of them the lake's upkeep has its turn."""
         try:
-            self._land(batch, number)
+            with alone(self.settings, LANDING, wait=True):
+                self._land(batch, number)
         except (BadInput, NotReady) as error:
             self.stopped = error
             raise
@@ -146,23 +145,3 @@ def _query_id(checkpoint: Path) -> str:
 
 def _naive_utc(moment: datetime) -> datetime:
     return moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
-
-
-@contextmanager
-def alone(settings: Settings, work: str = "ingest", *, wait: bool = False) -> Iterator[None]:
-    """Hold the lock of a work (ingest, facts, watch, or a table that several write). While another holds it, waits for its end
-    with `wait`, else raises NotReady naming its process. The operating system lets go of the lock when its holder dies, so a
-    file that a dead process left behind holds nobody up."""
-    settings.checkpoints.mkdir(parents=True, exist_ok=True)
-    path = settings.checkpoints / f"{work}.lock"
-    with path.open("a+") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            lock.seek(0)
-            holder = lock.read().strip() or "unknown"
-            raise NotReady(f"another {work} (process {holder}) works on {settings.checkpoints}: wait for it to end, or stop it.") from error
-        lock.truncate(0)
-        lock.write(str(os.getpid()))
-        lock.flush()
-        yield

@@ -79,6 +79,10 @@ class Basis:
         )
 
 
+#: the work of one micro-batch: upkeep takes its turn between two of them
+LANDING = "landing"
+
+
 @dataclass(frozen=True)
 class Landing:
     """Where the batches of one query land: `query_id` is the identity of its checkpoint, `notes` the folder of bases."""

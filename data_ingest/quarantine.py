@@ -11,9 +11,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from data_ingest.contracts import TOPICS
-from data_ingest.ingest import alone
+from data_ingest.landing import LANDING
 from data_ingest.rules import log_rules_of, rules_of
 from data_ingest.tables import QUARANTINE
+from infra.alone import alone
 from infra.errors import BadInput, NotReady
 from infra.event_log import EventLog, event_log
 from infra.lake import Lake
@@ -46,7 +47,7 @@ def replay_quarantine(spark: SparkSession, settings: Settings, rule: str) -> int
     topic: what a rule has set aside should fit in memory."""
     require_rule(rule)
     lake, log = Lake(settings.lake_url), event_log(settings)
-    with alone(settings):
+    with alone(settings, LANDING, wait=True):
         if not lake.exists(QUARANTINE):
             return 0
         count = 0

@@ -10,7 +10,6 @@ from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING
 
-from data_ingest.ingest import alone
 from data_ingest.tables import DELIVERIES, LEAD_TIMES, PRODUCTS, STOCK_DAILY, STORE_DAYS, STORES
 from feature_repo import store
 from feature_repo.changes import SOURCES, first_changed_day
@@ -23,6 +22,7 @@ from feature_repo.purchases import purchases
 from feature_repo.shut import shut_stores
 from feature_repo.stock_features import stock_features_frame
 from feature_repo.tables import CUSTOMER_FEATURES, DEMAND_DAILY, DEMAND_FEATURES, GOLD, PAIR_ACTIVITY, STOCK_FEATURES
+from infra.alone import alone
 from infra.errors import NotReady
 from infra.lake import Lake
 from infra.mark import Mark

@@ -3,10 +3,12 @@ table holds changes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from infra.alone import alone
 from infra.errors import BadInput
 from infra.lake import Lake
 from infra.mark import Mark
@@ -32,11 +34,13 @@ class Maintained:
 
 
 def maintain(
-    spark: SparkSession, settings: Settings, tables: Iterable[Table], *, keep_hours: int = SHORTEST_HOURS, progress: Progress | None = None
-) -> list[Maintained]:
+    spark: SparkSession, settings: Settings, tables: Iterable[Table], works: Callable[[Table], Sequence[str]], *,
+    keep_hours: int = SHORTEST_HOURS, progress: Progress | None = None,
+) -> list[Maintained]:  # fmt: skip
     """Compact those of `tables` that are there, and remove files that no version of the last `keep_hours` needs. A step
-    that had seen all of a table has seen it afterwards: files that were only rewritten are no news to it. Nobody may
-    write the tables meanwhile. Raises BadInput for fewer than SHORTEST_HOURS."""
+    that had seen all of a table has seen it afterwards: files that were only rewritten are no news to it. Each table is
+    written by nobody meanwhile: the locks of its `works` are waited for, one after the other, and held while it takes.
+    Raises BadInput for fewer than SHORTEST_HOURS."""
     if keep_hours < SHORTEST_HOURS:
         raise BadInput(
             f"--keep-hours is {keep_hours}: expected at least {SHORTEST_HOURS}, since who reads a table may still need its files"
@@ -45,11 +49,14 @@ def maintain(
     there, done = [table for table in tables if lake.exists(table)], []
     for number, table in enumerate(there):
         say(number, len(there), f"maintain: {table.name}")
-        before, version = len(lake.files(table)), lake.version(table)
-        spark.sql(f"OPTIMIZE delta.`{lake.path(table)}`")
-        spark.sql(f"VACUUM delta.`{lake.path(table)}` RETAIN {keep_hours} HOURS")
-        _carry_marks(settings, lake, table, version)
-        done.append(Maintained(table.name, before, len(lake.files(table))))
+        with ExitStack() as held:
+            for work in works(table):
+                held.enter_context(alone(settings, work, wait=True))
+            before, version = len(lake.files(table)), lake.version(table)
+            spark.sql(f"OPTIMIZE delta.`{lake.path(table)}`")
+            spark.sql(f"VACUUM delta.`{lake.path(table)}` RETAIN {keep_hours} HOURS")
+            _carry_marks(settings, lake, table, version)
+            done.append(Maintained(table.name, before, len(lake.files(table))))
     say(len(there), len(there), "maintain: done")
     return done
 

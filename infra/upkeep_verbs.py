@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -10,6 +11,9 @@ from infra.console import progress, records, show
 from infra.options import Json, values_of
 from infra.running import patiently, spark_of
 from infra.settings import load_settings
+
+if TYPE_CHECKING:
+    from infra.tables import Table
 
 
 def status(as_json: Json = False) -> None:
@@ -70,9 +74,9 @@ def bootstrap(as_json: Json = False) -> None:
 def maintain(
     keep_hours: Annotated[int, typer.Option(help="Hours that files of older table versions are kept.")] = 168, as_json: Json = False
 ) -> None:
-    """Compact the lake's small files, and remove those that no version still kept needs."""
+    """Compact the lake's small files, and remove those that no version still kept needs; beside `ingest --follow` and `watch` too."""
     from data_ingest import tables as events
-    from data_ingest.ingest import alone
+    from data_ingest.landing import LANDING
     from feature_repo.tables import GOLD
     from infra.maintain import maintain as story
     from monitoring.tables import MONITORING
@@ -80,8 +84,13 @@ def maintain(
 
     settings = load_settings()
     every = (*events.BRONZE, *events.DIMENSIONS, *events.FACTS, *GOLD, *DECISIONS, *MONITORING)
-    with spark_of(settings) as spark, progress() as say, alone(settings), alone(settings, "facts"), alone(settings, "watch"):
-        show(patiently(settings, lambda: story(spark, settings, every, keep_hours=keep_hours, progress=say)), as_json)
+
+    def works(table: Table) -> Sequence[str]:
+        """Facts read what is landed: both have to be at rest for the first. The others are written by one work each."""
+        return {"bronze": ("facts", LANDING), "decisions": (table.name,), "monitoring": (table.name,)}.get(table.layer, ("facts",))
+
+    with spark_of(settings) as spark, progress() as say:
+        show(patiently(settings, lambda: story(spark, settings, every, works, keep_hours=keep_hours, progress=say)), as_json)
 
 
 #: in the order of the help

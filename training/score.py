@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING
 
-from data_ingest.ingest import alone
+from infra.alone import alone
 from infra.errors import NotReady
 from infra.lake import Lake
 from infra.publish import publish

@@ -20,7 +20,6 @@ from data_ingest.facts.promotions import promotions
 from data_ingest.facts.sales_daily import sales_daily
 from data_ingest.facts.stock_daily import moves, restocked_days, stock_daily
 from data_ingest.facts.visits_daily import visits_daily
-from data_ingest.ingest import alone
 from data_ingest.tables import (
     BASKETS,
     DELIVERIES,
@@ -35,6 +34,7 @@ from data_ingest.tables import (
     STORES,
     VISITS_DAILY,
 )  # fmt: skip
+from infra.alone import alone
 from infra.lake import Lake
 from infra.publish import publish
 from infra.settings import Settings

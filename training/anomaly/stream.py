@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from data_ingest.ingest import alone
 from data_ingest.tables import EVENTS, of_topic
 from feature_repo.tables import DEMAND_FEATURES
+from infra.alone import alone
 from infra.errors import NotReady
 from infra.lake import Lake
 from infra.publish import publish

@@ -10,9 +10,9 @@ import pandas as pd
 import pytest
 from pyspark.sql import functions as F
 
-from data_ingest.ingest import alone
 from data_ingest.tables import EVENTS, PRICE_DAILY
 from feature_repo.tables import DEMAND_DAILY, DEMAND_FEATURES
+from infra.alone import alone
 from infra.errors import NotReady
 from infra.lake import Lake
 from infra.registry import Registry
