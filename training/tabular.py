@@ -47,11 +47,16 @@ class TabularContender:
     rows: int = 0
     #: shares of the ranked features that tuning may keep
     shares: Sequence[float] = (0.5, 1.0)
-    #: whether missing features are filled with FILL; XGBoost has its own way with them
+    #: whether missing features are filled with FILL in a vector of those kept; XGBoost reads the array and has its own way with
+    #: missing ones, which spares Spark a boxed number a feature
     fills: bool = True
     #: turns Spark's output columns into the family's prediction columns
     present: Callable[[DataFrame], DataFrame] = field(default=lambda frame: frame)
     baseline: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.fills and set(self.shares) != {1.0}:
+            raise ValueError(f"{self.name} reads the array of features and so all of them; expected shares (1.0,), not {self.shares}")
 
     def space(self, trial: optuna.Trial) -> dict[str, Any]:
         """The estimator's parameters and the share of features kept."""
@@ -63,21 +68,20 @@ class TabularContender:
         from pyspark.ml import Pipeline
         from pyspark.ml.feature import VectorSlicer
 
-        shown, count = sampled(train, self.rows), len(self.features)
-        at: Sequence[int] = range(count)
-        if params["features_kept"] < 1:
-            at = sorted(ranked(shown, self.label)[: max(1, round(count * params["features_kept"]))])
-        slicer = VectorSlicer(inputCol="vector", outputCol="kept", indices=list(at))
+        shown = sampled(train, self.rows)
+        at = self._places(shown, params["features_kept"])
         estimator = self.build(params)
-        estimator = estimator.copy({estimator.getParam("featuresCol"): "kept", estimator.getParam(_label(estimator)): self.label})
+        reads = "kept" if self.fills else FEATURES
+        estimator = estimator.copy({estimator.getParam("featuresCol"): reads, estimator.getParam(_label(estimator)): self.label})
         if self.weight and estimator.hasParam("weightCol"):
             estimator = estimator.copy({estimator.getParam("weightCol"): self.weight})
-        model = Pipeline(stages=[slicer, estimator]).fit(with_vector(shown, self._fill))
-        return TabularFitted(model, tuple(self.features), tuple(at), self.present, self.export, self._fill)
+        stages = [VectorSlicer(inputCol="vector", outputCol="kept", indices=list(at)), estimator] if self.fills else [estimator]
+        model = Pipeline(stages=stages).fit(with_vector(shown) if self.fills else shown)
+        return TabularFitted(model, tuple(self.features), tuple(at), self.present, self.export, self.fills)
 
-    @property
-    def _fill(self) -> float:
-        return FILL if self.fills else float("nan")
+    def _places(self, shown: DataFrame, share: float) -> Sequence[int]:
+        count = len(self.features)
+        return range(count) if share >= 1 else sorted(ranked(shown, self.label)[: max(1, round(count * share))])
 
 
 def _label(estimator: Estimator) -> str:
@@ -86,18 +90,18 @@ def _label(estimator: Estimator) -> str:
 
 @dataclass(frozen=True)
 class TabularFitted:
-    """A fitted pipeline over the column `vector` of `features`, and the `places` of those that its estimator reads."""
+    """A fitted pipeline over `features`, and the `places` of those that its estimator reads."""
 
     spark_model: PipelineModel
     features: tuple[str, ...]
     places: tuple[int, ...]
     present: Callable[[DataFrame], DataFrame]
     export: Exporter
-    fill: float
+    fills: bool
 
     def predict(self, frame: DataFrame) -> DataFrame:
         """`frame` with the family's prediction columns."""
-        return self.present(self.spark_model.transform(with_vector(frame, self.fill)).drop("vector", "kept"))
+        return self.present(self.spark_model.transform(with_vector(frame) if self.fills else frame).drop("vector", "kept"))
 
     @property
     def kept(self) -> tuple[str, ...]:
@@ -150,11 +154,11 @@ def matrix_of(arrays: pd.Series, columns: int) -> np.ndarray:
     return np.stack(arrays.tolist()) if len(arrays) else np.empty((0, columns), dtype=np.float32)
 
 
-def with_vector(frame: DataFrame, fill: float) -> DataFrame:
-    """`frame` with FEATURES as an MLlib `vector` too, `fill` where one is missing."""
+def with_vector(frame: DataFrame) -> DataFrame:
+    """`frame` with FEATURES as an MLlib `vector` too, FILL where one is missing."""
     from pyspark.ml.functions import array_to_vector
 
-    return frame.withColumn("vector", array_to_vector(_filled(fill)))
+    return frame.withColumn("vector", array_to_vector(_filled()))
 
 
 def ranked(train: DataFrame, label: str) -> list[int]:
@@ -163,12 +167,12 @@ def ranked(train: DataFrame, label: str) -> list[int]:
     from pyspark.ml.stat import Correlation
     from pyspark.sql import functions as F
 
-    both = train.select(array_to_vector(F.concat(_filled(FILL), F.array(F.col(label).cast("double")))).alias("both"))
+    both = train.select(array_to_vector(F.concat(_filled(), F.array(F.col(label).cast("double")))).alias("both"))
     strength = np.abs(Correlation.corr(both, "both").collect()[0][0].toArray()[-1, :-1])
     return [int(place) for place in np.argsort(-np.nan_to_num(strength, nan=-1.0), kind="stable")]
 
 
-def _filled(fill: float) -> Column:
+def _filled() -> Column:
     from pyspark.sql import functions as F
 
-    return F.transform(FEATURES, lambda value: F.when(value.isNull() | F.isnan(value), F.lit(fill)).otherwise(value.cast("double")))
+    return F.transform(FEATURES, lambda value: F.when(value.isNull() | F.isnan(value), F.lit(FILL)).otherwise(value.cast("double")))

@@ -66,7 +66,8 @@ def test_however_the_rows_are_spread_over_tasks_the_same_is_learned(spark: Spark
                                      f"{FEATURES} array<float>, label double")  # fmt: skip
     learner = TabularContender(
         "boosted", NAMES, "label", lambda p: SparkXGBRegressor(n_estimators=5, subsample=0.5, num_workers=1, random_state=0, verbosity=0),
-        lambda t: {}, lambda fitted: fitted.stage.get_booster().save_raw("json"), rows=rows, fills=False,
+        lambda t: {}, lambda fitted: fitted.stage.get_booster().save_raw("json"), rows=rows,
+        shares=(1.0,), fills=False,
     )  # fmt: skip
     # a number that is asked for is kept; few rows that are only sorted end in one partition, in which nothing could go wrong
     spread = [in_order(examples).localCheckpoint(), examples.repartition(5, "label").localCheckpoint()]

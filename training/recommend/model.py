@@ -32,9 +32,9 @@ class RecommendModel:
     params: Mapping[str, Any] = field(default_factory=dict)
 
     def predict(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """`item, rank, product_id, score, why` of requests `customer_id, k?, basket?`; a product in the basket is never
-        recommended, and the basket's companions rise: score = 1 - (1 - own)(1 - share)... over the basket's products. Raises
-        BadInput for a k beyond the MOST_K that are stored."""
+        """`item, rank, product_id, score, why` of requests `customer_id?, k?, basket?` (nobody's: what sells); a product in the
+        basket is never recommended, and its companions rise: score = 1 - (1 - own)(1 - share)... over the basket's products.
+        Raises BadInput for a k beyond the MOST_K that are stored."""
         answers = [self._answer(item, row) for item, row in enumerate(frame.to_dict("records"))]
         names = ["item", "rank", "product_id", "score", "why"]
         rows = [row for answer in answers for row in answer]
@@ -68,7 +68,7 @@ class RecommendModel:
     def _answer(self, item: int, row: Mapping[Any, Any]) -> list[tuple[int, int, str, float, str]]:
         basket = list(dict.fromkeys(str(p) for p in _listed(row.get("basket"))))
         wanted = _wanted(row.get("k"))
-        found = self._scored(str(row["customer_id"]), basket)
+        found = self._scored(_known(row.get("customer_id")), basket)
         best = sorted(found.items(), key=lambda pair: -pair[1][0])[:wanted]
         return [(item, rank, product, score, why) for rank, (product, (score, why)) in enumerate(best, start=1)]
 
@@ -83,6 +83,10 @@ class RecommendModel:
                 said = f"bought with {held} in {share:.0%} of its baskets"
                 found[other] = (1.0 - (1.0 - score) * (1.0 - float(share)), said if float(share) > score else why)
         return {product: value for product, value in found.items() if product not in basket}
+
+
+def _known(customer: Any) -> str:
+    return "" if customer is None or pd.isna(customer) else str(customer)
 
 
 def _wanted(k: Any) -> int:

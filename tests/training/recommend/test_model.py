@@ -33,8 +33,9 @@ def _ask(model: RecommendModel, *requests: dict) -> list[list[str]]:
 
 
 def test_known_customers_get_their_list_and_strangers_what_sells(model: RecommendModel) -> None:
-    asked = ({"customer_id": "ann"}, {"customer_id": "stranger"}, {"customer_id": "ann", "k": 1.0})
-    assert _ask(model, *asked) == [["tea", "milk"], ["milk", "eggs"], ["tea"]]
+    asked = ({"customer_id": "ann"}, {"customer_id": "stranger"}, {"customer_id": "ann", "k": 1.0}, {"basket": ["milk"]})
+    assert all(problem(CARD.request, {name: v for name, v in item.items() if name != "k"}) is None for item in asked)
+    assert _ask(model, *asked) == [["tea", "milk"], ["milk", "eggs"], ["tea"], ["eggs"]]
 
 
 def test_a_basket_raises_its_companions_and_is_never_offered_itself(model: RecommendModel) -> None:
