@@ -19,7 +19,7 @@ from infra.settings import Settings
 from training.demand.examples import segments
 from training.stock.lead_time_demand import lead_time_rows
 from training.stock.model import LONGEST_COVER_DAYS, cover_days, terms_of
-from training.stock.replay import RACED_PAIRS, SIMULATED_PAIRS, STATE, WEEK
+from training.stock.replay import SIMULATED_PAIRS, STATE, WEEK
 from training.tabular import FEATURES, drawn, matrix_of
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ LABELS = ("lead_time_demand", "base", "factor", "weight")
 
 def examples(spark: SparkSession, settings: Settings) -> DataFrame:
     """Rows `store_id, product_id, origin, segment, week (array of 7 days' demand), *LABELS, state_*, features
-    (LEAD_TIME_FEATURES), simulated, raced (whether the pair is one of those that are judged by, and of the fewer that are raced)`.
+    (LEAD_TIME_FEATURES), simulated (whether the pair is one of those that the replay looks at)`.
     Demand of a day is its sales and the level's for the share of it out of stock: the sales of the hours in stock, scaled
     up, would be too many, since it was a sale that emptied the shelf. In `week` it is whole units, up or down by chance."""
     from pyspark.sql import Window
@@ -58,8 +58,7 @@ def examples(spark: SparkSession, settings: Settings) -> DataFrame:
     coming = paths.where(F.col("origin").isin(origins))
     found = known.drop("known_at").join(coming, [*_KEYS, "origin"]).mapInPandas(_shaped, schema())
     pairs = spine.select(*_KEYS).distinct().count()
-    shares = {"simulated": SIMULATED_PAIRS / max(pairs, 1), "raced": RACED_PAIRS / max(pairs, 1)}
-    return found.withColumns({name: drawn(min(share, 1.0), *_KEYS) for name, share in shares.items()})
+    return found.withColumn("simulated", drawn(min(SIMULATED_PAIRS / max(pairs, 1), 1.0), *_KEYS))
 
 
 def schema() -> str:

@@ -51,10 +51,9 @@ class StockFamily:
         days = sorted(row[0] for row in data.select("origin").distinct().collect())
         stops = [len(days) - (REVIEWS - WARM_UP) * back for back in reversed(range(FOLDS))]
         folds = []
-        for stop in (stop for stop in stops if stop > REVIEWS):
-            window, pairs = days[stop - REVIEWS : stop], F.col("simulated" if stop == len(days) else "raced")
+        for window in (days[stop - REVIEWS : stop] for stop in stops if stop > REVIEWS):
             for fold in rolling_folds(data, window[:1], LONGEST_COVER_DAYS):
-                folds.append(Fold(fold.origin, fold.train, data.where(F.col("origin").isin(window) & pairs)))
+                folds.append(Fold(fold.origin, fold.train, data.where(F.col("origin").isin(window) & F.col("simulated"))))
         return folds
 
     def contenders(self) -> Sequence[Contender]:
