@@ -145,6 +145,14 @@ def drawn(share: float, *keys: str) -> Column:
     return F.pmod(F.xxhash64(*keys), F.lit(_PLACES)) < F.lit(int(_PLACES * share))
 
 
+def at_most(frame: DataFrame, rows: int, *keys: str) -> DataFrame:
+    """`rows` rows of the frame at most, by a hash of `keys` (all its KEYS unless given): rows of equal keys come together."""
+    from pyspark.sql import functions as F
+
+    own = _keys_of(frame)
+    return frame.orderBy(F.xxhash64(*(keys or own)), *own).limit(rows)
+
+
 def _keys_of(frame: DataFrame) -> list[str]:
     return [name for name in KEYS if name in frame.columns]
 

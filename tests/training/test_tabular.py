@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from training.tabular import FEATURES, FILL, TabularContender, in_order, matrix_of, ranked, sampled
+from training.tabular import FEATURES, FILL, TabularContender, at_most, in_order, matrix_of, ranked, sampled
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -76,3 +76,15 @@ def test_however_the_rows_are_spread_over_tasks_the_same_is_learned(spark: Spark
     assert one == other
     assert sampled(spread[0], 100).toPandas().equals(sampled(spread[1], 100).toPandas())
     assert 60 < sampled(spread[0], 100).count() < 140
+
+
+def test_a_part_that_fits_the_driver_is_by_keys_and_not_by_place(spark: SparkSession) -> None:
+    rows = pd.DataFrame(
+        {"store_id": "s", "product_id": [f"{at % 40:02d}" for at in range(120)], "horizon": [1 + at // 40 for at in range(120)]}
+    )
+    frame = spark.createDataFrame(rows)
+    few = [at_most(frame.repartition(parts), 10).toPandas() for parts in (1, 4)]
+    assert len(few[0]) == 10 and few[0].equals(few[1]) and few[0]["product_id"].nunique() > 4
+    whole = at_most(frame, 12, "store_id", "product_id").toPandas()
+    assert whole.groupby("product_id").size().tolist() == [3] * 4
+    assert at_most(frame, 500).count() == 120

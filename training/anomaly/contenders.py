@@ -12,6 +12,7 @@ import pandas as pd
 
 from training.anomaly.day import CHANNELS
 from training.anomaly.model import ALERT_AT, AnomalyModel, Bands, Centres, Ranking, Tails, upper_tail
+from training.tabular import at_most
 
 if TYPE_CHECKING:
     import optuna
@@ -43,7 +44,7 @@ class DayContender:
         from pyspark.sql import functions as F
 
         clean = train.where(~F.col("injected"))
-        drawn = clean.orderBy(F.xxhash64("store_id", "product_id", "ds")).limit(CALIBRATION_ROWS)
+        drawn = at_most(clean, CALIBRATION_ROWS)
         sample = drawn.select("store_id", "product_id", "ds", *CHANNELS, "z").persist().toPandas()  # for every trial on the fold
         ranking, spark_model = self.learn(clean, sample, params)
         return DayFitted(AnomalyModel(ranking, *upper_tail(ranking.raw(sample))), spark_model)

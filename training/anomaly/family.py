@@ -24,6 +24,7 @@ from training.family import Card, Contender, Fitted, Fold
 from training.parity import largest_gap
 from training.portable import Portable
 from training.tables import ALERTS
+from training.tabular import at_most
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -113,8 +114,7 @@ def _fold(data: DataFrame, origin: date) -> Fold:
 
     last = origin + timedelta(days=WINDOW)
     days = data.where((F.col("ds") > F.lit(origin)) & (F.col("ds") <= F.lit(last)))
-    judged = days.orderBy(F.xxhash64("store_id", "product_id", "ds")).limit(JUDGED_ROWS)
-    return Fold(origin, data.where(F.col("ds") <= F.lit(origin)), judged)
+    return Fold(origin, data.where(F.col("ds") <= F.lit(origin)), at_most(days, JUDGED_ROWS))
 
 
 def _average_precision(frame: pd.DataFrame) -> float:

@@ -15,7 +15,7 @@ from training.demand.examples import EXAMPLE_FEATURES, FULL, rows_of, spread
 from training.demand.model import BoosterMean, DemandModel, MeanPredictor
 from training.demand.profiles import ProfileMean, SeasonalNaiveMean
 from training.regressors import regressors
-from training.tabular import FEATURES, TabularContender, TabularFitted
+from training.tabular import FEATURES, TabularContender, TabularFitted, at_most
 
 if TYPE_CHECKING:
     import optuna
@@ -253,8 +253,7 @@ def _calibration(mean: MeanPredictor, held_back: DataFrame) -> Calibration:
     """Learned from a bounded sample of whole days in stock, which every trial on the same fold finds again."""
     from pyspark.sql import functions as F
 
-    place = F.xxhash64("store_id", "product_id", "origin", "horizon")
-    drawn = held_back.where(F.col("in_stock") >= FULL).orderBy(place).limit(CALIBRATION_ROWS)
+    drawn = at_most(held_back.where(F.col("in_stock") >= FULL), CALIBRATION_ROWS)
     frame = drawn.select("ds", "units", "horizon", "base", FEATURES).persist().toPandas()
     rows = rows_of(frame)
     return Calibration.fit(mean.predict(rows), frame["units"].to_numpy(), spread(rows), frame["horizon"].to_numpy())

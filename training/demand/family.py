@@ -26,6 +26,7 @@ from training.parity import largest_gap
 from training.portable import Portable
 from training.rolling import rolling_folds
 from training.tables import FORECASTS, QUANTILES
+from training.tabular import at_most
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -112,7 +113,7 @@ class DemandFamily:
 def _judged(test: DataFrame) -> DataFrame:
     from pyspark.sql import functions as F
 
-    return test.where(F.col("in_stock") >= FULL).orderBy(F.xxhash64("store_id", "product_id"), "horizon").limit(JUDGED_ROWS)
+    return at_most(test.where(F.col("in_stock") >= FULL), JUDGED_ROWS, "store_id", "product_id")
 
 
 def _wql(frame: pd.DataFrame) -> float:

@@ -26,7 +26,7 @@ from training.slow_mover.model import (
     recency_frequency,
 )
 from training.tabular import FEATURES as TABULAR
-from training.tabular import TabularContender, TabularFitted, matrix_of
+from training.tabular import TabularContender, TabularFitted, at_most, matrix_of
 from training.trees import TreeEnsemble
 
 if TYPE_CHECKING:
@@ -187,10 +187,7 @@ def named(examples: pd.DataFrame) -> pd.DataFrame:
 
 
 def _sample(rows: DataFrame) -> pd.DataFrame:
-    from pyspark.sql import functions as F
-
-    drawn = rows.orderBy(F.xxhash64("store_id", "product_id", "origin")).select(TABULAR, CARD.label).limit(DRIVER_ROWS)
-    some = drawn.persist().toPandas()  # every trial on the same fold finds it again
+    some = at_most(rows, DRIVER_ROWS).select(TABULAR, CARD.label).persist().toPandas()  # every trial on the same fold finds it again
     return named(some).assign(**{CARD.label: some[CARD.label]})
 
 

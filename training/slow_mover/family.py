@@ -24,6 +24,7 @@ from training.slow_mover.contenders import contenders, named
 from training.slow_mover.model import DERIVED, SHUT, SlowMoverModel
 from training.tables import SLOW_MOVERS
 from training.tabular import FEATURES as TABULAR
+from training.tabular import at_most
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -59,7 +60,8 @@ class SlowMoverFamily:
     def folds(self, data: DataFrame) -> Sequence[Fold]:
         """The newest origin, and for tuning the newest whose label was complete by then; each fitted on labels complete by its own."""
         origins = [row[0] for row in data.select("origin").distinct().collect()]
-        return [replace(fold, test=_judged(fold.test)) for fold in rolling_folds(data, purged(origins, HORIZON, FOLDS), HORIZON)]
+        folds = rolling_folds(data, purged(origins, HORIZON, FOLDS), HORIZON)
+        return [replace(fold, test=at_most(fold.test, JUDGED_ROWS)) for fold in folds]
 
     def contenders(self) -> Sequence[Contender]:
         """Recency rule, closed form, logistic regression, random forest, boosted trees."""
@@ -153,12 +155,6 @@ def scored(rows: DataFrame, model: Portable, version: str) -> DataFrame:
             yield pd.concat([keys, found], axis=1).assign(model_version=version)[SLOW_MOVERS.names]
 
     return rows.mapInPandas(said, SLOW_MOVERS.spark_schema())
-
-
-def _judged(test: DataFrame) -> DataFrame:
-    from pyspark.sql import functions as F
-
-    return test.orderBy(F.xxhash64("store_id", "product_id", "origin")).limit(JUDGED_ROWS)
 
 
 def _auc(frame: pd.DataFrame) -> float:
