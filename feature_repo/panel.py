@@ -109,12 +109,14 @@ def from_frame(
     pairs: pd.DataFrame | None = None,
     writes_zeros: bool | None = None,
     step: int | None = None,
+    longest: int | None = LONGEST_DAYS,
 ) -> Panel:
     """The panel of rows `store_id, product_id, ds, units[, in_stock]` and the numeric columns `known` (each also from
     `future`, up to `horizon` periods past the last day). `last_day` (default: the latest ds) ends the panel: later rows are
     ignored and series whose first row is later are left out. `static`: rows by product_id and/or store_id. `pairs`: keys
     that get a series even without a row (an item that is new), all NaN.
-    `writes_zeros` overrides what is inferred about missing rows, closed weekdays included. Rows must have unique keys."""
+    `writes_zeros` overrides what is inferred about missing rows, closed weekdays included. Of rows more than `longest` days before
+    the last none is kept (None: all are). Rows must have unique keys."""
     step = step or frequency(history["ds"])
     end = pd.Timestamp(last_day) if last_day is not None else history["ds"].max()  # type: ignore[arg-type]
     inside = history["ds"].to_numpy() <= end.to_datetime64()
@@ -125,7 +127,8 @@ def from_frame(
     # the panel ends on `last_day` even when nothing was sold there
     last = rows["ds"].max() if len(rows) else end
     last = last + pd.Timedelta(days=step * ((end - last).days // step))
-    periods = min(int((last - rows["ds"].min()).days // step) + 1 if len(rows) else 1, LONGEST_DAYS // step)
+    periods = int((last - rows["ds"].min()).days // step) + 1 if len(rows) else 1
+    periods = periods if longest is None else min(periods, longest // step)
     days = pd.date_range(end=last, periods=periods, freq=f"{step}D")
     at = _columns(rows["ds"], days[0], step)
     kept = at >= 0
@@ -140,7 +143,7 @@ def from_frame(
         store = pd.factorize(keys["store_id"])[0]
         closed = missing_rows.closed_weekdays(units, store, horizon) if step == 1 else None
         written = missing_rows.writes_zeros(units, store, None if closed is None else closed[:, :periods])
-    _zero_gaps(units, ~written)
+    zero_gaps(units, ~written[:, None])
     columns = {name: _known(rows, future, name, keys, (len(keys), periods, horizon), cells, kept, days[0], step) for name in known}
     attributes = _attributes(keys, static)
     return with_groups(Panel(keys, days, units, in_stock, step, columns, attributes, closed=closed))
@@ -183,10 +186,10 @@ def _filled(n: int, periods: int, cells: tuple[np.ndarray, np.ndarray], values: 
     return filled
 
 
-def _zero_gaps(units: np.ndarray, series: np.ndarray) -> None:
-    """Nothing sold where a row is missing from the first one of these (n,) series on."""
+def zero_gaps(units: np.ndarray, where: np.ndarray) -> None:
+    """Nothing sold, in place, where a row is missing after a series' first one; `where`: (n, 1) or (1, T), which are filled so."""
     started = np.maximum.accumulate(~np.isnan(units), axis=1)
-    units[started & np.isnan(units) & series[:, None]] = 0
+    units[started & np.isnan(units) & where] = 0
 
 
 def _known(

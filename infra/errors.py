@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 
 class BadInput(ValueError):
     """What the user gave cannot be used: one sentence with what, where and what was expected (exit code 2)."""
 
     exit_code = 2
+
+
+class BadRows(BadInput):
+    """Some rows of many cannot be used: `rows`, a sentence by position. It reads as the first of them."""
+
+    def __init__(self, rows: Mapping[int, str]) -> None:
+        super().__init__(next(iter(rows.values())))
+        self.rows = dict(rows)
 
 
 class NotReady(RuntimeError):
@@ -19,6 +28,14 @@ class NotReady(RuntimeError):
 
 class TooLittleHistory(NotReady):
     """There is too little history yet to judge a model of one family by; the other families can go on."""
+
+
+_CREDENTIALS = re.compile(r"//[^/@\s]+@")
+
+
+def without_credentials(text: str) -> str:
+    """A text to be told or logged, with the user and password of each URL in it left out."""
+    return _CREDENTIALS.sub("//", text)
 
 
 #: what file systems say when they take nothing more, in the words of Python, Java and ClickHouse

@@ -102,8 +102,8 @@ class Registry:
         target = version or self.version(family, CHALLENGER)
         if target is None:
             raise NotReady(f"{family} has no challenger to promote: run `shelfcast train {family}` first, or name a version.")
-        self._require_version(family, target)
-        return self._move(family, "promote", target, who, why)
+        # as the registry writes it: "02" would be recorded as another version than the one that serves
+        return self._move(family, "promote", str(self._require_version(family, target).version), who, why)
 
     def rollback(self, family: str, who: str, why: str) -> Move:
         """Make `previous` champion again; the two change places. One that was interrupted is completed, and no further one made."""

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import AliasChoices, Field, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from infra.errors import BadInput
+from infra.errors import BadInput, without_credentials
 from infra.s3 import point_clients_at
 
 PREFIX = "SHELFCAST_"
@@ -86,7 +86,9 @@ class Settings(BaseSettings):
         for name, schemes in _SCHEMES.items():
             url = getattr(self, name)
             if url.split("://", 1)[0] not in schemes or "://" not in url:
-                raise ValueError(f"{PREFIX}{name.upper()} is {url!r}: expected one of {', '.join(s + '://' for s in schemes)}")
+                raise ValueError(
+                    f"{PREFIX}{name.upper()} is {without_credentials(url)!r}: expected one of {', '.join(s + '://' for s in schemes)}"
+                )
         return self
 
     @property

@@ -42,7 +42,7 @@ class Rules:
     fewest_actuals: int = 200
     #: days after a retraining or rollback in which there is no retraining, and after a rollback no rollback
     cooldown_days: int = 14
-    #: days after a version's first report in which a rollback is an answer
+    #: days after a version's first report with enough actuals in which a rollback is an answer
     rollback_days: int = 28
 
 
@@ -71,7 +71,9 @@ def decide(readings: Sequence[Reading], acted: Sequence[tuple[date, str]], *, ca
 def _wanted(own: list[Reading], can_roll_back: bool, rules: Rules) -> Decision:
     now, recent = own[-1], own[-rules.in_a_row :]
     lasting = len(recent) == rules.in_a_row
-    young = now.ds - own[0].ds <= timedelta(days=rules.rollback_days)
+    # the first actuals of a horizon of weeks come weeks after the version's first report
+    told = [r for r in own if r.value is not None and r.n >= rules.fewest_actuals]
+    young = bool(told) and now.ds - told[0].ds <= timedelta(days=rules.rollback_days)
     if lasting and young and can_roll_back and all(_worse_than(r, rules.broken_ratio, rules) for r in recent):
         return Decision(ROLLBACK, f"{_metric_words(now)} in {len(recent)} reports in a row, since version {now.version} took over.")
     if lasting and all(_worse_than(r, rules.worse_ratio, rules) for r in recent):
@@ -85,6 +87,10 @@ def _wanted(own: list[Reading], can_roll_back: bool, rules: Rules) -> Decision:
         return Decision(ALERT, f"{_metric_words(now)}.")
     if now.drifted:
         return Decision(ALERT, f"{now.drifted} of {now.watched} columns drifted.")
+    if told and not now.n:
+        return Decision(ALERT, f"no actuals arrive any more; {told[-1].n} had in the report of {told[-1].ds}: see to the feed.")
+    if not now.watched and any(r.watched for r in own):
+        return Decision(ALERT, "no column could be compared, though some could before: see that features are made.")
     return Decision(NOTHING, _all_well(now, rules))
 
 

@@ -15,7 +15,7 @@ from infra.lake import Lake
 from infra.publish import publish
 from infra.registry import CHAMPION, PREVIOUS, Registry
 from infra.settings import Settings
-from monitoring.drift import ColumnDrift, compare, prepared
+from monitoring.drift import FEWEST_ROWS, SILENT, ColumnDrift, compare, prepared, silenced
 from monitoring.page import FamilyView, headline, html
 from monitoring.policy import Reading, decide
 from monitoring.served import served_sentences
@@ -84,11 +84,16 @@ def family_drift(lake: Lake, card: Card, span: Span, seed: int) -> tuple[Windows
     if compared is None or not sources:
         return compared, [], pd.DataFrame(), pd.DataFrame()
     pairs = [[sample(lake, table, names, window, seed) for window in (compared.reference, compared.current)] for table, names in sources]
-    even = min(len(frame) for pair in pairs for frame in pair)
-    before, now = (pd.concat([pair[side].head(even) for pair in pairs], axis=1) for side in (0, 1))
+    silent = [silenced(name) for before, now in pairs if len(before) >= FEWEST_ROWS and now.empty for name in now.columns]
+    # a table that tells of too little says nothing of the others
+    told = [pair for pair in pairs if min(map(len, pair)) >= FEWEST_ROWS]
+    if not told:
+        return compared, silent, pd.DataFrame(), pd.DataFrame()
+    even = min(len(frame) for pair in told for frame in pair)
+    before, now = (pd.concat([pair[side].head(even) for pair in told], axis=1) for side in (0, 1))
     reference, current = prepared(before, now, list(now.columns))
     verdicts = compare(reference, current, seed=seed, practical=1.0 if compared.same_season else _OTHER_SEASON)
-    return compared, verdicts, reference, current
+    return compared, [*verdicts, *silent], reference, current
 
 
 def _champions(registry: Registry, cards: Mapping[str, Card]) -> list[tuple[Card, dict[str, Any]]]:
@@ -104,8 +109,8 @@ def _view(settings: Settings, lake: Lake, card: Card, row: dict[str, Any], span:
 
     compared, verdicts, reference, current = family_drift(lake, card, span, settings.seed)
     page = ""
-    if verdicts:
-        snapshot = drift_snapshot(card.name, span.last, reference, current, verdicts)
+    if compared_too := [verdict for verdict in verdicts if verdict.method != SILENT]:
+        snapshot = drift_snapshot(card.name, span.last, reference, current, compared_too)
         page = save_page(snapshot, settings.reports / span.last.isoformat() / f"{card.name}.html").name
         keep_run(settings.home / "evidently", card.name, span.last, snapshot)
     accuracy, waiting = judged(lake, card.name, span)

@@ -16,7 +16,8 @@ from typing import Any, Protocol
 
 import pandas as pd
 
-from infra.registry import CHALLENGER, CHAMPION
+from infra.errors import without_credentials
+from infra.registry import CHALLENGER, CHAMPION, PREVIOUS
 from serving.contract import kind_of
 from serving.metrics import Metrics
 from serving.predict import response_rows
@@ -74,6 +75,8 @@ class Champions:
     def __init__(self, versions: Versions, cards: Mapping[str, Card], metrics: Metrics) -> None:
         self.seats: dict[str, Seat] = {name: Seat(card) for name, card in cards.items()}
         self.problem = ""
+        #: whether the registry was ever read: before that nobody knows who should serve
+        self.ready = False
         self._versions = versions
         self._metrics = metrics
         self._recent: dict[str, deque[pd.DataFrame]] = {name: deque(maxlen=RECENT_ROWS) for name in cards}
@@ -99,11 +102,13 @@ class Champions:
             for name, seat in list(self.seats.items()):
                 for alias in (CHAMPION, CHALLENGER):
                     seat = self._seated(seat, alias, self._versions.version(name, alias))
-                self.seats[name] = seat
-            self.problem = ""
+                self.seats[name] = self._with_predecessor(seat)
+            self.problem, self.ready = "", True
         except Exception as error:  # the registry may fail in any way: say so and keep serving
-            self.problem = f"the registry is out of reach: {type(error).__name__}: {_one_line(error)}"
-            log.warning(self.problem)
+            problem = f"the registry is out of reach: {type(error).__name__}: {_one_line(error)}"
+            if problem != self.problem:
+                log.warning(problem)
+            self.problem = problem
         self._metrics.registry_reachable(not self.problem)
 
     def _poll_on(self, every_seconds: float) -> None:
@@ -117,10 +122,23 @@ class Champions:
             return self._without_refusal(seat, alias)
         if version is None:
             # a champion alias that vanished is a registry in trouble, not a wish to stop serving
-            return seat if alias == CHAMPION else self._without_refusal(replace(seat, challenger=None), alias)
+            if alias == CHAMPION:
+                return seat
+            if current:
+                self._metrics.gone(seat.card.name, alias, current.version)
+            return self._without_refusal(replace(seat, challenger=None), alias)
         if refused and refused.version == version and time.monotonic() < refused.until:
             return seat
         return self._try(seat, alias, version)
+
+    def _with_predecessor(self, seat: Seat) -> Seat:
+        """A family whose champion is refused is served by the champion before it, as where that had been in memory."""
+        refused = seat.refused.get(CHAMPION)
+        if seat.champion is not None or refused is None:
+            return seat
+        version = self._versions.version(seat.card.name, PREVIOUS)
+        found = seat if version is None or version == refused.version else self._try(seat, CHAMPION, version)
+        return replace(found, refused=seat.refused) if found.champion else seat
 
     def _try(self, seat: Seat, alias: str, version: str) -> Seat:
         name = seat.card.name
@@ -184,5 +202,5 @@ def _placed(seat: Seat, alias: str, loaded: Loaded) -> Seat:
 
 
 def _one_line(error: Exception) -> str:
-    said = " ".join(str(error).split())
+    said = without_credentials(" ".join(str(error).split()))
     return said if len(said) <= 300 else f"{said[:297]}..."

@@ -52,9 +52,13 @@ class Desk:
         """The response body of a request; raises NotReady when the family has no champion or features cannot be read."""
         started = time.perf_counter()
         seat = self.champions.seats[family]
-        if seat.champion is None:
-            raise NotReady(_without_champion(seat))
-        answers, frame = self._ask(seat, seat.champion, items)
+        try:
+            if seat.champion is None:
+                raise NotReady(_without_champion(seat, self.champions.problem))
+            answers, frame = self._ask(seat, seat.champion, items)
+        except NotReady:
+            self.metrics.unanswered(family, len(items))
+            raise
         request_id = uuid.uuid4().hex
         self.log.add(prediction_events(family, seat.champion.version, "champion", items, answers, request_id))
         self.champions.remember(family, frame)
@@ -134,8 +138,10 @@ def in_time(features: pd.DataFrame, age_days: float, now: datetime) -> pd.DataFr
     return features.assign(found=features["found"] & (features["known_at"] >= oldest))
 
 
-def _without_champion(seat: Seat) -> str:
+def _without_champion(seat: Seat, problem: str) -> str:
     name = seat.card.name
+    if problem:
+        return f"{name} has no model in memory, and {problem}."
     refused = seat.refused.get("champion")
     if refused:
         return f"{name}'s champion, version {refused.version}, was refused ({refused.why}): run `shelfcast rollback {name}`."

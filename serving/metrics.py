@@ -54,6 +54,14 @@ class Metrics:
             self._version.labels(family, alias, before).set(0)
         self._version.labels(family, alias, now).set(1)
 
+    def gone(self, family: str, alias: str, version: str) -> None:
+        """The version serves as `alias` no more, and none in its place."""
+        self._version.labels(family, alias, version).set(0)
+
+    def unanswered(self, family: str, items: int) -> None:
+        """A request could not be answered at all."""
+        self._items.labels(family, "error").inc(items)
+
     def refused(self, family: str, version: str) -> None:
         """A version failed its check."""
         self._refused.labels(family, version).inc()

@@ -22,7 +22,11 @@ def document(cards: Iterable[Card], items_at_most: int) -> dict[str, Any]:
     paths["/v1/models"] = {
         "get": {"summary": "Versions that serve, shadow or were refused", "responses": {"200": {"description": "seats"}}}
     }
-    for path, told in (("/healthz", "alive"), ("/readyz", "ready: models are loaded"), ("/metrics", "Prometheus metrics")):
+    for path, told in (
+        ("/healthz", "alive"),
+        ("/readyz", "ready: the registry was read, and the models that it names are loaded or refused"),
+        ("/metrics", "Prometheus metrics"),
+    ):
         paths[path] = {"get": {"summary": told, "responses": {"200": {"description": told}}}}
     return {
         "openapi": "3.1.0",

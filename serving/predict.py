@@ -10,7 +10,7 @@ import pandas as pd
 
 from feature_repo.online import FOUND, KNOWN_AT
 from feature_repo.shut import OFF_SHELF_DAYS, SHUT_DAYS, off_shelf
-from infra.errors import BadInput
+from infra.errors import BadInput, BadRows
 from serving.contract import Kind, kind_of, plain, problem
 from training.family import Card
 from training.portable import Portable
@@ -21,6 +21,8 @@ ReadOnline = Callable[[str, pd.DataFrame], pd.DataFrame]
 #: columns of our own beside request fields and features
 _POSITION, _STORED = "_position", "_stored"
 _DAY = "%Y-%m-%d"
+#: rows of a request that are tried alone when a model fails and does not say on which: a list of bad ones must not hold up the service
+MOST_ALONE = 64
 _PAIR = ["store_id", "product_id"]
 
 log = logging.getLogger("shelfcast.serving")
@@ -114,21 +116,29 @@ def _key(frame: pd.DataFrame, position: int, entity: list[str]) -> str:
 
 
 def _predict(card: Card, model: Portable, frame: pd.DataFrame) -> tuple[dict[int, list[dict[str, Any]]], dict[int, str]]:
-    """Response rows by position; when the batch fails it is halved until the rows that fail stand alone."""
-    if frame.empty:
-        return {}, {}
-    try:
-        return response_rows(card, frame, model.predict(frame.reset_index(drop=True))), {}
-    except Exception as error:  # a model may fail in any way on one row; the others must be answered
-        if isinstance(error, BadInput) and len(frame) == 1:
-            return {}, {int(frame.index[0]): str(error)}
-        if len(frame) == 1:
+    """Response rows by position, and a sentence for each row that cannot be answered. A batch in which a model names the bad rows is
+    asked again without them; one that fails without a name is halved until its bad rows stand alone, MOST_ALONE of them at most."""
+    answered: dict[int, list[dict[str, Any]]] = {}
+    failed: dict[int, str] = {}
+    alone, parts = 0, [frame]
+    while parts:
+        part = parts.pop()
+        if part.empty:
+            continue
+        try:
+            answered |= response_rows(card, part, model.predict(part.reset_index(drop=True)))
+        except BadRows as bad:
+            failed |= {int(part.index[at]): said for at, said in bad.rows.items()}
+            parts.append(part.drop(index=part.index[list(bad.rows)]))
+        except Exception as error:  # a model may fail in any way on one row; the others must be answered
+            if len(part) > 1 and alone < MOST_ALONE:
+                parts += [part.iloc[: len(part) // 2], part.iloc[len(part) // 2 :]]
+                continue
+            alone += 1
             log.debug("%s could not answer an item", card.name, exc_info=error)
-            return {}, {int(frame.index[0]): f"the model could not answer this item: {type(error).__name__}."}
-    middle = len(frame) // 2
-    left, failed_left = _predict(card, model, frame.iloc[:middle])
-    right, failed_right = _predict(card, model, frame.iloc[middle:])
-    return {**left, **right}, {**failed_left, **failed_right}
+            said = str(error) if isinstance(error, BadInput) else f"the model could not answer this item: {type(error).__name__}."
+            failed |= {int(position): said for position in part.index}
+    return answered, failed
 
 
 def response_rows(card: Card, frame: pd.DataFrame, predicted: pd.DataFrame) -> dict[int, list[dict[str, Any]]]:

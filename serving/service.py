@@ -41,7 +41,7 @@ def build(settings: Settings, cards: Mapping[str, Card], desk: Callable[[], Desk
             desks[0].start(settings.serve_poll_seconds)
 
         def __is_ready__(self) -> bool:
-            return bool(desks)
+            return bool(desks) and desks[0].champions.ready
 
         @bentoml.on_shutdown
         def close(self) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import zlib
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -114,6 +115,23 @@ def require_recent(ends: pd.Timestamp, day: pd.Timestamp, name: str, where: str)
         )
 
 
+#: days in a row without any row, above which one of the days is likelier a slip
+_LONGEST_GAP_DAYS = 366
+
+
+def require_unbroken(days: pd.Series, where: str) -> None:
+    """Raise BadInput where rows stop for over a year and begin again: with a slip such as 2042 nothing else would be looked at."""
+    distinct = np.sort(days.unique())
+    gaps = np.flatnonzero(np.diff(distinct) > np.timedelta64(_LONGEST_GAP_DAYS, "D"))
+    if len(gaps):
+        last, then = pd.Timestamp(distinct[gaps[0]]), pd.Timestamp(distinct[gaps[0] + 1])
+        row = int(np.flatnonzero((days == then).to_numpy())[0]) + 1
+        raise BadInput(
+            f"{where}: column 'ds', row {row} is {then:%Y-%m-%d}, {(then - last).days:,} days after the day before it, {last:%Y-%m-%d}; "
+            f"expected at most {_LONGEST_GAP_DAYS} days without a row"
+        )
+
+
 def strangers(items: pd.DataFrame, pairs: pd.DataFrame) -> int:
     """How many rows of `items` name a product, a store or both of which there is no pair."""
     fits = np.ones(len(items), bool)
@@ -142,8 +160,9 @@ def write_frame(frame: pd.DataFrame, path: str | Path) -> Path:
     return target
 
 
-def check_output(path: str | Path) -> Path:
-    """The path, when `write_frame` could write there; for verbs that should fail before an hour of work, not after."""
+def check_output(path: str | Path, reads: Sequence[str | Path | None] = ()) -> Path:
+    """The path, when `write_frame` could write there and none of the files that are read would be lost by it; for verbs that should
+    fail before an hour of work, not after."""
     target = Path(path)
     if not _ends(target, _CSV + _PARQUET):
         raise BadInput(f"output file {target}: its ending is unknown; expected one of {_ENDINGS}")
@@ -151,12 +170,14 @@ def check_output(path: str | Path) -> Path:
         raise BadInput(f"output file {target}: there is no folder {target.parent}; make it first")
     if target.is_dir():
         raise BadInput(f"output file {target}: it is a folder; expected a file")
+    if any(path is not None and Path(path).resolve() == target.resolve() for path in reads):
+        raise BadInput(f"output file {target}: it is read too, and what it holds would be lost; expected a file of its own")
     return target
 
 
-def check_outputs(*paths: str | Path | None) -> None:
+def check_outputs(*paths: str | Path | None, reads: Sequence[str | Path | None] = ()) -> None:
     """`check_output` of every path that is given, each a file of its own."""
-    targets = [check_output(path).resolve() for path in paths if path is not None]
+    targets = [check_output(path, reads).resolve() for path in paths if path is not None]
     if twice := next((target for target in targets if targets.count(target) > 1), None):
         raise BadInput(f"output file {twice}: two results would be written to it; expected a file each")
 
@@ -174,7 +195,7 @@ def _read(path: Path, where: str, types: Mapping[str, str]) -> pd.DataFrame:
         raise BadInput(f"{where}: it is empty; expected columns {', '.join(types)}")
     try:
         return _read_csv(path, types) if _ends(path, _CSV) else _read_parquet(path)
-    except (ValueError, OSError) as problem:  # pandas' parser errors, pyarrow's and codec errors are all one of these
+    except (ValueError, OSError, EOFError, zlib.error) as problem:  # pandas' parser errors, pyarrow's and codecs' are all of these
         said = " ".join(str(problem).split()) or type(problem).__name__
         raise BadInput(f"{where}: it cannot be read as {'CSV' if _ends(path, _CSV) else 'parquet'} ({said})") from problem
 
@@ -191,10 +212,16 @@ def _read_csv(path: Path, types: Mapping[str, str]) -> pd.DataFrame:
 
 
 def _read_parquet(path: Path) -> pd.DataFrame:
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    # one string object a distinct value instead of one a row: 12 M rows of ids in megabytes
-    return pq.read_table(path).to_pandas(strings_to_categorical=True)
+    table = pq.read_table(path)
+    for at, field in enumerate(table.schema):
+        if pa.types.is_binary(field.type) or pa.types.is_large_binary(field.type):  # text, by writers that do not say so
+            table = table.set_column(at, field.name, table.column(at).cast(pa.string()))
+    # one string object a distinct value instead of one a row: 12 M rows of ids in megabytes. An index is a column; whole numbers
+    # stay whole beside blanks, since ids beyond 2**53 would be rounded
+    return table.to_pandas(strings_to_categorical=True, ignore_metadata=True, integer_object_nulls=True)
 
 
 def _text(values: pd.Series, name: str, where: str) -> pd.Series:

@@ -75,7 +75,7 @@ class TabularContender:
         estimator = estimator.copy({estimator.getParam("featuresCol"): reads, estimator.getParam(_label(estimator)): self.label})
         if self.weight and estimator.hasParam("weightCol"):
             estimator = estimator.copy({estimator.getParam("weightCol"): self.weight})
-        stages = [VectorSlicer(inputCol="vector", outputCol="kept", indices=list(at)), estimator] if self.fills else [estimator]
+        stages: list[Any] = [VectorSlicer(inputCol="vector", outputCol="kept", indices=list(at)), estimator] if self.fills else [estimator]
         model = Pipeline(stages=stages).fit(with_vector(shown) if self.fills else shown)
         return TabularFitted(model, tuple(self.features), tuple(at), self.present, self.export, self.fills)
 

@@ -186,3 +186,11 @@ def test_a_version_is_fetched_once_and_answers_without_the_server(two_versions: 
     assert folder == two_versions.folder("demand", "2")
     assert load_portable(folder).predict(pd.DataFrame({"x": [1, 2]}))["units"].tolist() == [2.0, 2.0]
     assert [path.name for path in folder.parent.iterdir()] == ["2"]
+
+
+def test_a_version_is_recorded_as_the_registry_writes_it(two_versions: Registry) -> None:
+    for version in ("1", "2", "02"):
+        two_versions.promote("demand", version, "ann", "by number")
+    assert [(m.to_version, m.done) for m in two_versions.history("demand")] == [("1", True), ("2", True)]
+    two_versions.rollback("demand", "ann", "back")
+    assert two_versions.version("demand", CHAMPION) == "1"

@@ -71,3 +71,14 @@ def test_many_categories_are_pooled_into_one() -> None:
     reference, current = prepared(names, names, ["product"])
     assert reference["product"].nunique() == 31
     assert not compare(reference, current)[0].drifted
+
+
+@pytest.mark.parametrize("odd", [4, 6, 9, 30])
+def test_a_nearly_constant_column_hides_no_shift_of_another(odd: int) -> None:
+    rng = np.random.default_rng(odd)
+    both = [pd.DataFrame({"level": rng.normal(shift, 1.0, 2000), "rare": 0.0}) for shift in (0.0, 1.0)]
+    for at in range(odd):
+        both[at % 2].loc[at, "rare"] = 3.0
+    found = {c.column: c for c in compare(*prepared(*both, ["level", "rare"]))}
+    assert found["level"].drifted and found["level"].threshold < 0.3
+    assert not found["rare"].drifted

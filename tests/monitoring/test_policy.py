@@ -100,3 +100,19 @@ def test_few_actuals_say_nothing() -> None:
 def test_lasting_wide_drift_retrains_a_single_column_alerts() -> None:
     assert decide(_days([1.0] * 3, drifted=4), [], can_roll_back=True).action == RETRAIN
     assert decide(_days([1.0] * 3, drifted=1), [], can_roll_back=True).action == ALERT
+
+
+def test_a_version_whose_first_actuals_come_late_can_still_be_rolled_back() -> None:
+    waiting = [replace(reading, value=None, n=0) for reading in _days([1.0] * 56)]
+    assert decide([*waiting, *_days([2.0] * 3, start=56)], [], can_roll_back=True).action == ROLLBACK
+    told_long_ago = [*_days([1.0]), *_days([2.0] * 3, start=56)]
+    assert decide(told_long_ago, [], can_roll_back=True).action == RETRAIN
+
+
+def test_a_feed_that_ends_is_no_good_news() -> None:
+    dead = [replace(reading, value=None, n=0) for reading in _days([1.0], start=3)]
+    found = decide([*_days([1.0] * 3), *dead], [], can_roll_back=True)
+    assert found.action == ALERT and "no actuals arrive any more" in found.why
+    unseen = [replace(reading, watched=0, drifted=0) for reading in _days([1.0], start=3)]
+    watched = [replace(reading, watched=10) for reading in _days([1.0] * 3)]
+    assert decide([*watched, *unseen], [], can_roll_back=True).action == ALERT

@@ -4,6 +4,7 @@ day replaces the first."""
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ import pandas as pd
 import pytest
 
 from data_ingest.tables import STORE_DAYS
-from feature_repo.tables import DEMAND_DAILY
+from feature_repo.tables import DEMAND_DAILY, STOCK_FEATURES
 from infra.errors import NotReady
 from infra.lake import Lake
 from infra.registry import Registry
@@ -157,3 +158,15 @@ def test_without_a_champion_the_sentence_says_which_step_is_missing(settings: Se
     lake.overwrite(spark.createDataFrame(frame, STORE_DAYS.spark_schema()), STORE_DAYS)
     with pytest.raises(NotReady, match="shelfcast train"):
         report(settings, spark, cards=CARDS)
+
+
+def test_a_table_that_fell_silent_is_told_and_hides_no_other(watched: Settings, spark: SparkSession) -> None:
+    lake = Lake(watched.lake_url)
+    plain = dict.fromkeys(STOCK_FEATURES.names)
+    rows = [{**plain, "store_id": "S1", "product_id": f"P{p}", "ds": day, "on_hand": 5.0} for p in range(10) for day in DAYS[:-35]]
+    lake.overwrite(spark.createDataFrame(rows, STOCK_FEATURES.spark_schema()), STOCK_FEATURES)
+    card = replace(CARDS["demand"], drift_columns=("price", "units", "on_hand"))
+    found = report(watched, spark, cards={"demand": card})
+    assert found.drifted == {"demand": ["price", "on_hand"]}
+    told = lake.read_pandas(DRIFT).set_index("column_name")["method"]
+    assert told["on_hand"] == "no rows" and told["price"] == "wasserstein"

@@ -114,3 +114,46 @@ def test_a_registry_out_of_reach_is_told_and_the_models_serve_on(folders: Folder
     folders.reachable = True
     following.poll()
     assert following.problem == ""
+
+
+def test_a_start_with_a_broken_champion_is_served_by_the_one_before(folders: Folders, following: Champions) -> None:
+    folders.aliases.update(champion="9", previous="1")
+    for _ in range(2):
+        following.poll()
+        seat = following.seats["sum"]
+        assert (seat.champion.version, seat.refused["champion"].version) == ("1", "9")
+    folders.aliases["champion"] = "2"
+    following.poll()
+    assert following.seats["sum"].champion.version == "2"
+
+
+def test_it_is_ready_when_the_registry_was_read_once(folders: Folders, following: Champions) -> None:
+    folders.reachable = False
+    following.poll()
+    assert not following.ready
+    folders.reachable = True
+    following.poll()
+    folders.reachable = False
+    following.poll()
+    assert following.ready
+
+
+def test_a_challenger_that_is_gone_is_no_gauge_either(folders: Folders) -> None:
+    gauges = CollectorRegistry()
+    following = Champions(folders, {"sum": SUM}, Metrics(gauges))
+    folders.aliases.update(champion="1", challenger="2")
+    following.poll()
+    del folders.aliases["challenger"]
+    following.poll()
+    told = {alias: gauges.get_sample_value("shelfcast_model_serving", {"family": "sum", "alias": alias, "version": version})
+            for alias, version in (("champion", "1"), ("challenger", "2"))}  # fmt: skip
+    assert told == {"champion": 1.0, "challenger": 0.0}
+
+
+def test_a_password_in_the_registrys_address_is_not_told(folders: Folders, following: Champions, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(family: str, alias: str) -> str:
+        raise ConnectionError("API request to http://bob:hunter2@mlflow:5000/api failed")
+
+    monkeypatch.setattr(folders, "version", refuse)
+    following.poll()
+    assert "hunter2" not in following.problem and "http://mlflow:5000/api" in following.problem

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from infra.errors import BadInput
+from infra.errors import BadInput, BadRows
 from serving.contract import example, kind_of, plain, problem, schema
-from serving.predict import answer, response_rows
+from serving.predict import MOST_ALONE, answer, response_rows
 from tests.serving.tiny import CARDS, LOOKUP, SUM, Steps, Times, read_levels
 from training.family import load_card
 
@@ -149,3 +149,37 @@ def test_what_the_model_could_not_answer_is_not_kept_to_prove_another_version_on
 def test_a_day_that_no_shop_has_is_an_items_error(day: str) -> None:
     card = replace(LOOKUP, request={**LOOKUP.request, "ds": "date"})
     assert problem(card.request, {"store_id": "S1", "product_id": "P1", "ds": day})
+
+
+class Choosy(Times):
+    """Names the rows that it takes no part of; counts how often it is asked."""
+
+    def predict(self, frame: pd.DataFrame) -> pd.DataFrame:
+        CALLS.append(len(frame))
+        bad = {at: f"row of {value}" for at, value in enumerate(frame["units"]) if value < 0}
+        if bad:
+            raise BadRows(bad)
+        return super().predict(frame)
+
+
+CALLS: list[int] = []
+
+
+def test_bad_rows_that_a_model_names_cost_one_more_call() -> None:
+    CALLS.clear()
+    items = [{"store_id": "S1", "units": float(at % 3 - 1)} for at in range(3000)]
+    told, frame = answer(replace(SUM, request={**SUM.request, "units": "number"}), Choosy(2.0), read_levels, items)
+    assert CALLS == [3000, 2000] and len(frame) == 2000
+    assert [t["ok"] for t in told] == [at % 3 != 0 for at in range(3000)] and told[0]["error"] == "row of -1.0"
+
+
+def test_a_list_of_rows_that_all_fail_does_not_hold_up_the_service() -> None:
+    asked: list[int] = []
+
+    class Broken(Times):
+        def predict(self, frame: pd.DataFrame) -> pd.DataFrame:
+            asked.append(len(frame))
+            raise ArithmeticError
+
+    told, _ = answer(SUM, Broken(1.0), read_levels, [{"store_id": "S1", "units": 1.0}] * 5000)
+    assert not any(t["ok"] for t in told) and len(asked) < 5 * MOST_ALONE

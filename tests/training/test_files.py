@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from datetime import date
 from pathlib import Path
 
@@ -168,3 +169,31 @@ def test_the_day_of_a_time_is_the_one_on_its_own_clock(tmp_path: Path) -> None:
     path.write_text("ds\n" + "\n".join(times) + "\n")
     found = read_frame(path, required={"ds": "date"}, what="history")["ds"].dt.strftime("%m-%d").tolist()
     assert found == ["03-30", "03-31", "04-01", "04-02", "04-03"]
+
+
+def test_parquet_ids_are_what_was_written(tmp_path: Path) -> None:
+    """Whole numbers beside a blank, bytes that are text, and an index of pandas."""
+    large = pd.array([1234567890123456789, None, 1234567890123456700], dtype="Int64")
+    frame = pd.DataFrame({"store_id": [b"S1", b"S1", b"S2"], "product_id": large, "units": pd.array([1, None, 3], dtype="Int64")})
+    frame.set_index("store_id").to_parquet(tmp_path / "h.parquet")
+    types = {"store_id": "text", "product_id": "text", "units": "number"}
+    found = read_frame(tmp_path / "h.parquet", required=types, what="history", blank=("product_id", "units"))
+    assert found["store_id"].tolist() == ["S1", "S1", "S2"]
+    assert found["product_id"].tolist() == ["1234567890123456789", None, "1234567890123456700"]
+    assert found["units"].fillna(-1).tolist() == [1, -1, 3]
+
+
+def test_a_result_does_not_take_the_place_of_what_is_read(tmp_path: Path) -> None:
+    path = written(tmp_path, ["1,2,2024-01-01,3"])
+    check_outputs(tmp_path / "o.csv", reads=[path, None])
+    with pytest.raises(BadInput, match="it is read too"):
+        check_outputs(tmp_path / "o.csv", f"{tmp_path}/./{path.name}", reads=[None, path])
+
+
+def test_a_packed_file_that_is_cut_short_is_named(tmp_path: Path) -> None:
+    whole = gzip.compress(b"product_id,units\n" + b"A,1\n" * 5000)
+    broken = whole[:20] + bytes(255 - byte for byte in whole[20:40]) + whole[40:]
+    for name, content in (("cut.csv.gz", whole[: len(whole) // 2]), ("broken.csv.gz", broken)):
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(BadInput, match=f"history file .*{name}: it cannot be read as CSV"):
+            read_frame(tmp_path / name, required={"product_id": "text", "units": "number"}, what="history")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pandas as pd
 
-from feature_repo.panel import Panel, from_frame, offered
+from feature_repo.panel import Panel, frequency, from_frame, offered, zero_gaps
 from training.anomaly.calibrate import maturity, pooled, rarity, strata
 from training.anomaly.expectation import Expectation, expect
 from training.anomaly.ratios import log_ratio, ratio_surprise
@@ -22,6 +22,8 @@ WEIGHTS = {
 }  # fmt: skip
 #: channels that hold a day against the series' own level, and periods that this must have been seen before they tell
 _OF_LEVEL, _LEARNT = {"spike", "drop", "lines"}, 3
+#: days with rows from which it is read what a history is like, and the share of zeros from which on it writes them
+_TELLING_DAYS, _ZERO_SHARE = 28, 0.01
 #: days whose sum shows a lasting move
 _WINDOW = 7
 
@@ -36,16 +38,39 @@ class Judged:
     powers: dict[str, np.ndarray]
     score: np.ndarray
     usual: dict[str, np.ndarray] = field(default_factory=dict)
+    #: what the lines were held against, where the history has them
+    of_lines: Expectation | None = None
 
 
 def panel_of(history: pd.DataFrame) -> Panel:
-    """The panel of a history. Whether its zeros are written is read from its first 28 days with rows, so that no later row can
-    change an earlier score."""
-    days = np.sort(history["ds"].unique())[:28]
-    first = history[history["ds"] <= days[-1]]
-    writes_zeros = bool((first["units"] == 0).mean() >= 0.01)
-    panel = from_frame(history, known=[name for name in EXTRA if name in history], writes_zeros=writes_zeros)
+    """The panel of a history, from its first row on. Whether it is of days or weeks is read from its first days with rows, and
+    whether zeros are written from those up to each of them, so that no later row can change an earlier score."""
+    known = [name for name in EXTRA if name in history]
+    panel = from_frame(history, known=known, writes_zeros=True, step=_step(history["ds"]), longest=None)
+    zero_gaps(panel.units, ~_zeros_written(history, panel.days)[None, :])
     return replace(panel, in_stock=offered(panel.units, panel.in_stock))
+
+
+def off_weeks(ds: pd.Series) -> int | None:
+    """The first row that is not whole weeks after the first day of a history whose first days are; None where none is."""
+    off = (ds - ds.min()).dt.days.to_numpy() % 7 != 0
+    return int(off.argmax()) if _step(ds) == 7 and off.any() else None
+
+
+def _step(ds: pd.Series) -> int:
+    return frequency(ds[ds <= _first_days(ds)[-1]])
+
+
+def _first_days(ds: pd.Series) -> np.ndarray:
+    return np.sort(ds.unique())[:_TELLING_DAYS]
+
+
+def _zeros_written(history: pd.DataFrame, days: pd.DatetimeIndex) -> np.ndarray:
+    """(T,) whether up to each day one row in a hundred is a zero that was written."""
+    first = _first_days(history["ds"])
+    rows = history[history["ds"] <= first[-1]].groupby("ds")["units"].agg(["size", lambda units: (units == 0).sum()]).sort_index()
+    share = (rows.iloc[:, 1].cumsum() / rows.iloc[:, 0].cumsum()).to_numpy()
+    return share[np.searchsorted(first, days.to_numpy(), side="right") - 1] >= _ZERO_SHARE
 
 
 def judge(panel: Panel) -> Judged:
@@ -61,7 +86,7 @@ def judge(panel: Panel) -> Judged:
     raw["drop"] = np.maximum(low, zero_runs(grains, due, expected.spread))
     up, down = shifts(units, expected.level, expected.weight, expected.spread, _WINDOW)
     raw["shift_up"], raw["shift_down"] = up, down
-    more, usual = _extra_channels(panel, units, expected, weekday, store, product)
+    more, usual, of_lines = _extra_channels(panel, units, weekday, store, product)
     raw |= more
     seen = panel.exposure > 0
     for name in _OF_LEVEL & raw.keys():
@@ -70,10 +95,12 @@ def judge(panel: Panel) -> Judged:
     stratum = strata(expected.level)
     powers = {name: rarity(np.abs(values), stratum, counted) * seen for name, values in raw.items()}
     score = rarity(pooled(powers, WEIGHTS), stratum, counted, slack=np.inf) * seen
-    return Judged(panel, expected, powers, score, usual)
+    return Judged(panel, expected, powers, score, usual, of_lines)
 
 
-def _extra_channels(panel, units, expected, weekday, store, product):
+def _extra_channels(
+    panel: Panel, units: np.ndarray, weekday: np.ndarray, store: np.ndarray, product: np.ndarray
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], Expectation | None]:
     columns = {name: _filled(panel, name, units) for name in EXTRA if name in panel.known}
     raw: dict[str, np.ndarray] = {}
     usual: dict[str, np.ndarray] = {}
@@ -82,12 +109,13 @@ def _extra_channels(panel, units, expected, weekday, store, product):
     for name, (top, bottom) in ratios.items():
         if top in sides and bottom in sides:
             raw[name], usual[name] = ratio_surprise(log_ratio(sides[top], sides[bottom]), product)
+    of_lines = None
     if "lines" in columns:
         of_lines = expect(columns["lines"], panel.exposure, weekday, store, product)
         raw["lines"] = surprise(columns["lines"], of_lines.mean, of_lines.spread)[0]
     if "returns" in columns:
         raw["returns"] = _returns(columns["returns"], units)
-    return raw, usual
+    return raw, usual, of_lines
 
 
 def _filled(panel: Panel, name: str, units: np.ndarray) -> np.ndarray:

@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 
 from infra.errors import BadInput
-from training.anomaly.channels import EXTRA, Judged, judge, panel_of
+from training.anomaly.channels import EXTRA, Judged, judge, off_weeks, panel_of
 from training.anomaly.reasons import kinds, reasons
-from training.files import check_frame, check_output, day_of, read_frame, write_frame
+from training.files import check_frame, check_output, day_of, read_frame, require_unbroken, write_frame
 
 #: at most about one false alert a thousand series-days: on real sales the scores run a little ahead of their name
 ALERT_AT = 3.2
@@ -34,7 +34,7 @@ def detect(history: pd.DataFrame, since: object = None) -> pd.DataFrame:
 
 def detect_file(history: str | Path, since: object, out: str | Path) -> pd.DataFrame:
     """`detect` from a CSV or parquet file to another; the rows that were written."""
-    check_output(out)
+    check_output(out, [history])
     rows = read_frame(history, what="history", **_CHECKS)  # type: ignore[arg-type]
     found = _detect(rows, since, f"history file {history}")
     write_frame(found, out)
@@ -42,6 +42,12 @@ def detect_file(history: str | Path, since: object, out: str | Path) -> pd.DataF
 
 
 def _detect(history: pd.DataFrame, since: object, where: str) -> pd.DataFrame:
+    require_unbroken(history["ds"], where)
+    if (odd := off_weeks(history["ds"])) is not None:
+        raise BadInput(
+            f"{where}: column 'ds', row {odd + 1} is {history['ds'].iloc[odd]:%Y-%m-%d}; expected whole weeks after "
+            f"{history['ds'].min():%Y-%m-%d}, as in the rows before it"
+        )
     judged = judge(panel_of(history))
     days = judged.panel.days
     if since is None or since == "":

@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 import pandas as pd
 
-from infra.errors import BadInput
+from infra.errors import BadRows
 from training.anomaly.day import CHANNELS, KINDS, channels, expected_units, spread_of
 from training.anomaly.surprise import interval
 
@@ -138,11 +138,11 @@ def _require_fresh(rows: pd.DataFrame) -> None:
     day, known = (pd.to_datetime(rows[name]).dt.normalize() for name in ("ds", "known_at"))
     stale = ~(day - known).dt.days.between(0, FRESH_DAYS - 1)
     if stale.any():
-        at = int(stale.to_numpy().argmax())
-        raise BadInput(
-            f"ds is {day[at]:%Y-%m-%d}: expected {known[at]:%Y-%m-%d}, from when on the newest features of the pair are known, "
+        raise BadRows({
+            int(at): f"ds is {day[at]:%Y-%m-%d}: expected {known[at]:%Y-%m-%d}, from when on the newest features of the pair are known, "
             f"or one of the {FRESH_DAYS - 1} days after it."
-        )
+            for at in np.flatnonzero(stale.to_numpy())
+        })  # fmt: skip
 
 
 def upper_tail(values: np.ndarray, points: int = 400) -> tuple[np.ndarray, np.ndarray]:

@@ -11,7 +11,7 @@ from training.anomaly.surprise import interval
 WORTH_WORDS = 2.0
 PLAIN = "as expected"
 
-#: channel -> kind, where the direction does not matter
+#: channel -> kind; an unusually small line is a matter of the feed
 KIND_OF = {
     "spike": "spike", "drop": "drop", "shift_up": "level_shift", "shift_down": "level_shift",
     "price": "price", "returns": "returns", "feed": "feed", "line_size": "spike", "lines": "spike",
@@ -20,7 +20,14 @@ KIND_OF = {
 
 def kinds(judged: Judged, first: int) -> np.ndarray:
     """(n, days) name of the kind of the strangest channel of each cell from column `first` on."""
-    return np.array([KIND_OF[name] for name in judged.powers], dtype=object)[_strangest(judged, first)]
+    strangest, channels = _strangest(judged, first), list(judged.powers)
+    found = np.array([KIND_OF[name] for name in channels], dtype=object)[strangest]
+    if "line_size" in channels:
+        # more lines for as many units: the till told of a sale more often than it was made
+        units, lines = judged.panel.units[:, first:], judged.panel.known["lines"][:, first : judged.panel.units.shape[1]]
+        small = np.nan_to_num(units) < np.nan_to_num(lines) * np.exp(judged.usual["line_size"][:, first:])
+        found[(strangest == channels.index("line_size")) & small] = "feed"
+    return found
 
 
 def _strangest(judged: Judged, first: int) -> np.ndarray:
@@ -69,6 +76,15 @@ def _drop(judged: Judged, i: int, t: int, low: float, high: float) -> str:
     return f"sold nothing for {run} {_periods(judged)} in which {due:.2g} were expected"
 
 
+def _lines(judged: Judged, i: int, t: int, low: float, high: float) -> str:
+    assert judged.of_lines is not None
+    due, spread = judged.of_lines.mean[i, t], judged.of_lines.spread[i, t]
+    least, most = interval(due, spread)
+    return (
+        f"{judged.panel.known['lines'][i, t]:g} lines, expected {due:.2g} ({least:.0f}-{most:.0f}), for {judged.panel.units[i, t]:g} units"
+    )
+
+
 def _shift(judged: Judged, i: int, t: int, low: float, high: float) -> str:
     start = max(t - 6, 0)
     sold = np.nansum(judged.panel.units[i, start : t + 1])
@@ -97,7 +113,7 @@ def _returned(judged: Judged, i: int, t: int, low: float, high: float) -> str:
 
 
 _SAYS = {
-    "spike": _sold, "drop": _drop, "shift_up": _shift, "shift_down": _shift, "returns": _returned, "lines": _sold,
+    "spike": _sold, "drop": _drop, "shift_up": _shift, "shift_down": _shift, "returns": _returned, "lines": _lines,
     "price": _ratio("price", "revenue", "units", "revenue a unit"), "line_size": _ratio("line_size", "units", "lines", "units a line"),
     "feed": _ratio("feed", "lines", "baskets", "lines a basket"),
 }  # fmt: skip

@@ -53,7 +53,7 @@ def forecast_file(
         raise BadInput("levels: the levels and the file for their sums go together; expected both --levels and --levels-out")
     if reconcile and levels is None:
         raise BadInput("reconcile: there are no levels to reconcile with; expected --levels")
-    check_outputs(out, levels_out, explain)
+    check_outputs(out, levels_out, explain, reads=[history, future, items, overrides])
     asked = _checked_levels(quantiles)
     changes = None if overrides is None else read_overrides(overrides)
     plan, attributes = None if future is None else read_future(future), None if items is None else read_items(items)

@@ -122,7 +122,7 @@ def _judged(name: str, rows: pd.DataFrame) -> tuple[Any, ...]:
 
 def value_added_file(forecasts: str | Path, history: str | Path, out: str | Path) -> pd.DataFrame:
     """`value_added` of a file that `shelfcast forecast --overrides` wrote, against a history that has its days by now."""
-    check_output(out)
+    check_output(out, [forecasts, history])
     found = value_added(read_frame(forecasts, what="forecasts", **_FORECASTS), read_frame(history, what="history", **_ACTUALS))
     write_frame(found, out)
     return found

@@ -122,7 +122,7 @@ def what_if_file(
     progress: Progress | None = None,
 ) -> pd.DataFrame:  # fmt: skip
     """`what_if` from files to a file; answers what was written."""
-    check_output(out)
+    check_output(out, [history, future, items])
     found = what_if(
         read_history(history), horizon, changes, where=where, since=since, until=until,
         future=None if future is None else read_future(future), items=None if items is None else read_items(items), origin=origin,

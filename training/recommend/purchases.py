@@ -83,9 +83,11 @@ def encode(lines: pd.DataFrame, products: np.ndarray | None = None, last_day: in
     product, own = numbered(lines["product_id"])
     if products is not None:
         product, own = np.searchsorted(products, own).astype(np.int32)[product], products
-    # tills number their baskets each for itself: the same id of two customers is two baskets
-    basket = np.unique(numbered(lines["basket_id"])[0].astype(np.int64) * (len(customers) + 1) + customer, return_inverse=True)[1]
     day = lines["ds"].to_numpy().astype("datetime64[D]").astype(np.int32)
+    # tills number their baskets each for itself, and anew each day: the same id of two customers or days is two baskets
+    of_customer = numbered(lines["basket_id"])[0].astype(np.int64) * (len(customers) + 1) + customer
+    days = np.int64(day.max(initial=0) + 1)
+    basket = np.unique(np.unique(of_customer, return_inverse=True)[1] * days + day, return_inverse=True)[1]
     units = lines["units"].to_numpy(dtype=float)
     kept = _kept(customer, product, units, len(own))
     order = np.lexsort((product, basket, day))

@@ -38,7 +38,7 @@ def recommend(lines: pd.DataFrame, k: int = 10, *, novel: bool = False, baskets:
 def recommend_file(lines: str | Path, k: int = 10, *, novel: bool = False, baskets: str | Path | None = None, out: str | Path) -> int:
     """`recommend` from file to file (.parquet or .csv); returns the rows written. Raises BadInput."""
     _check_k(k)
-    check_output(out)
+    check_output(out, [lines, baskets])
     frame = read_frame(lines, required=LINE_COLUMNS, what="lines", blank={"customer_id"})
     partial = None if baskets is None else read_frame(baskets, required=_BASKETS, optional=_MAY, what="baskets")
     answer = recommend(frame, k, novel=novel, baskets=partial)

@@ -9,7 +9,7 @@ import pandas as pd
 
 from feature_repo.panel import frequency
 from infra.errors import BadInput
-from training.files import check_frame, check_output, day_of, read_frame, require_recent, write_frame
+from training.files import check_frame, check_output, day_of, read_frame, require_recent, require_unbroken, write_frame
 from training.slow_mover.actions import decide
 from training.slow_mover.blend import Blend, examples, fit_blend
 from training.slow_mover.features import Ledger, alive, features, ledger
@@ -42,7 +42,7 @@ def slow_movers(history: pd.DataFrame, items: pd.DataFrame | None, origin: objec
 
 def slow_movers_file(history: str | Path, items: str | Path | None, origin: object, horizon: int, out: str | Path) -> pd.DataFrame:
     """`slow_movers` from CSV or parquet files to another; the rows that were written."""
-    check_output(out)
+    check_output(out, [history, items])
     rows = read_frame(history, what="history", **_HISTORY)  # type: ignore[arg-type]
     named = None if items is None else read_frame(items, what="items", **_ITEMS)  # type: ignore[arg-type]
     found = _classify(rows, named, origin, horizon, f"history file {history}")
@@ -51,8 +51,11 @@ def slow_movers_file(history: str | Path, items: str | Path | None, origin: obje
 
 
 def _classify(history: pd.DataFrame, items: pd.DataFrame | None, origin: object, horizon: int, where: str) -> pd.DataFrame:
-    day, step = _checked(history, origin, horizon, where), frequency(history["ds"])
+    day = _checked(history, origin, horizon, where)
     history = _of_stores(history, where)
+    history = history[history["ds"] <= day].reset_index(drop=True)  # what came later decides nothing, weeks and stores included
+    require_unbroken(history["ds"], where)
+    step = frequency(history["ds"])
     keys = ["store_id", "product_id"] if "store_id" in history and history["store_id"].nunique() > 1 else ["product_id"]
     category = None
     if items is not None and "category" in items:
@@ -105,16 +108,21 @@ def _of_stores(history: pd.DataFrame, where: str) -> pd.DataFrame:
 
 
 def _of_units(items: pd.DataFrame, keys: list[str], book: Ledger, history: pd.DataFrame) -> pd.DataFrame:
-    """The items with a row a unit: one without a store stands for its product in every store that has it, but where the
-    pair has a row of its own. Of a history of one store only its items count, of one that knows no stores their sum."""
+    """The items with a row a unit: one without a store stands for its product in every store that has it, or in all where none ever
+    had, but where the pair has a row of its own. Of a history of one store only its items count, of one that knows no stores their sum."""
     if "store_id" not in items:
-        return items
+        if "store_id" not in keys:
+            return items
+        items = items.assign(store_id=None)
     if "store_id" not in keys:
         return _of_one_store(items, history["store_id"].iloc[0]) if "store_id" in history else _of_all_stores(items)
     if not items["store_id"].isna().any():
         return items
     everywhere = items["store_id"].isna()
-    spread = items[everywhere].drop(columns="store_id").merge(book.keys[keys], on="product_id")
+    listed = history[keys].drop_duplicates()
+    unheard = items.loc[everywhere & ~items["product_id"].isin(listed["product_id"]), ["product_id"]]
+    pairs = pd.concat([listed, unheard.merge(listed[["store_id"]].drop_duplicates(), how="cross")], ignore_index=True)
+    spread = items[everywhere].drop(columns="store_id").merge(pairs, on="product_id")
     return pd.concat([items[~everywhere], spread], ignore_index=True).drop_duplicates(keys)
 
 

@@ -26,7 +26,7 @@ def curve(demand: Demand, terms: Terms, groups: np.ndarray | None = None, levels
     lead = np.round((terms.leads * terms.lead_share).sum(axis=1)).astype(int)
     none = np.zeros(count, int)
     whole, before = demand.total(none, lead + terms.review), demand.total(none, lead)
-    width = grid.width(*whole)
+    width = grid.width(grid.reach(*whole))
     chance, earlier = grid.pmf(*whole, width), grid.pmf(*before, width)
     value = np.arange(grid.BUCKETS)[None, :] * width[:, None]
     wanted = np.maximum(whole[0] - before[0], 1e-12)

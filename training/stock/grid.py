@@ -12,20 +12,20 @@ BUCKETS = 64
 SIZES = (12, 20, 36, BUCKETS)
 
 
-def size(mean: np.ndarray, variance: np.ndarray, stock: np.ndarray) -> np.ndarray:
-    """The shortest of SIZES (rows,) that holds a demand with this mean and variance, and `stock`, unit by unit, else BUCKETS."""
-    sizes = np.array(SIZES)
-    reach = np.ceil(np.maximum(_reach_of(mean, variance), stock)) + 2
-    return sizes[np.minimum(np.searchsorted(sizes, reach), len(sizes) - 1)]
-
-
-def _reach_of(mean: np.ndarray, variance: np.ndarray) -> np.ndarray:
+def reach(mean: np.ndarray, variance: np.ndarray) -> np.ndarray:
+    """Units (rows,) that hold all but about 1e-4 of a demand with this mean and variance."""
     return mean + 5.0 * np.sqrt(variance) + 4.0
 
 
-def width(mean: np.ndarray, variance: np.ndarray, buckets: int = BUCKETS) -> np.ndarray:
-    """Units a bucket such that the grid holds all but about 1e-4 of a demand with this mean and variance; at least 1."""
-    return np.maximum(np.ceil(_reach_of(mean, variance) / (buckets - 2)), 1.0)
+def size(reach: np.ndarray) -> np.ndarray:
+    """The shortest of SIZES (rows,) that holds so many units, one a bucket, else BUCKETS."""
+    sizes = np.array(SIZES)
+    return sizes[np.minimum(np.searchsorted(sizes, np.ceil(reach) + 2), len(sizes) - 1)]
+
+
+def width(reach: np.ndarray, buckets: int = BUCKETS) -> np.ndarray:
+    """Units a bucket such that the grid holds `reach` units; at least 1."""
+    return np.maximum(np.ceil(reach / (buckets - 2)), 1.0)
 
 
 def pmf(mean: np.ndarray, variance: np.ndarray, width: np.ndarray, buckets: int = BUCKETS) -> np.ndarray:

@@ -62,10 +62,11 @@ def weekly_means(panel: Panel, weeks_ahead: int) -> np.ndarray | None:
     model = _fitted(blocks(panel.until(periods)), steps)
     known = blocks(panel)
     means = []
-    for step in range(1, weeks_ahead + 1):
-        rows, level = features(known, known.units.shape[1], min(step, steps))
+    for step in range(1, steps + 1):
+        rows, level = features(known, known.units.shape[1], step)
         means.append(np.maximum(model.inplace_predict(rows), 0.0) * level)
-    return np.stack(means, axis=1)
+    # what lies farther ahead goes on as the last week that was learned
+    return np.stack(means + means[-1:] * (weeks_ahead - steps), axis=1)
 
 
 def features(known: Blocks, origin: int, step: int) -> tuple[np.ndarray, np.ndarray]:

@@ -89,7 +89,7 @@ def order_file(
     items and rules that are of no pair of the stock file."""
     from training.files import check_outputs, read_frame, write_frame
 
-    check_outputs(out, transfers)
+    check_outputs(out, transfers, reads=[history, stock, items, rules])
     said = Rules() if rules is None else read_rules(rules)
     if (said.transfer is None) != (transfers is None):
         raise BadInput("transfers: a table [transfer] in the rules file and a file for the moves go together; expected both or neither")
@@ -206,10 +206,12 @@ def _held(decision: Decision, opened: np.ndarray) -> Decision:
 
 
 def expected(known: Panel, periods: int, forecast: pd.DataFrame | None = None) -> Demand:
-    """The demand of the coming periods: the level, most of it from the learner where there is enough to learn from, replaced
-    by `forecast` where that has rows."""
-    plain = demand_distribution.predict(known, periods)
-    weeks = learned_level.weekly_means(known, -(-periods // known.season))
+    """The demand of the coming `periods`, to the end of their last week: the level, most of it from the learner where there is enough
+    to learn from, replaced by `forecast` where that has rows."""
+    weeks_ahead = -(-periods // known.season)
+    # whole weeks: of a part of one nothing would tell how its days lie in the week
+    plain = demand_distribution.predict(known, weeks_ahead * known.season)
+    weeks = learned_level.weekly_means(known, weeks_ahead)
     if weeks is not None:
         plain = demand_distribution.with_mean(plain, _blend(plain.mean, weeks, known))
     return plain if forecast is None else replaced(plain, forecast, known)

@@ -21,6 +21,8 @@ from training.stock.terms import Terms
 
 #: how much longer than one review an unsold unit is held, as tuned on earlier history where there is none
 PATIENCE = 1.8
+#: standard deviations below its mean that demand is taken to stay above where the shelf fills up on the way
+_LOW = 2.0
 #: periods that stand for a shelf life without end where it is multiplied
 _FOREVER = 1e9
 #: pairs computed at a time: the grids of a slice stay in the processor's cache
@@ -68,14 +70,15 @@ def marginal(
     likewise: money that a unit must earn beyond its costs, since others want the same budget (training.stock.allocate)."""
     count = len(shelf.on_hand)
     patience, charge = (np.broadcast_to(np.asarray(value, float), (count,)) for value in (patience, charge))
-    mean, variance = demand.total(np.zeros(count, int), terms.leads.max(axis=1) + terms.review)
-    size = grid.size(mean, variance, shelf.on_hand + shelf.receipts.sum(axis=1))
+    reach = _reach(demand, shelf, terms)
+    size = grid.size(reach)
     slices = [
         rows[start : start + SLICE] for rows in (np.flatnonzero(size == k) for k in grid.SIZES) for start in range(0, len(rows), SLICE)
     ]
 
     def decided(rows: np.ndarray) -> Decision:
-        return _slice(demand.take(rows), shelf.take(rows), terms.take(rows), patience[rows], charge[rows], int(size[rows[0]]))
+        width = grid.width(reach[rows], int(size[rows[0]]))
+        return _slice(demand.take(rows), shelf.take(rows), terms.take(rows), patience[rows], charge[rows], width, int(size[rows[0]]))
 
     # numpy lets go of the interpreter while it computes
     with ThreadPoolExecutor(max_workers=max(1, min(len(slices), os.cpu_count() or 1))) as pool:
@@ -101,8 +104,25 @@ class _Need:
     excess: np.ndarray
 
 
-def _slice(demand: Demand, shelf: Shelf, terms: Terms, patience: np.ndarray, charge: np.ndarray, buckets: int) -> Decision:
-    need = _need(demand, shelf, terms, buckets)
+def _reach(demand: Demand, shelf: Shelf, terms: Terms) -> np.ndarray:
+    """Units (pairs,) that a grid has to hold: what the window may need, and what the shelf may come to hold on the way there. Demand
+    that goes beyond it empties the shelf all the same. With the whole demand until the next order instead, buckets grow with the
+    lead time, and what a day sells between two deliveries is lost in one of them."""
+    begin, ends = np.zeros(len(shelf.on_hand), int), terms.leads.max(axis=1) + terms.review
+    window = np.max([grid.reach(*demand.total(lead, lead + terms.review)) for lead in terms.leads.T], axis=0)
+    stock, peak, sold = shelf.on_hand, shelf.on_hand, np.zeros(len(begin))
+    for period in np.flatnonzero(shelf.receipts.any(axis=0)):
+        mean, variance = demand.total(begin, np.minimum(begin + period, ends))
+        least = np.maximum(mean - _LOW * np.sqrt(variance), 0.0)
+        stock = np.maximum(stock - (least - sold), 0.0) + np.where(period < ends, shelf.receipts[:, period], 0.0)
+        peak, sold = np.maximum(peak, stock), np.maximum(least, sold)
+    return np.maximum(window, np.minimum(peak, grid.reach(*demand.total(begin, ends))))
+
+
+def _slice(
+    demand: Demand, shelf: Shelf, terms: Terms, patience: np.ndarray, charge: np.ndarray, width: np.ndarray, buckets: int
+) -> Decision:
+    need = _need(demand, shelf, terms, width, buckets)
     # nothing is held beyond its shelf life
     patience = np.minimum(patience, np.maximum(terms.shelf_life / terms.review, 1.0))
     below = np.cumsum(need.pmf, axis=1)  # P(need <= j)
@@ -123,18 +143,16 @@ def _slice(demand: Demand, shelf: Shelf, terms: Terms, patience: np.ndarray, cha
         return terms.holding * (terms.review * left + (terms.review - 1) / 2 * np.maximum(need.window - short, 0.0))
 
     return Decision(
-        order=order, target=position + wanted, cycle=np.where(wanted > 0, cycle, 0.0), demand=need.demand, lost=need.lost,
+        order=order, target=position - need.excess + wanted, cycle=np.where(wanted > 0, cycle, 0.0), demand=need.demand, lost=need.lost,
         demand_spread=need.variance, lead_spread=need.lead_variance, on_order=need.on_order, holding=held(left, short),
         shortage=terms.shortage * short, idle_holding=held(idle_left, idle_short), idle_shortage=terms.shortage * idle_short,
     )  # fmt: skip
 
 
-def _need(demand: Demand, shelf: Shelf, terms: Terms, buckets: int) -> _Need:
+def _need(demand: Demand, shelf: Shelf, terms: Terms, width: np.ndarray, buckets: int) -> _Need:
     """Mix the requirement over the lead times of this order; the next order's lead time spreads the window."""
     count, options = terms.leads.shape
     expected_lead = (terms.leads * terms.lead_share).sum(axis=1)
-    whole_mean, whole_variance = demand.total(np.zeros(count, int), terms.leads.max(axis=1) + terms.review)
-    width = grid.width(whole_mean, whole_variance, buckets)
     # what outlives its shelf life serves no later day
     window = np.minimum(terms.review, terms.shelf_life).astype(int)
     facts = {name: np.zeros(count) for name in ("demand", "window", "lost", "on_order", "own", "square")}

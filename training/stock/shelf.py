@@ -10,7 +10,7 @@ from training.stock.panel import PAIR
 from training.stock.policies import Shelf
 
 #: receipts promised later than this many periods ahead are not looked at
-FARTHEST = 120
+FARTHEST = 400
 
 
 def pairs_of(stock: pd.DataFrame, where: str) -> pd.DataFrame:

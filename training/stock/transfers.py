@@ -78,10 +78,11 @@ def moves(
 @dataclass(frozen=True)
 class _Missed:
     """`tail` (pairs, 2 B - 1): the chance that at least so many units more than are there are asked for between two periods, at
-    the middle none more; `width` units a bucket, `money` a unit missed."""
+    the middle none more; `width` units a bucket, `excess` units on hand beyond what the grid holds, `money` a unit missed."""
 
     tail: np.ndarray
     width: np.ndarray
+    excess: np.ndarray
     money: np.ndarray
 
     @classmethod
@@ -89,17 +90,17 @@ class _Missed:
         """Of each pair, from before the sales of period `start` to before those of `stop`; nothing where that is no time."""
         count = len(shelf.on_hand)
         mean, variance = demand.total(np.zeros(count, int), np.maximum(stop, 1))
-        width = grid.width(mean, variance)
+        width = grid.width(grid.reach(mean, variance))
         tail = np.empty((count, 2 * grid.BUCKETS - 1), dtype=np.float32)
         for low in range(0, count, SLICE):
             part = slice(low, low + SLICE)
             tail[part] = _tail(demand.take(part), shelf.take(part), start[part], stop[part], width[part])
-        return cls(tail, width, terms.shortage)
+        return cls(tail, width, np.maximum(shelf.on_hand - (grid.BUCKETS - 1) * width, 0.0), terms.shortage)
 
     def chance(self, row: int, units: int) -> float:
         """That at least `units` more than are there are asked for (negative: that so many are not left over)."""
         middle = (self.tail.shape[1] - 1) // 2
-        at = middle + int(np.ceil(units / self.width[row] - 1e-9))
+        at = middle + int(np.ceil((units + self.excess[row]) / self.width[row] - 1e-9))
         return float(self.tail[row, min(max(at, 0), self.tail.shape[1] - 1)]) * float(self.money[row])
 
 

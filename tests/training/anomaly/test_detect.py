@@ -170,3 +170,44 @@ def test_weeks_are_called_weeks() -> None:
     weekly.loc[at(weekly, int((weekly["ds"].max() - FIRST).days)), "units"] = 900.0
     why = detect(weekly).query("alert")["why"]
     assert len(why) and why.str.contains("weeks").all() and not why.str.contains("days").any()
+
+
+@pytest.mark.parametrize("cut", [6, 12, 19, 27, 28, 29])
+def test_of_a_few_days_too_the_future_changes_no_score(cut: int) -> None:
+    history = world(6, 60, seed=6)[["store_id", "product_id", "ds", "units"]]
+    gap = history["ds"].between(FIRST + pd.Timedelta(days=3), FIRST + pd.Timedelta(days=7))
+    history = history[(history["product_id"] != "P0") | ~gap]
+    last = FIRST + pd.Timedelta(days=cut)
+    some, positive = history[history["ds"] <= last], history[history["units"] > 0]
+    later = history[history["ds"] > last].assign(units=0.0)
+    for early in (some, positive[positive["ds"] <= last]):
+        known, more = detect(early), detect(pd.concat([early, later]))
+        pd.testing.assert_frame_equal(known, more[more["ds"] <= last].reset_index(drop=True))
+
+
+def test_a_later_row_makes_no_days_of_weeks() -> None:
+    weekly = world(6, 400, seed=2, mean=6.0)
+    weekly = weekly[(weekly["ds"] - FIRST).dt.days % 7 == 0]
+    odd = weekly.head(1).assign(ds=weekly["ds"].max() + pd.Timedelta(days=3))
+    with pytest.raises(BadInput, match=rf"column 'ds', row {len(weekly) + 1} is .*; expected whole weeks after {FIRST:%Y-%m-%d}"):
+        detect(pd.concat([weekly, odd]))
+
+
+def test_every_day_of_a_long_history_has_its_row_and_a_slip_is_named() -> None:
+    history = world(2, 1600, seed=1)
+    found = detect(history)
+    assert len(found) == 2 * 1600
+    early = found["ds"] < FIRST + pd.Timedelta(days=1500)
+    cut = history[history["ds"] < FIRST + pd.Timedelta(days=1500)]
+    pd.testing.assert_frame_equal(found[early].reset_index(drop=True), detect(cut))
+    slip = history.head(1).assign(ds=pd.Timestamp("2042-01-03"))
+    with pytest.raises(BadInput, match=r"row 3201 is 2042-01-03, [0-9,]+ days after the day before it"):
+        detect(pd.concat([history, slip]))
+
+
+def test_lines_are_told_as_lines() -> None:
+    history = world(20, 150, seed=5, mean=8.0)[["store_id", "product_id", "ds", "units", "lines"]]
+    history.loc[at(history, 140), "lines"] = 90.0
+    row = _row(detect(history), 140)
+    assert row["alert"] and "sold" not in row["why"] and "line" in row["why"]
+    assert (row["kind"], row["why"][:8]) in {("spike", "90 lines"), ("feed", "units a ")}

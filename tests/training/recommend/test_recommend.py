@@ -104,6 +104,12 @@ def test_a_basket_is_completed_by_what_goes_with_it_and_never_by_what_it_holds(s
     assert "bought with butter in 100% of its baskets" in answer.query("basket_id == 'y' and rank == 1")["why"].item()
 
 
+def test_a_receipt_number_that_begins_again_each_day_is_another_basket(shop: pd.DataFrame) -> None:
+    daily = shop.assign(basket_id=shop.groupby("ds")["basket_id"].transform(lambda ids: pd.factorize(ids)[0]).astype(str))
+    assert daily["basket_id"].nunique() < shop["basket_id"].nunique()
+    pd.testing.assert_frame_equal(recommend(daily, 3), recommend(shop, 3))
+
+
 @pytest.mark.parametrize("novel", [False, True])
 def test_a_handful_of_lines_still_gives_full_lists(shop: pd.DataFrame, novel: bool) -> None:
     few = shop.iloc[::40].head(30)

@@ -46,6 +46,30 @@ def test_rows_after_the_origin_change_nothing(history: pd.DataFrame, found: pd.D
     pd.testing.assert_frame_equal(slow_movers(pd.concat([before, extra]), None, _ORIGIN, 56), found)
 
 
+@pytest.mark.parametrize("shift", [3, 7])
+def test_rows_after_the_origin_make_no_days_of_weeks_and_no_second_store(shift: int) -> None:
+    weekly = world(40, 420, seed=4).assign(store_id="S1")
+    weekly = weekly.assign(ds=weekly["ds"] - pd.to_timedelta(weekly["ds"].dt.dayofweek, "D"))
+    weekly = weekly.groupby(["store_id", "product_id", "ds"], as_index=False)["units"].sum()
+    origin = FIRST + pd.Timedelta(days=357)
+    before = weekly[weekly["ds"] <= origin]
+    extra = before.head(1).assign(ds=origin + pd.Timedelta(days=shift), store_id="S2")
+    pd.testing.assert_frame_equal(slow_movers(pd.concat([before, extra]), None, origin, 56), slow_movers(before, None, origin, 56))
+
+
+def test_what_never_sold_is_told_in_every_store_that_may_have_it() -> None:
+    history = world(20, 120, stores=2)
+    origin = history["ds"].max()
+    listed = pd.DataFrame({"store_id": "S1", "product_id": "ZERO", "ds": pd.date_range(FIRST, origin), "units": 0.0})
+    both = pd.concat([history, listed])
+    for items in (pd.DataFrame({"product_id": ["DEAD", "ZERO"], "on_hand": 500.0}),
+                  pd.DataFrame({"store_id": [None, None], "product_id": ["DEAD", "ZERO"], "on_hand": 500.0})):  # fmt: skip
+        found = slow_movers(both, items, origin, 56)
+        dead = found[found["product_id"].isin(["DEAD", "ZERO"])]
+        assert sorted(zip(dead["product_id"], dead["store_id"], strict=True)) == [("DEAD", "S0"), ("DEAD", "S1"), ("ZERO", "S1")]
+        assert dead["why"].str.contains("never sold").all()
+
+
 def test_longer_silence_is_no_better_sign() -> None:
     days = pd.date_range(FIRST, periods=200)
     rows = [pd.DataFrame({"product_id": f"P{k}", "ds": days[k % 3 : 200 - 12 * k : 4], "units": 1.0}) for k in range(8)]

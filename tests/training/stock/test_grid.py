@@ -29,7 +29,7 @@ def test_without_spread_beyond_chance_it_is_poisson() -> None:
 @settings(max_examples=40, deadline=None)
 def test_wide_buckets_keep_mean_and_spread(mean: float, cv2: float) -> None:
     variance = mean + cv2 * mean**2
-    width = grid.width(mean * _ONE, variance * _ONE)
+    width = grid.width(grid.reach(mean * _ONE, variance * _ONE))
     found = grid.pmf(mean * _ONE, variance * _ONE, width)
     assert abs(float(grid.mean(found, width)[0]) - mean) < 0.03 * mean
     values = np.arange(grid.BUCKETS) * width[0]

@@ -11,7 +11,8 @@ import pytest
 from infra.errors import BadInput
 from training.files import LATEST_DAYS, read_frame
 from training.stock import plan
-from training.stock.plan import order_file
+from training.stock.panel import panel
+from training.stock.plan import expected, order_file
 
 ANSWER = {"store_id", "product_id", "order_units", "reorder_point", "order_up_to", "expected_cost", "money_at_risk", "rank", "why"}
 
@@ -268,3 +269,22 @@ def test_ids_that_match_nothing_are_told(tmp_path: Path) -> None:
     ]
     # 020 is a name, not a number
     assert order(read_frame(files["orders"], required={"product_id": "text"}, what="orders"), "001") == 0
+
+
+def test_a_day_is_expected_alike_however_far_is_looked_ahead() -> None:
+    """The days of a part of a week have their weekday too: another item's lead time tells nothing of this one's demand."""
+    history = sales(420, rates=tuple([3.0, 8.0] * 12))
+    weekend = history["ds"].dt.dayofweek == 5
+    history.loc[weekend, "units"] = history.loc[weekend, "units"] * 3
+    known = panel(history)
+    near, far = expected(known, 8).mean, expected(known, 14).mean
+    np.testing.assert_allclose(near[:, :8], far[:, :8])
+    assert near[:, :7].max(axis=1).mean() > 1.5 * near[:, :7].mean()
+
+
+def test_a_delivery_far_ahead_counts() -> None:
+    history = sales(200)
+    shelves = stock(history, 20.0)
+    coming = shelves.assign(on_hand=np.nan, on_order=50_000.0, arrives_on=pd.Timestamp("2024-07-18") + pd.Timedelta(days=140))
+    got = plan(history, pd.concat([shelves, coming]), items(lead_time_days=150.0), "2024-07-18")
+    assert (got["on_order"] == 50_000).all() and (got["order_units"] == 0).all()

@@ -120,3 +120,20 @@ def test_slices_do_not_change_an_answer() -> None:
     whole = marginal(many, Shelf(np.zeros(5000), np.zeros((5000, 1))), terms(5000, lead=2))
     some = marginal(many.take(slice(4000, 4100)), Shelf(np.zeros(100), np.zeros((100, 1))), terms(100, lead=2))
     np.testing.assert_array_equal(whole.order[4000:4100], some.order)
+
+
+def test_on_an_empty_shelf_the_order_does_not_depend_on_the_lead_time() -> None:
+    """What is asked for before it comes is lost, and its distribution needs no grid."""
+    orders = [marginal(demand(10.0, lead + 1), shelf(0), terms(lead=lead)).order[0] for lead in (0, 14, 60, 150)]
+    assert len(set(orders)) == 1 and orders[0] > 10
+
+
+def test_deliveries_on_the_way_are_sold_and_not_lost_in_wide_buckets() -> None:
+    """A delivery of a day's demand each day: little of it is lost, whatever the lead time."""
+    got = marginal(demand(10.0, 91), Shelf(np.array([10.0]), np.full((1, 90), 10.0)), terms(lead=90))
+    assert 0 < got.lost[0] < 60
+
+
+def test_what_lies_beyond_the_grid_is_no_target() -> None:
+    few, many = (marginal(demand(2.0, 10), shelf(units), terms(lead=3, review=7)) for units in (5.0, 10_000.0))
+    assert many.order[0] == 0 and many.target[0] == pytest.approx(few.target[0], abs=4)

@@ -125,3 +125,8 @@ def test_what_spoils_is_not_moved_and_neither_is_what_is_worth_nothing() -> None
     spoils = Terms(**{**terms.__dict__, "shelf_life": np.array([5.0, 5.0])})
     assert moves(pairs, demand, shelf, spoils, Transfer(days=1), 1).frame.empty
     assert moves(*world([34, 30], [0.5, 1.0]), Transfer(days=1), 1).frame.empty
+
+
+def test_a_surplus_of_any_size_goes_to_who_misses_it() -> None:
+    found = moves(*world([5000.0, 0.0], [2.0, 80.0]), Transfer(days=0, unit_cost=0.01), 1)
+    assert found.frame["units"].sum() > 0.9 * 4 * 80
