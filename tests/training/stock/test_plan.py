@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from training.files import LATEST_DAYS, read_frame
 from training.stock import plan
 from training.stock.panel import panel
 from training.stock.plan import expected, order_file
+from training.stock.terms import lead_points
 
 ANSWER = {"store_id", "product_id", "order_units", "reorder_point", "order_up_to", "expected_cost", "money_at_risk", "rank", "why"}
 
@@ -288,3 +290,13 @@ def test_a_delivery_far_ahead_counts() -> None:
     coming = shelves.assign(on_hand=np.nan, on_order=50_000.0, arrives_on=pd.Timestamp("2024-07-18") + pd.Timedelta(days=140))
     got = plan(history, pd.concat([shelves, coming]), items(lead_time_days=150.0), "2024-07-18")
     assert (got["on_order"] == 50_000).all() and (got["order_units"] == 0).all()
+
+
+def test_a_distribution_told_more_finely_keeps_its_late_deliveries() -> None:
+    days, share = lead_points('{"3": 0.2, "4": 0.25, "5": 0.2, "6": 0.2, "7": 0.1, "40": 0.05}')
+    assert days.tolist() == [3, 4, 5, 6, 40] and share.tolist() == pytest.approx([0.2, 0.25, 0.2, 0.3, 0.05])
+    many = {str(day): 1 / 60 for day in range(1, 61)}
+    days, share = lead_points(json.dumps(many))
+    assert float(days @ share) == pytest.approx(30.5, abs=0.6) and share.sum() == pytest.approx(1.0)
+    few, parts = lead_points('{"2": 0.5, "9": 0, "3": 0.5}')
+    assert set(few[parts > 0]) == {2, 3}
