@@ -142,7 +142,7 @@ def _counts(lake: Lake) -> list[dict[str, Any]]:
 def _shut(lake: Lake) -> list[str]:
     """The stores that nothing is forecast or ordered for."""
     known = _newest(lake, STORE_DAYS, ["store_id"])
-    return [] if known.empty else shut_stores(lake, [known["ds"].max()])["store_id"].tolist()
+    return [] if known.empty else sorted(shut_stores(lake, [known["ds"].max()])["store_id"])
 
 
 def _off_shelf(lake: Lake) -> list[Section]:
