@@ -191,13 +191,23 @@ def promote(
     why: Why,
     who: Who = "",
     version: Annotated[str | None, typer.Option(help="Default: the challenger.")] = None,
+    unattended: Annotated[
+        bool,
+        typer.Option(
+            "--unattended", help="For schedules: only what the last training brought, and never over a rollback; else exit code 3."
+        ),
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Make the challenger (or a named version) champion; the service follows without restart."""
     from infra.registry import Registry
 
     _families(family)
-    show(Registry(load_settings()).promote(family, version, who or getpass.getuser(), why), as_json)
+    if unattended and version is not None:
+        raise BadInput("--unattended and --version: a schedule promotes what the last training brought; expected one of them")
+    registry = Registry(load_settings())
+    chosen = registry.newest_challenger(family) if unattended else version
+    show(registry.promote(family, chosen, who or getpass.getuser(), why), as_json)
 
 
 @app.command(rich_help_panel=MODELS)

@@ -105,6 +105,27 @@ class Registry:
         # as the registry writes it: "02" would be recorded as another version than the one that serves
         return self._move(family, "promote", str(self._require_version(family, target).version), who, why)
 
+    def newest_challenger(self, family: str) -> str:
+        """The version that a schedule may promote: the challenger where it is the newest version and the last word was no rollback.
+        Raises NotReady with what a person has to decide."""
+        challenger = self.version(family, CHALLENGER)
+        if challenger is None:
+            raise NotReady(f"{family} has no challenger to promote: the gates kept the champion.")
+        newest = max(int(v.version) for v in self.client.search_model_versions(f"name = '{model_name(family)}'"))
+        if challenger != str(newest):
+            raise NotReady(
+                f"{family}'s challenger is version {challenger}, and version {newest} came after it and passed no gates: whether the "
+                f"older one is to serve is for a person to say (`shelfcast promote {family} --version {challenger}`)."
+            )
+        past = self.history(family)
+        if past and past[-1].action == "rollback":
+            last = past[-1]
+            raise NotReady(
+                f"{last.who} took {family} back to version {last.to_version} ({last.why}): the next promotion is for a person to make "
+                f"(`shelfcast promote {family}`)."
+            )
+        return challenger
+
     def rollback(self, family: str, who: str, why: str) -> Move:
         """Make `previous` champion again; the two change places. One that was interrupted is completed, and no further one made."""
         past = self._recorded(family)

@@ -1,5 +1,5 @@
 """What the numbers call for: nothing, an alert, a retraining, a rollback. Pure, and it never promotes: a retrained model
-goes through the gates and a person like every other."""
+goes through the gates like every other, and after a rollback a person promotes."""
 
 from __future__ import annotations
 

@@ -194,3 +194,20 @@ def test_a_version_is_recorded_as_the_registry_writes_it(two_versions: Registry)
     assert [(m.to_version, m.done) for m in two_versions.history("demand")] == [("1", True), ("2", True)]
     two_versions.rollback("demand", "ann", "back")
     assert two_versions.version("demand", CHAMPION) == "1"
+
+
+def test_a_schedule_promotes_what_the_last_training_brought_and_never_over_a_rollback(two_versions: Registry) -> None:
+    registry = two_versions
+    registry.promote("demand", "1", "ann", "first model")
+    with pytest.raises(NotReady, match="no challenger"):
+        registry.newest_challenger("demand")
+    registry.set_challenger("demand", "2")
+    assert registry.newest_challenger("demand") == "2"
+    registry.promote("demand", "2", "airflow", "gates passed")
+    registry.rollback("demand", "ben", "bias in store 7")
+    registry.set_challenger("demand", "2")
+    with pytest.raises(NotReady, match=r"ben took demand back to version 1 \(bias in store 7\)"):
+        registry.newest_challenger("demand")
+    registry.set_challenger("demand", "1")
+    with pytest.raises(NotReady, match="challenger is version 1, and version 2 came after it"):
+        registry.newest_challenger("demand")

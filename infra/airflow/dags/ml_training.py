@@ -34,10 +34,10 @@ with DAG(
         )
         promote = BashOperator(
             task_id=f"promote_{family}",
-            bash_command=f"shelfcast promote {family} --who airflow --why 'weekly training {{{{ ds }}}}: gates passed' --json",
+            bash_command=f"shelfcast promote {family} --unattended --who airflow --why 'weekly training {{{{ ds }}}}: gates passed' --json",
             append_env=True,
             execution_timeout=timedelta(minutes=10),
-            # 3: no challenger, because the gates kept the champion
+            # 3: the gates kept the champion, or somebody rolled back: the next promotion is then a person's
             skip_on_exit_code=3,
             outlets=[CHAMPIONS],
         )
