@@ -75,7 +75,23 @@ def _fitting(decide: Decide, charge: np.ndarray, limit: Limit, limits: Sequence[
             low, loose = middle, found
         else:
             high, tight = middle, found
+    tight = _affordable(tight, limit)
     return charge + high * limit.each, _filled(loose, tight, limits)
+
+
+def _affordable(best: Decision, limit: Limit) -> Decision:
+    """A service level is asked for at any price: where that is too much, the orders that save least for what they take of the limit
+    are left out until the others fit."""
+    over = limit.taken(best.order) - limit.total
+    if over <= SLACK:
+        return best
+    takes = limit.each * best.order
+    rows = np.flatnonzero(takes > 0)
+    rows = rows[np.argsort(((best.idle_shortage - best.shortage) / np.maximum(takes, SLACK))[rows], kind="stable")]
+    out = rows[: int(np.searchsorted(np.cumsum(takes[rows]), over - SLACK)) + 1]
+    left = np.isin(np.arange(len(takes)), out)
+    idle = {"order": np.zeros(len(takes)), "holding": best.idle_holding, "shortage": best.idle_shortage}
+    return replace(best, **{name: np.where(left, value, getattr(best, name)) for name, value in idle.items()})
 
 
 def _filled(loose: Decision, tight: Decision, limits: Sequence[Limit]) -> Decision:

@@ -81,6 +81,16 @@ def test_a_budget_goes_to_the_units_that_return_most() -> None:
     assert both["order_units"].sum() <= 20
 
 
+def test_a_service_level_does_not_pass_the_budget() -> None:
+    history = sales(rates=(6.0, 6.0, 6.0))
+    facts = pd.DataFrame({"product_id": ["p0", "p1", "p2"], "unit_cost": 1.0, "shortage_cost": [0.2, 2.0, 1.0], "holding_cost": 0.01,
+                          "lead_time_days": 3.0, "service_level": 0.95})  # fmt: skip
+    tight = plan(history, stock(history), facts, "2024-02-29", rules=Rules(budget=25.0)).set_index("product_id")
+    # the floors alone are 30: what saves least for its money is left out, and its room goes to who saves most
+    assert tight["order_units"].to_dict() == {"p1": 14.0, "p2": 10.0, "p0": 0.0}
+    assert tight.loc["p0", "why"].endswith("cut by the budget = 0")
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_what_a_limit_is_said_to_cut_does_not_fit_into_it(seed: int) -> None:
     draw = np.random.default_rng(seed)
