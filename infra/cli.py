@@ -17,6 +17,7 @@ from infra import file_verbs, upkeep_verbs
 from infra.console import complaints, console, only_what_a_user_can_act_on, progress, show, tell
 from infra.errors import BadInput, NotReady, TooLittleHistory, refused_by_storage
 from infra.options import Day, FamilyName, Json, Who, Why, at_least_one, day_of, mapping_of
+from infra.patience import absence
 from infra.running import patiently, spark_of
 from infra.settings import load_settings
 from infra.stack.commands import stack
@@ -38,7 +39,7 @@ def main() -> None:
     try:
         app()
     except Exception as error:
-        said = error if isinstance(error, (BadInput, NotReady)) else refused_by_storage(error)
+        said = error if isinstance(error, (BadInput, NotReady)) else refused_by_storage(error) or absence(load_settings(), error)
         if said is None:
             raise
         kind = "Bad input" if isinstance(said, BadInput) else "Not ready"

@@ -155,5 +155,13 @@ def was_away(error: BaseException) -> bool:
     return False
 
 
+def absence(settings: Settings, error: BaseException) -> NotReady | None:
+    """One sentence for an error that servers which do not answer are behind; None for any other."""
+    away = [service for service in services(settings) if not service.answers()] if was_away(error) else []
+    if not away:
+        return None
+    return NotReady(f"{', '.join(map(str, away))} does not answer: see that it runs, then repeat; nothing is lost.")
+
+
 def _first_line(error: BaseException) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]

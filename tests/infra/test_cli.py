@@ -64,6 +64,15 @@ def test_a_wrong_setting_is_named(tmp_path: Path) -> None:
     assert (done.returncode, done.stderr.strip()) == (2, "Bad input: SHELFCAST_LAKE_URL is 'ftp://x': expected one of file://, s3a://")
 
 
+@pytest.mark.parametrize("verb", ["promote", "rollback", "history"])
+def test_a_registry_that_does_not_answer_is_named(tmp_path: Path, verb: str) -> None:
+    why = [] if verb == "history" else ["--why", "better"]
+    away = {"SHELFCAST_TRACKING_URL": "http://bob:hunter2@127.0.0.1:9", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}
+    found = shelfcast(tmp_path, verb, "demand", *why, **away)
+    assert (found.returncode, found.stdout) == (3, "")
+    assert "MLflow at 127.0.0.1:9 does not answer" in found.stderr and "hunter2" not in found.stderr and "Traceback" not in found.stderr
+
+
 def test_status_and_history_of_an_empty_home_are_json(tmp_path: Path) -> None:
     assert json.loads(shelfcast(tmp_path, "status", "--json").stdout)["models"] == "none yet"
     assert json.loads(shelfcast(tmp_path, "history", "all", "--json").stdout) == []
