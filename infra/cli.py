@@ -292,6 +292,7 @@ def pipeline(
     if pairs is not None:
         at_least_one("pairs", pairs)
     settings = load_settings()
+    registry = Registry(settings)
     with spark_of(settings) as spark, progress() as say:
         patiently(settings, lambda: replay(spark, settings, pairs=pairs, progress=say))
         ingest(spark, settings, progress=say, tell=tell)
@@ -303,9 +304,12 @@ def pipeline(
             except TooLittleHistory as missing:
                 tell(f"{missing} It is left out of this run.")
                 continue
-            if trained.passed and Registry(settings).version(name, "challenger") == trained.version:
-                Registry(settings).promote(name, trained.version, "pipeline", "; ".join(trained.verdicts))
-        chosen = [name for name in ORDER if Registry(settings).version(name, "champion")]
+            if trained.passed and registry.version(name, "challenger") == trained.version:
+                try:
+                    registry.promote(name, registry.newest_challenger(name), "pipeline", "; ".join(trained.verdicts))
+                except NotReady as kept:  # somebody rolled back: the champion stays, and the day goes on
+                    tell(str(kept))
+        chosen = [name for name in ORDER if registry.version(name, "champion")]
         patiently(settings, lambda: score(spark, settings, chosen, progress=say))
         written = patiently(settings, lambda: report(settings, spark, progress=say))
     sections = summary(settings)
