@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from infra.errors import BadInput, NotReady
 from infra.jars import missing_jars, resolve_jars, spark_sets
 from infra.java import find_java
+from infra.patience import Service, services
+from infra.s3 import require_buckets
 from infra.settings import Settings
 from infra.tracking import connect
 from infra.warehouse import Warehouse, redacted
@@ -33,7 +35,12 @@ def examine(settings: Settings, fix: bool = False) -> list[Check]:
     if fix:
         settings.home.mkdir(parents=True, exist_ok=True)
         resolve_jars(settings.jars, spark_sets(settings), settings.java_home)
-    return [_java(settings), _jars(settings), _home(settings), _disk(settings), _warehouse(settings), _tracking(settings)]
+    listening = [_listens(service) for service in services(settings)]
+    away = {check.name for check in listening if not check.ok}
+    # a client would wait for one that nobody answers at
+    asked = {"ClickHouse": _warehouse, "MLflow": _tracking, "S3": _buckets}
+    told = [look(settings) for name, look in asked.items() if name not in away]
+    return [_java(settings), _jars(settings), _home(settings), _disk(settings), *listening, *told]
 
 
 def _java(settings: Settings) -> Check:
@@ -60,6 +67,20 @@ def _disk(settings: Settings) -> Check:
         free >= NEEDED_GIB,
         f"{free:.0f} GiB free",
         "" if free >= NEEDED_GIB else f"free {NEEDED_GIB} GiB, or set SHELFCAST_HOME elsewhere",
+    )
+
+
+def _listens(service: Service) -> Check:
+    ok = service.answers()
+    mend = f"see that {service.name} runs, and check its SHELFCAST_*_URL: nothing listens at {service.host}:{service.port}"
+    return Check(service.name, ok, f"{service.host}:{service.port}", "" if ok else mend)
+
+
+def _buckets(settings: Settings) -> Check:
+    return _tried(
+        "buckets",
+        lambda: ", ".join(require_buckets(settings)) or "none are needed",
+        "run `shelfcast bootstrap`, and check the store's keys",
     )
 
 

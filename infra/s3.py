@@ -4,6 +4,8 @@ settings: each library reads AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or an 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -41,20 +43,35 @@ def hadoop_options(endpoint: str, region: str) -> dict[str, str]:
 def make_buckets(settings: Settings) -> list[str]:
     """Make the buckets that the URLs of lake and artifacts name and the store lacks; returns the names made. Raises
     NotReady when the store does not answer or refuses."""
-    names = [urlsplit(url).netloc for url in (settings.lake_url, settings.artifacts_url) if url.startswith(("s3a://", "s3://"))]
-    if not names:
-        return []
+    with _reached(settings) as store:
+        missing = [name for name in _buckets(settings) if not store.bucket_exists(name)]
+        for name in missing:
+            store.make_bucket(name)
+    return missing
+
+
+def require_buckets(settings: Settings) -> list[str]:
+    """The buckets that the URLs of lake and artifacts name. Raises NotReady when one is not there, or as `make_buckets` does."""
+    with _reached(settings) as store:
+        if missing := [name for name in _buckets(settings) if not store.bucket_exists(name)]:
+            raise NotReady(f"the S3 store at {settings.s3_endpoint_url or 'AWS'} has no bucket {', '.join(missing)}.")
+    return _buckets(settings)
+
+
+def _buckets(settings: Settings) -> list[str]:
+    urls = (settings.lake_url, settings.artifacts_url)
+    return list(dict.fromkeys(urlsplit(url).netloc for url in urls if url.startswith(("s3a://", "s3://"))))
+
+
+@contextmanager
+def _reached(settings: Settings) -> Iterator[Minio]:
     from minio.error import MinioException
     from urllib3.exceptions import HTTPError
 
     try:
-        store = _client(settings)
-        missing = [name for name in dict.fromkeys(names) if not store.bucket_exists(name)]
-        for name in missing:
-            store.make_bucket(name)
+        yield _client(settings)
     except (MinioException, HTTPError, ValueError) as error:
         raise NotReady(f"the S3 store at {settings.s3_endpoint_url or 'AWS'} cannot be used ({error}): check it and its keys.") from error
-    return missing
 
 
 def _client(settings: Settings) -> Minio:

@@ -39,8 +39,26 @@ def query(
     show(records(warehouse.named(name, values_of(given or []))), as_json)
 
 
+def quality(
+    accepted: Annotated[float, typer.Option(help="Least share of each topic's lines that is accepted.", min=0, max=1)] = 0.95,
+    silent_stores: Annotated[int, typer.Option(help="Most stores that told nothing of the newest day.", min=0)] = 0,
+    impossible_stock: Annotated[
+        float, typer.Option(help="Largest share of days on which books contradict the shelf.", min=0, max=1)
+    ] = 0.05,
+    as_json: Json = False,
+) -> None:
+    """Whether the newest data can be decided on: each check with what it found; exit code 4 when one does not hold."""
+    from monitoring.quality import Bounds
+    from monitoring.quality import quality as story
+
+    verdicts = story(load_settings(), Bounds(accepted, silent_stores, impossible_stock))
+    show(verdicts, as_json)
+    if not all(verdict.ok for verdict in verdicts):
+        raise typer.Exit(4)
+
+
 def doctor(fix: Annotated[bool, typer.Option("--fix", help="Mend what can be mended here.")] = False, as_json: Json = False) -> None:
-    """Check Java, jars, home, disk, warehouse and MLflow, and say how to mend each; exit code 3 when something is broken."""
+    """Check Java, jars, home, disk and every service, and say how to mend each; exit code 3 when something is broken."""
     from infra.doctor import examine
 
     checks = examine(load_settings(), fix=fix)
@@ -94,4 +112,4 @@ def maintain(
 
 
 #: in the order of the help
-VERBS = (status, query, doctor, bootstrap, maintain)
+VERBS = (status, query, quality, doctor, bootstrap, maintain)

@@ -119,9 +119,10 @@ def require_recent(ends: pd.Timestamp, day: pd.Timestamp, name: str, where: str)
 _LONGEST_GAP_DAYS = 366
 
 
-def require_unbroken(days: pd.Series, where: str) -> None:
-    """Raise BadInput where rows stop for over a year and begin again: with a slip such as 2042 nothing else would be looked at."""
-    distinct = np.sort(days.unique())
+def require_unbroken(days: pd.Series, where: str, until: pd.Timestamp | None = None) -> None:
+    """Raise BadInput where rows up to `until` (default: all) stop for over a year and begin again: with a slip such as 2042 nothing
+    else would be looked at."""
+    distinct = np.sort((days if until is None else days[days <= until]).unique())
     gaps = np.flatnonzero(np.diff(distinct) > np.timedelta64(_LONGEST_GAP_DAYS, "D"))
     if len(gaps):
         last, then = pd.Timestamp(distinct[gaps[0]]), pd.Timestamp(distinct[gaps[0] + 1])

@@ -60,7 +60,7 @@ def test_every_dag_imports_and_has_the_tasks_that_it_shows(environment: dict[str
     found = json.loads(said.split("described:")[-1])
     assert found["errors"] == {}
     assert set(found["dags"]) == {*STORY, "replay_daily"}
-    assert found["dags"]["etl_daily"] == {"doctor": ["ingest"], "ingest": []}
+    assert found["dags"]["etl_daily"] == {"doctor": ["ingest"], "ingest": ["maintain"], "maintain": []}
     assert found["dags"]["ml_training"] == {
         **{f"train_{name}": [f"promote_{name}"] for name in FAMILIES}, **{f"promote_{name}": [] for name in FAMILIES}
     }  # fmt: skip

@@ -111,6 +111,7 @@ ANSWERS: dict[str, tuple[dict[str, Any], list[tuple[Any, ...]]]] = {
     "analytics_bought_together": ({"at_least": 1}, [("p1", "p2", 1, 2.0)]),
     "quality_quarantine_by_rule": ({}, [("sales", "malformed_json", 2, "2024-01-03", "bad"), ("stock", "wrong_type", 1, "2024-01-03", "w")]),
     "quality_acceptance": ({}, [("sales", "q", 0, "2024-01-02", 3, 4, 0.75), ("stock", "q", 1, "2024-01-03", 5, 5, 1.0)]),
+    "quality_accepted_lately": ({}, [("stock", 5, 5, 1.0)]),  # the others landed a whole day before
     "quality_missing_feeds": ({}, [("s2", 2, day(7), day(10), day(10))]),
     "quality_impossible_stock": ({"since": day(1), "until": day(31)}, [("s1", "p1", 1, 0), ("s2", "p9", 0, 1)]),
     # the last 7 days hold 5 days in stock (4..8), the last 28 hold 8; stock share (8 + 0.25) / 10

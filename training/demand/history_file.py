@@ -12,7 +12,7 @@ import pandas as pd
 from feature_repo.panel import KEYS, Panel, frequency, from_frame, offered
 from infra.errors import BadInput
 from training.demand.told import ROW, assumptions, settled
-from training.files import check_frame, day_of, numbers_of, plain, read_frame, words_of
+from training.files import check_frame, day_of, numbers_of, plain, read_frame, require_unbroken, words_of
 
 #: required and optional columns of the history, by type of `training.files`
 HISTORY = {"store_id": "text", "product_id": "text", "ds": "date", "units": "number"}
@@ -54,6 +54,7 @@ class Brought:
         those that history and future both have, and the price; text is replaced by what such days sold against the usual.
         Columns of `blank` are planned though the future has no value of them."""
         end, step = _ends(history, origin)
+        require_unbroken(history["ds"], "history", end)
         inside = history["ds"] <= end
         known = history if inside.all() else history[inside]
         if "in_stock" in known:

@@ -9,7 +9,7 @@ import pandas as pd
 
 from feature_repo.panel import offered
 from infra.errors import BadInput
-from training.files import require_recent
+from training.files import require_recent, require_unbroken
 
 PAIR = ["store_id", "product_id"]
 
@@ -62,6 +62,7 @@ def panel(history: pd.DataFrame, as_of: pd.Timestamp | None = None, pairs: pd.Da
     last = pd.Timestamp(history["ds"].max() if as_of is None else as_of).normalize()
     ends = history["ds"].max()
     require_recent(ends, last, "as_of", where)
+    require_unbroken(history["ds"], where, last)
     if days == 7:
         # as_of may be any day of the last known week
         last = last - pd.Timedelta(days=int((last - history["ds"].iloc[0]).days % 7))

@@ -21,6 +21,8 @@ from training.stock.terms import Terms
 #: values tried; pairs, periods replayed and weeks known before them
 CANDIDATES = (1.0, 1.4, PATIENCE, 2.4, 3.2)
 PAIRS, PERIODS, WEEKS_BEFORE, LEAST_PAIRS = 240, 40, 26, 20
+#: periods replayed times deliveries on their way up to which all PAIRS are: both grow with the lead time
+STEPS = 4_000
 #: a value replaces PATIENCE when it saves at least this share
 WORTH = 0.005
 _CHOSEN: OrderedDict[str, float] = OrderedDict()
@@ -30,12 +32,13 @@ def patience(panel: Panel, terms: Terms) -> float:
     """The candidate that cost least on history before this month of origins; PATIENCE where that is too short."""
     lag = (panel.last - pd.Timestamp("2000-01-03")).days % 28 // panel.days
     periods = panel.units.shape[1] - lag
-    lead = round(float(np.median((terms.leads * terms.lead_share).sum(axis=1))))
-    replayed = max(PERIODS, 4 * (lead + int(np.median(terms.review))))
+    lead, review = round(float(np.median((terms.leads * terms.lead_share).sum(axis=1)))), int(np.median(terms.review))
+    replayed = max(PERIODS, 4 * (lead + review))
     seen = np.flatnonzero(panel.exposure[:, : max(periods - replayed, 0)].sum(axis=1) >= 4 * panel.season)
     if periods - replayed < WEEKS_BEFORE * panel.season or len(seen) < LEAST_PAIRS:
         return PATIENCE
-    rows = np.sort(np.random.default_rng(5).permutation(seen)[:PAIRS])
+    pairs = int(np.clip(PAIRS * STEPS * review / (replayed * (lead + review)), LEAST_PAIRS, PAIRS))
+    rows = np.sort(np.random.default_rng(5).permutation(seen)[:pairs])
     past, some = panel.take(rows).until(periods), terms.take(rows)
     key = _digest(past, some)
     if key not in _CHOSEN:

@@ -256,8 +256,8 @@ def _answer(known: Panel, here: Shelf, costs: Terms, decision: Decision, told: l
     risk = np.maximum(decision.idle_shortage - decision.shortage, 0.0)
     out = known.pairs.assign(
         order_units=decision.order,
-        reorder_point=np.maximum(parts.target, 0.0),
-        order_up_to=np.maximum(parts.target + parts.cycle, 0.0),
+        reorder_point=parts.target,
+        order_up_to=parts.target + parts.cycle,
         expected_cost=decision.holding + decision.shortage + np.where(decision.order > 0, costs.fixed, 0.0),
         money_at_risk=risk,
         rank=pd.Series(-risk).rank(method="first").astype(int).to_numpy(),

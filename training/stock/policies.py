@@ -143,9 +143,10 @@ def _slice(
         return terms.holding * (terms.review * left + (terms.review - 1) / 2 * np.maximum(need.window - short, 0.0))
 
     return Decision(
-        order=order, target=position - need.excess + wanted, cycle=np.where(wanted > 0, cycle, 0.0), demand=need.demand, lost=need.lost,
-        demand_spread=need.variance, lead_spread=need.lead_variance, on_order=need.on_order, holding=held(left, short),
-        shortage=terms.shortage * short, idle_holding=held(idle_left, idle_short), idle_shortage=terms.shortage * idle_short,
+        order=order, target=np.maximum(position - need.excess + wanted, 0.0), cycle=np.where(wanted > 0, cycle, 0.0),
+        demand=need.demand, lost=need.lost, demand_spread=need.variance, lead_spread=need.lead_variance, on_order=need.on_order,
+        holding=held(left, short), shortage=terms.shortage * short,
+        idle_holding=held(idle_left, idle_short), idle_shortage=terms.shortage * idle_short,
     )  # fmt: skip
 
 

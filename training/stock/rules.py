@@ -180,4 +180,6 @@ def _set(facts: pd.DataFrame, rows: np.ndarray, values: Mapping[str, Any]) -> No
     for name, value in values.items():
         if name not in facts:
             facts[name] = pd.Series(None if name in WORDS else np.nan, index=facts.index, dtype=object if name in WORDS else float)
+        elif name in NUMBERS:
+            facts[name] = facts[name].astype(float)  # whole numbers of the items file, of which a rule may set a part
         facts.loc[rows, name] = value

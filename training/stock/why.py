@@ -62,11 +62,14 @@ def sentences(
     parts = sums(decision, shelf)
     count = len(decision.order)
     lead = (terms.leads * terms.lead_share).sum(axis=1) * days
+    # what outlives its shelf life serves no later day
+    spoils = terms.shelf_life < terms.review
+    window, named = np.where(spoils, terms.shelf_life, terms.review) * days, np.where(spoils, "shelf life", "review")
     held = held or Held(np.ones(count, bool), decision.order, np.full(count, "", dtype=object))
     notes = np.full(count, "", dtype=object) if notes is None else notes
     columns = (
         parts.demand, parts.lost, parts.spread, parts.lead, parts.target + parts.cycle, parts.cycle, parts.on_hand, parts.on_order,
-        parts.need, held.asked, lead, terms.review * days, terms.pack, terms.minimum, terms.maximum, held.opened, notes,
+        parts.need, held.asked, lead, window, named, terms.pack, terms.minimum, terms.maximum, held.opened, notes,
         held.cut, decision.order,
     )  # fmt: skip
     # plain numbers are written three times as fast as numpy's
@@ -75,14 +78,14 @@ def sentences(
 
 def _sentence(
     demand: float, lost: float, spread: float, lead_spread: float, up_to: float, cycle: float, on_hand: float, on_order: float,
-    need: float, asked: float, lead: float, review: float, pack: float, minimum: float, maximum: float, may: bool, note: str,
+    need: float, asked: float, lead: float, window: float, named: str, pack: float, minimum: float, maximum: float, may: bool, note: str,
     cut: str, order: float,
 ) -> str:  # fmt: skip
     before = f" - lost before arrival {lost:.1f}" if lost > 0 else ""
     after = f" + fixed-cost cycle {cycle:.1f}" if cycle > 0 else ""
     ending = _ending(need, asked, may, pack, minimum, maximum) + (f", cut by the {cut} = {order:g}" if cut else "")
     return (
-        f"expected demand {demand:.1f} over {lead + review:g} days (lead {lead:g} + review {review:g}){before}"
+        f"expected demand {demand:.1f} over {lead + window:g} days (lead {lead:g} + {named} {window:g}){before}"
         f" + safety {spread + lead_spread:.1f} (demand spread {spread:.1f}, lead-time spread {lead_spread:.1f}){after}"
         f" = order up to {up_to:.1f}; on hand {on_hand:.1f}, on order {on_order:.1f} -> {need:.1f}, {ending}{'; ' if note else ''}{note}"
     )

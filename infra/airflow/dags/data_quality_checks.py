@@ -1,5 +1,5 @@
-"""After each ingest: what there is, and what the policy makes of drift and accuracy. `report` writes its page and its own
-tables, and nothing else."""
+"""After each ingest: what there is, whether the newest data can be decided on, and what the policy makes of drift and accuracy.
+`report` writes its page and its own tables, and nothing else."""
 
 from __future__ import annotations
 
@@ -31,4 +31,12 @@ with DAG(
         # 3: no champion has decided anything yet, so there is nothing to report on
         skip_on_exit_code=3,
     )
-    status >> report
+    quality = BashOperator(
+        task_id="quality",
+        bash_command="shelfcast quality --json",
+        append_env=True,
+        execution_timeout=timedelta(minutes=10),
+        # bad data does not mend itself within the pause of a retry
+        retries=0,
+    )
+    status >> [quality, report]

@@ -12,7 +12,7 @@ FACTS = Asset("shelfcast_facts")
 
 with DAG(
     dag_id="etl_daily",
-    description="events -> quality rules -> lake and warehouse -> daily facts",
+    description="events -> quality rules -> lake and warehouse -> daily facts; small files made large",
     schedule="0 2 * * *",
     start_date=datetime(2017, 1, 1),
     catchup=False,
@@ -24,4 +24,7 @@ with DAG(
     ingest = BashOperator(
         task_id="ingest", bash_command="shelfcast ingest --json", append_env=True, execution_timeout=timedelta(hours=2), outlets=[FACTS]
     )
-    ready >> ingest
+    maintain = BashOperator(
+        task_id="maintain", bash_command="shelfcast maintain --json", append_env=True, execution_timeout=timedelta(hours=2)
+    )
+    ready >> ingest >> maintain
