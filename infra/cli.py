@@ -180,9 +180,15 @@ def train(
 
     if trials is not None:
         at_least_one("trials", trials)
-    settings, names = load_settings(), _families(family)
+    settings, names, trained = load_settings(), _families(family), []
     with spark_of(settings) as spark, progress() as say:
-        trained = [patiently(settings, partial(story, spark, settings, name, trials=trials, progress=say)) for name in names]
+        for name in names:
+            try:
+                trained.append(patiently(settings, partial(story, spark, settings, name, trials=trials, progress=say)))
+            except TooLittleHistory as missing:
+                if len(names) == 1:
+                    raise
+                tell(f"{missing} It is left out of this run.")
     show(trained if family == "all" else trained[0], as_json)
 
 

@@ -11,6 +11,7 @@ import pandas as pd
 from feature_repo.calendar import weekday
 from feature_repo.demand_features import periods, ratio
 from feature_repo.panel import Panel, with_groups
+from training.demand.told import carried
 
 #: days over which the lift of a yes/no column is learnt, and the units of sale that pull it to the lift of all series
 _LIFT_DAYS, _LIFT_UNITS = 364, 20.0
@@ -37,17 +38,21 @@ class Covariates:
     kinds: np.ndarray | None = None
     #: the names of these columns
     alike: tuple[str, ...] = ()
+    #: whether the plan says what things will cost: else no example may know the price of the day that it tells of
+    priced: bool = False
 
     @classmethod
     def of(cls, panel: Panel) -> Covariates:
         """From a panel; its exposure is taken away where a planned column says that the shop is closed."""
-        known = {name: _forward_filled(values) if name == "price" else values for name, values in panel.known.items()}
+        length = panel.units.shape[1]
+        priced = "price" in panel.known and not np.isnan(panel.known["price"][:, length:]).all()
+        known = {name: carried(values) if name == "price" else values for name, values in panel.known.items()}
         panel = replace(panel, known=known)
         closed = _closed(panel)
         if closed is not None:
-            panel = with_groups(replace(panel, in_stock=np.where(closed[:, : panel.units.shape[1]], np.float32(0), panel.in_stock)))
+            panel = with_groups(replace(panel, in_stock=np.where(closed[:, :length], np.float32(0), panel.in_stock)))
         alike = _told_apart(panel)
-        return cls(panel, _attributes(panel), _last_year(panel), closed, _kinds(panel, alike), alike)
+        return cls(panel, _attributes(panel), _last_year(panel), closed, _kinds(panel, alike), alike, priced)
 
     def columns(self, series: np.ndarray, position: int, horizon: np.ndarray, dow: np.ndarray) -> dict[str, np.ndarray]:
         """Features of m = len(series) x len(horizon[0]) rows, in rows of series: `series` (k,) numbers in the panel,
@@ -55,6 +60,8 @@ class Covariates:
         target = position + horizon
         found = {name: np.repeat(codes[series], horizon.shape[1]) for name, codes in self.attributes.items()}
         for name, values in _planned(self.panel).items():
+            if name == "price" and not self.priced:
+                continue
             found |= {key: column.ravel() for key, column in self._planned(name, values, series, position, target, dow).items()}
         if self.kinds is not None:
             found["alike"] = self._alike(self.kinds, series, position, target, dow).ravel()
@@ -154,12 +161,6 @@ def _kinds(panel: Panel, alike: tuple[str, ...]) -> np.ndarray | None:
     if not alike:
         return None
     return np.sum([(np.nan_to_num(panel.known[name]) > 0.5).astype(np.int16) << bit for bit, name in enumerate(alike)], axis=0)
-
-
-def _forward_filled(values: np.ndarray) -> np.ndarray:
-    known = ~np.isnan(values)
-    at = np.maximum.accumulate(np.where(known, np.arange(values.shape[1]), 0), axis=1)
-    return np.take_along_axis(values, at, axis=1)
 
 
 def _yes_no(values: np.ndarray) -> bool:

@@ -61,9 +61,13 @@ def _scales(daily: DataFrame) -> DataFrame:
     from pyspark.sql import functions as F
 
     by_day = Window.partitionBy(*_KEYS).orderBy("ds")
-    known = daily.where(F.col("units").isNotNull()).withColumn("step", F.pow(F.col("units") - F.lag("units").over(by_day), 2))
-    scale = F.avg("step").over(by_day.rowsBetween(Window.unboundedPreceding, 0))
-    return known.select(*_KEYS, F.col("ds").alias("origin"), scale.alias("scale"))
+    so_far = by_day.rowsBetween(Window.unboundedPreceding, 0)
+    before = by_day.rowsBetween(Window.unboundedPreceding, -1)
+    # from the first sale on: a late starter's zeros would make its scale small, and its errors weigh most
+    sold = F.max(F.col("units") > 0).over(before)
+    step = F.when(sold, F.pow(F.col("units") - F.last("units", ignorenulls=True).over(before), 2))
+    # a day that is not known has the scale of those before it
+    return daily.withColumn("step", step).select(*_KEYS, F.col("ds").alias("origin"), F.avg("step").over(so_far).alias("scale"))
 
 
 def schema() -> str:

@@ -106,8 +106,10 @@ def learn(covariates: Covariates, horizon: int, seed: int = 0, progress: Progres
     final = trial
     if len(blend.parts) > 1:
         everything = training_sample(covariates, end, horizon, EXAMPLES, seed + 1)
-        final = MixedMean(tuple(fit_members(everything, seed, like=blend)), blend.shares)
-        final = StockedMean.fit(final, everything.rows, everything.units) if sold_out else final
+        members = fit_members(everything, seed, like=blend)
+        if len(members) == len(blend.parts):  # another draw of just enough examples may be too few: the trial then stays
+            final = MixedMean(tuple(members), blend.shares)
+            final = StockedMean.fit(final, everything.rows, everything.units) if sold_out else final
     model = DemandModel(final, calibration, step=covariates.panel.step, error=error)
     latent = _latent(model, covariates, end, horizon, seed + 2) if sold_out else LatentDemand.nothing_lost()
     say(4, 4, "learnt")

@@ -50,8 +50,9 @@ def overridden(forecasts: pd.DataFrame, overrides: pd.DataFrame) -> pd.DataFrame
     Raises BadInput."""
     overrides = _checked(check_frame(overrides, where="overrides", **_OVERRIDES), "overrides")
     units, told = forecasts["units"].to_numpy(float).copy(), np.full(len(forecasts), "", dtype=object)
+    rows = _coded(forecasts)
     for row in overrides.to_dict("records"):
-        holds = _holds(row, forecasts)
+        holds = _holds(row, rows)
         model = forecasts["units"].to_numpy(float)[holds]
         units[holds] = model * row["factor"] if pd.isna(row.get("units")) else row["units"]
         told[holds] = f"{row['who']}: {row['why']}"
@@ -68,19 +69,25 @@ def overridden(forecasts: pd.DataFrame, overrides: pd.DataFrame) -> pd.DataFrame
 
 def unused(forecasts: pd.DataFrame, overrides: pd.DataFrame) -> list[str]:
     """A sentence for each override that holds on no row of `forecasts`, whose days or keys it misses."""
+    rows = _coded(forecasts)
     return [
         f"override {number} ({row['who']}: {row['why']}) holds for no forecast: no row has its keys and lies in its days"
         for number, row in enumerate(overrides.to_dict("records"), 1)
-        if not _holds(row, forecasts).any()
+        if not _holds(row, rows).any()
     ]
 
 
-def _holds(row: dict[Any, Any], forecasts: pd.DataFrame) -> np.ndarray:
-    days = forecasts["ds"].to_numpy()
+def _coded(forecasts: pd.DataFrame) -> pd.DataFrame:
+    """Keys and days; to compare codes instead of texts makes thousands of overrides on a chain's forecasts a matter of seconds."""
+    return forecasts[[*_KEYS, "ds"]].astype(dict.fromkeys(_KEYS, "category"))
+
+
+def _holds(row: dict[Any, Any], rows: pd.DataFrame) -> np.ndarray:
+    days = rows["ds"].to_numpy()
     holds = (days >= row["since"].to_datetime64()) & (days <= row["until"].to_datetime64())
     for key in _KEYS:
         if not pd.isna(row.get(key)):
-            holds &= (forecasts[key] == row[key]).to_numpy()
+            holds &= (rows[key] == row[key]).to_numpy()
     return holds
 
 

@@ -13,6 +13,8 @@ from feature_repo.panel import Panel
 ROW = "a row of its own"
 #: the share of the days without a row of which a planned column may say nothing
 _UNTOLD_SHARE = 0.05
+#: a price that moved by less than this share stayed
+_SAME_PRICE = 0.005
 #: stores that a sentence names
 _NAMED = 3
 
@@ -69,6 +71,14 @@ def settled(panel: Panel, texts: set[str], blank: set[str]) -> tuple[Panel, tupl
     known, untold = {}, []
     store = pd.factorize(panel.keys["store_id"])[0]
     for name, values in own.items():
+        if name == "price" and filled.any() and not np.isnan(values[:, length:]).all():
+            past = _lasting(values[:, :length])
+            if np.isnan(past[filled]).mean() > _UNTOLD_SHARE:
+                untold.append(name)
+                # what it was up to the origin is known all the same
+                known[name] = np.concatenate([values[:, :length], np.full_like(values[:, length:], np.nan)], axis=1)
+                continue
+            values = np.concatenate([np.where(filled, past, values[:, :length]), values[:, length:]], axis=1)
         if name != "price" and filled.any() and not np.isnan(values[:, :length]).all():
             past = _agreed(_agreed(values[:, :length], store), np.zeros(len(store), dtype=int))
             if np.isnan(past[filled]).mean() > _UNTOLD_SHARE:
@@ -99,6 +109,19 @@ def _agreed(values: np.ndarray, group: np.ndarray) -> np.ndarray:
     return out
 
 
+def _lasting(prices: np.ndarray) -> np.ndarray:
+    """Prices with those of days without a row where the one before and the one after are the same, or none came after."""
+    before, after = carried(prices), carried(prices[:, ::-1])[:, ::-1]
+    same = np.isnan(after) | (np.abs(after - before) <= _SAME_PRICE * np.abs(before))
+    return np.where(np.isnan(prices) & same, before, prices)
+
+
+def carried(values: np.ndarray) -> np.ndarray:
+    """Each cell's newest known value up to it."""
+    at = np.maximum.accumulate(np.where(np.isnan(values), 0, np.arange(values.shape[1])), axis=1)
+    return np.take_along_axis(values, at, axis=1)
+
+
 def _staying(values: np.ndarray, length: int, text: bool, price: bool) -> np.ndarray:
     """(n, H) the coming cells, those without a plan as they stay: no text, of yes and no what is usual, else the last that was
     known."""
@@ -106,6 +129,4 @@ def _staying(values: np.ndarray, length: int, text: bool, price: bool) -> np.nda
     coming = values[:, length:]
     if text or (not price and np.isin(told, (0.0, 1.0)).all()):
         return np.where(np.isnan(coming), 1.0 if text else float(told.mean() > 0.5), coming)
-    known = ~np.isnan(values)
-    at = np.maximum.accumulate(np.where(known, np.arange(values.shape[1]), 0), axis=1)
-    return np.take_along_axis(values, at, axis=1)[:, length:]
+    return carried(values)[:, length:]

@@ -85,10 +85,10 @@ def what_if(
     """Forecasts with the plan as it is and with `changes`, on the series for which the filter `where` holds (keys and
     columns of `items`) and the days `since` to `until` (default: all). The other arguments are `forecast`'s.
 
-    A planned column that the future does not tell stays as it is without a change: a yes/no column at 0, a price or any
-    other at its last value. Answers a row a series and step: `store_id, product_id, ds, origin, units, units_if`, each
-    changed column and `<column>_if`, `elasticity` of the series (the logarithm of the ratio of the horizon's units over
-    that of its mean price; NaN where the price does not move, or not alone) and `note`. Raises BadInput."""
+    A planned column that the future does not tell stays as it is without a change: a yes/no column at what it usually is, a
+    price or any other at its last value. Answers a row a series and step: `store_id, product_id, ds, origin, units, units_if`,
+    each changed column and `<column>_if`, `elasticity` of the series (the logarithm of the ratio of the units over that of the
+    mean price, of the days on which the price moves; NaN where it does not, or not alone) and `note`. Raises BadInput."""
     history = checked_history(history)
     future, items = None if future is None else checked_future(future), None if items is None else checked_items(items)
     brought = Brought.of(history, horizon, future, items, origin)
@@ -160,7 +160,7 @@ def _staying(past: pd.DataFrame, column: str, plan: pd.DataFrame) -> pd.Series:
     known = past[[*KEYS, column]].dropna()
     # a price of 1 is a price
     if column != PRICE and known[column].isin([0, 1]).all():
-        return pd.Series(0.0, index=plan.index)
+        return pd.Series(float(known[column].mean() > 0.5), index=plan.index)
     if not pd.api.types.is_numeric_dtype(known[column]):
         return pd.Series(None, index=plan.index, dtype=object)
     last = known.groupby(list(KEYS))[column].last()
@@ -212,7 +212,10 @@ def _judged(both: pd.DataFrame, notes: pd.Series, past: pd.DataFrame) -> pd.Data
     if PRICE not in both or sum(str(name).endswith("_if") for name in both) > 2:
         # what more than a price does is not the price's
         return both.assign(elasticity=np.nan, note=notes)
-    series = both.groupby(list(KEYS), sort=False)
+    # days whose price stays say nothing of it, and would thin out what the others tell
+    stays = (both[f"{PRICE}_if"] - both[PRICE]).abs() <= _LEAST_CHANGE * both[PRICE].abs()
+    of_moved = both[["units", "units_if", PRICE, f"{PRICE}_if"]].mask(stays)
+    series = pd.concat([both[list(KEYS)], of_moved], axis=1).groupby(list(KEYS), sort=False)
     sums, means = series[["units", "units_if"]].transform("sum"), series[[PRICE, f"{PRICE}_if"]].transform("mean")
     prices = means.where(means > 0).to_numpy()
     moved = np.log(prices[:, 1] / prices[:, 0])

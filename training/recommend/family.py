@@ -55,7 +55,9 @@ class Recommend:
         first, last = row
         window = min(WINDOW, ((last - first).days + 1) // (2 * ORIGINS + 1))
         origins = [last - timedelta(days=window * back) for back in range(ORIGINS, 0, -1)]
-        return [_fold(data, origin, window) for origin in origins if window >= 1 and origin - timedelta(days=window) >= first]
+        folds = [_fold(data, origin, window) for origin in origins if window >= 1 and origin - timedelta(days=window) >= first]
+        # tills that know no customers tell nothing of what one of them bought
+        return [fold for fold in folds if not fold.test.isEmpty()]
 
     def contenders(self) -> list[Contender]:
         """Two baselines, item-item, MLlib's ALS and the learned blend."""

@@ -50,6 +50,35 @@ def test_a_column_that_is_told_of_sold_days_only_does_not_give_them_away(tmp_pat
     assert any("column 'promotion' is told of the days that sold" in said for said in told)
 
 
+def test_a_price_that_only_sold_days_tell_does_not_give_them_away() -> None:
+    """A till writes what was paid, a new price with each sale; the plan has a price for each day."""
+    rng = np.random.default_rng(3)
+    frame = sales(mean=0.6, pairs=40).assign(price=lambda rows: rng.choice([1.0, 1.2, 0.8], len(rows)))
+    past, later = split(frame, 7)
+    sparse = past[past["units"] > 0].reset_index(drop=True)
+    assert bring(sparse, 7, later).untold == ("price",) and not bring(sparse, 7).untold
+    for plan in (later, None):
+        assert forecast(sparse, 7, future=plan)["units"].mean() == pytest.approx(0.6, rel=0.2)
+    with pytest.raises(BadInput, match="change of 'price': the history tells it of the days that sold"):
+        what_if(sparse, 7, [change_of("price=-4%")])
+    # a list price that stays from one sale to the next is known on the days between
+    listed = frame.assign(price=2.0)[frame["units"] > 0]
+    assert not bring(listed[listed["ds"] <= past["ds"].max()], 7, later.assign(price=1.5)).untold
+
+
+def test_without_a_plan_no_example_knows_the_price_of_its_day() -> None:
+    rng = np.random.default_rng(4)
+    frame = sales(pairs=40).assign(price=lambda rows: rng.choice([1.0, 0.7], len(rows), p=[0.8, 0.2]))
+    mean = np.where(frame["price"] < 1, 10.0, 4.0)
+    past, later = split(frame.assign(units=rng.poisson(mean).astype(float)), 28)
+    found = forecast(past, 28)
+    assert found["units"].mean() == pytest.approx(5.2, rel=0.06)
+    told = found.merge(frame.assign(units=rng.poisson(mean).astype(float)), on=["store_id", "product_id", "ds"], suffixes=("", "_sold"))
+    assert (told["units_sold"] <= told["q0.9"]).mean() > 0.86
+    planned = forecast(past, 28, future=later).merge(later, on=["store_id", "product_id", "ds"])
+    assert planned.groupby("price")["units"].mean().to_dict() == pytest.approx({0.7: 10.0, 1.0: 4.0}, rel=0.1)
+
+
 def test_a_day_that_neither_file_has_means_the_same_in_both() -> None:
     """A shop that closes on Sundays, and on days of its own, and has no row then in history or plan."""
     frame = sales(200, 20, mean=8.0).assign(open=1)

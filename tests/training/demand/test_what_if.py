@@ -82,6 +82,28 @@ def test_text_that_the_history_knows_can_be_planned() -> None:
     assert found.loc[first, "units_if"].sum() > 1.8 * found.loc[first, "units"].sum()
 
 
+def test_the_elasticity_is_that_of_the_days_on_which_the_price_moves(sold: pd.DataFrame) -> None:
+    whole = what_if(sold, 7, [change_of("price=-20%")])
+    day = str(whole["ds"].min().date())
+    one = what_if(sold, 7, [change_of("price=-20%")], since=day, until=day)
+    told = whole[whole["ds"] == whole["ds"].min()]
+    own = np.log(told["units_if"] / told["units"]) / np.log(told["price_if"] / told["price"])
+    np.testing.assert_allclose(one.loc[one["ds"] == one["ds"].min(), "elasticity"], own, rtol=0.02)
+
+
+def test_a_shop_that_is_open_stays_open_on_days_that_are_not_changed() -> None:
+    """One series, with just enough examples to learn from: another draw of them has too few."""
+    rng = np.random.default_rng(1)
+    ds = pd.date_range("2024-01-01", periods=300)
+    frame = pd.DataFrame({"store_id": "s", "product_id": "p"}, index=range(300)).assign(ds=ds, open=(ds.dayofweek != 6).astype(int))
+    frame["units"] = rng.poisson(6, 300) * frame["open"].astype(float)
+    day = ds[-1] + pd.Timedelta(days=2)
+    found = what_if(frame, 7, [change_of("open=0")], since=str(day.date()), until=str(day.date()))
+    week = found[found["ds"].dt.dayofweek != 6]
+    assert (week["units"] > 1).all()
+    assert week["units_if"].lt(1e-9).tolist() == (week["ds"] == day).tolist()
+
+
 def test_a_price_against_which_sales_rise_is_told() -> None:
     frame = priced(200, 20)
     usual = frame.groupby(["store_id", "product_id"])["price"].transform("max")

@@ -52,6 +52,10 @@ def test_folds_train_on_the_past_and_ask_for_what_followed(data: DataFrame, fold
     assert folds[0].origin < folds[1].origin
 
 
+def test_a_shop_that_knows_no_customers_has_nothing_to_judge_by(data: DataFrame) -> None:
+    assert FAMILY.folds(data.withColumn("customer_id", F.lit(None).cast("string"))) == []
+
+
 def test_every_contender_ranks_for_every_customer_and_the_best_beats_popularity(folds: list[Fold], fitted: dict[str, Listed]) -> None:
     values = {}
     for name, model in fitted.items():
