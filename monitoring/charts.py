@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from html import escape
 
 _WIDTH, _ROW, _LABEL = 640, 22, 230
-_LINE_HEIGHT, _PAD = 150, 34
+_LINE_HEIGHT, _CURVE_HEIGHT, _PAD = 150, 260, 34
 
 
 def bars(rows: Sequence[tuple[str, float, float]]) -> str:
@@ -53,6 +53,34 @@ def lines(title: str, ticks: Sequence[str], series: Sequence[tuple[str, Sequence
             f'<text class="tick" x="{_PAD + at * step:.1f}" y="{_LINE_HEIGHT - 6}" text-anchor="middle">{escape(ticks[at])}</text>'
         )
     return _svg(_WIDTH, _LINE_HEIGHT, "".join(parts), title)
+
+
+def curves(title: str, across: str, series: Sequence[tuple[str, Sequence[float], Sequence[float]]]) -> str:
+    """Lines of (name, x, y), both axes from their lowest to their highest value, each named at its end; `across` says what x is."""
+    xs, ys = [x for _, line, _ in series for x in line], [y for _, _, line in series for y in line]
+    if not xs:
+        return ""
+    left, low = min(xs), min(ys)
+    right, high = max(*xs, left + 1e-9), max(*ys, low + 1e-9)
+
+    def point(x: float, y: float) -> tuple[float, float]:
+        return (
+            _PAD + 20 + (x - left) / (right - left) * (_WIDTH - 2 * _PAD - 170),
+            _CURVE_HEIGHT - 34 - (y - low) / (high - low) * (_CURVE_HEIGHT - 64),
+        )
+
+    parts = [f'<text class="title" x="{_PAD}" y="14">{escape(title)}</text>']
+    for number, (name, x_values, y_values) in enumerate(series):
+        places = [point(x, y) for x, y in zip(x_values, y_values, strict=True)]
+        path, (x, y) = " ".join(f"{x:.1f},{y:.1f}" for x, y in places), places[-1]
+        style, named = f"s{min(number, 2)}", f'x="{x + 7:.1f}" y="{y + 4 + 13 * number:.1f}"'
+        parts.append(f'<polyline class="{style}" points="{path}"/><text class="{style}" {named}>{escape(name)}</text>')
+    for value in (low, high):
+        parts.append(f'<text class="tick" x="{_PAD + 14}" y="{point(left, value)[1] + 4:.1f}" text-anchor="end">{value:.3g}</text>')
+    for value in (left, right):
+        parts.append(f'<text class="tick" x="{point(value, low)[0]:.1f}" y="{_CURVE_HEIGHT - 20}" text-anchor="middle">{value:,.0f}</text>')
+    parts.append(f'<text class="tick" x="{_PAD + 20}" y="{_CURVE_HEIGHT - 4}">{escape(across)}</text>')
+    return _svg(_WIDTH, _CURVE_HEIGHT, "".join(parts), title)
 
 
 def _svg(width: int, height: int, inner: str, told: str) -> str:

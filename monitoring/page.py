@@ -9,7 +9,7 @@ from html import escape
 
 import pandas as pd
 
-from monitoring.charts import bars, lines
+from monitoring.charts import bars, curves, lines
 from monitoring.drift import ColumnDrift
 from monitoring.policy import ALERT, NOTHING, RETRAIN, ROLLBACK, Decision, Reading
 from monitoring.windows import Windows, shown
@@ -32,6 +32,8 @@ svg{display:block;margin:.8em 0;max-width:100%;height:auto}svg text{font-size:12
 polyline.s0{stroke:#2563a8}polyline.s1{stroke:#b4690e}polyline.s2{stroke:#7a8794;stroke-dasharray:4 3}
 circle.s0{fill:#2563a8}circle.s1{fill:#b4690e}circle.s2{fill:#7a8794}.small{color:#5b6b7b;font-size:.9em}
 """
+#: the service level by which the stock of groups of any size is compared
+_USUAL = 0.95
 
 
 @dataclass(frozen=True)
@@ -51,8 +53,9 @@ class FamilyView:
     page: str = ""
 
 
-def html(ds: date, views: Sequence[FamilyView], served: Sequence[str]) -> str:
-    """The whole page; `served` are sentences about the online service's predictions."""
+def html(ds: date, views: Sequence[FamilyView], served: Sequence[str], service: pd.DataFrame | None = None) -> str:
+    """The whole page; `served` are sentences about the online service's predictions, `service` the rows of
+    `monitoring.service_curve` where there is a champion that orders."""
     rows = "".join(
         f'<tr><td><a href="#{view.family}">{escape(_name(view))}</a></td><td>{escape(view.reading.version)}</td><td>{_chip(view)}</td>'
         f"<td>{_sentence(view)}</td></tr>"
@@ -62,7 +65,8 @@ def html(ds: date, views: Sequence[FamilyView], served: Sequence[str]) -> str:
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
         f"<title>Shelfcast report {ds}</title><style>{_STYLE}</style></head><body><p class='small'>Shelfcast, {ds}</p>"
         f"<h1>{escape(headline(views))}</h1><table><tr><th>model</th><th>version</th><th></th><th>what was seen</th></tr>{rows}</table>"
-        f"{''.join(f'<p>{escape(said)}</p>' for said in served)}{''.join(_section(view) for view in views)}</body></html>"
+        f"{''.join(f'<p>{escape(said)}</p>' for said in served)}{''.join(_section(view) for view in views)}"
+        f"{'' if service is None or service.empty else _service(service)}</body></html>"
     )
 
 
@@ -80,6 +84,21 @@ def _section(view: FamilyView) -> str:
     parts.append(f"<p>{_STEP[view.decision.action].format(family=view.family)}</p>" if view.decision.action in _STEP else "")
     parts += [_drift_part(view), _accuracy_part(view)]
     return "".join(parts)
+
+
+def _service(points: pd.DataFrame) -> str:
+    """What a service level costs in stock: the curves, and the money of all pairs."""
+    series = []
+    for name, part in points.groupby("group", sort=False):
+        usual = float(part.loc[part["service_level"] == _USUAL, "stock_value"].iloc[0])
+        series.append((str(name), list(100 * part["stock_value"] / max(usual, 1e-9)), list(100 * part["fill_rate"])))
+    chart = curves("demand served from stock, %", f"stock on the shelves, % of what a service level of {_USUAL:.0%} takes", series)
+    rows = "".join(
+        f'<tr><td class="n">{level:.1%}</td><td class="n">{value:,.2f}</td><td class="n">{served:.2%}</td></tr>'
+        for _, level, value, served in points[points["group"] == "all"].itertuples(index=False)
+    )
+    head = "<tr><th>no stockout in a cycle</th><th>stock, money at unit cost</th><th>demand served</th></tr>"
+    return f'<h2 id="service">What service costs in stock</h2>{chart}<table>{head}{rows}</table>'
 
 
 def _drift_part(view: FamilyView) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from feature_repo.tables import STOCK_FEATURES
 from infra.errors import NotReady
 from infra.lake import Lake
 from infra.publish import publish
@@ -19,6 +20,7 @@ from monitoring.drift import FEWEST_ROWS, SILENT, ColumnDrift, compare, prepared
 from monitoring.page import FamilyView, headline, html
 from monitoring.policy import Reading, decide
 from monitoring.served import served_sentences
+from monitoring.service_curve import ORDERING, service_curve
 from monitoring.tables import ACCURACY, DRIFT, MONITORING, POLICY
 from monitoring.watched import Span, judged, known_span, live_metric, sample, tables_of
 from monitoring.windows import Windows, shown, windows
@@ -69,12 +71,24 @@ def report(
     rows = _keep(settings, spark or session(settings), span.last, views)
     say(steps - 1, steps, "report: page")
     served = served_sentences(settings.home / "predictions", datetime.now(UTC).date())
-    page = _write(folder / "index.html", html(span.last, views, served))
+    service = _service(settings, registry, champions, span.last)
+    page = _write(folder / "index.html", html(span.last, views, served, service))
+    if len(service):
+        _write(folder / "service_curve.csv", service.to_csv(index=False))
     say(steps, steps, "report: done")
     return ReportSummary(
         span.last, page, headline(views), {v.family: v.decision.action for v in views},
         {v.family: [d.column for d in v.drift if d.drifted] for v in views}, rows,
     )  # fmt: skip
+
+
+def _service(settings: Settings, registry: Registry, champions: Sequence[tuple[Card, dict[str, Any]]], day: date) -> pd.DataFrame:
+    """What more service would cost in stock by the champion that orders; no rows where there is none, or nothing to order."""
+    lake = Lake(settings.lake_url)
+    ordering = [row["aliases"][CHAMPION] for card, row in champions if card.name == ORDERING]
+    if not ordering or not lake.exists(STOCK_FEATURES):
+        return pd.DataFrame()
+    return service_curve(lake, registry.folder(ORDERING, str(ordering[0])), day, settings.seed)
 
 
 def family_drift(lake: Lake, card: Card, span: Span, seed: int) -> tuple[Windows | None, list[ColumnDrift], pd.DataFrame, pd.DataFrame]:

@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 import pandas as pd
 import pytest
 
-from monitoring.charts import bars, lines
+from monitoring.charts import bars, curves, lines
 from monitoring.drift import ColumnDrift
 from monitoring.page import FamilyView, headline, html
 from monitoring.policy import ALERT, NOTHING, RETRAIN, Decision, Reading
@@ -45,6 +45,20 @@ def test_the_page_is_escaped_self_contained_and_names_the_next_step() -> None:
     assert "shelfcast train demand" in page
     assert "the history is younger than a year" in page
     assert page.index("needs a look") < page.index("price&lt;script&gt; drifted") < page.index("<svg")
+
+
+def test_what_service_costs_is_drawn_for_all_and_a_category_and_told_in_money() -> None:
+    points = pd.DataFrame([(name, level, value * scale, served) for name, scale in (("all", 10.0), ("dairy & eggs", 1.0))
+                           for level, value, served in ((0.9, 80.0, 0.97), (0.95, 100.0, 0.985), (0.99, 150.0, 0.998))],
+                          columns=["group", "service_level", "stock_value", "fill_rate"])  # fmt: skip
+    page = html(DAY, [_view("stock")], [], points)
+    drawn = ElementTree.fromstring(page[page.index("<svg") : page.index("</svg>") + 6])
+    lines_ = [line.attrib["points"] for line in drawn.iter("polyline")]
+    # both take the same share more of their own stock
+    assert len(lines_) == 2 and lines_[0] == lines_[1] and "dairy &amp; eggs" in page
+    assert "1,500.00" in page and "150.00" not in page.replace("1,500.00", "")
+    assert "What service costs" not in html(DAY, [_view("stock")], [])
+    assert curves("x", "y", []) == ""
 
 
 def test_charts_are_well_formed_and_mark_what_is_over_its_limit() -> None:

@@ -1,5 +1,5 @@
-"""The ingest is killed (kill -9, driver and JVM) at random points of its batches, again and again: at the end every event
-is in the lake once and in the warehouse once."""
+"""The ingest is killed (kill -9, driver and JVM) at random points of its batches, before, between and after the sinks, again and
+again: at the end every event is in the lake once and in the warehouse once."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from data_ingest.facts import facts
 from data_ingest.tables import EVENTS
 from infra.lake import Lake
 from infra.settings import Settings
@@ -21,7 +22,9 @@ from infra.warehouse import Warehouse
 from tests.data_ingest import events
 
 DAY = "2024-05-01T10:00"
-KILLS = int(os.environ.get("SHELFCAST_TEST_KILLS", "6"))
+KILLS = int(os.environ.get("SHELFCAST_TEST_KILLS", "20"))
+#: where a batch may be when its ingest is killed, in their order
+POINTS = ("begun", "in the lake", "done")
 #: independent ingests that are killed at the same time: each has topics, lake, warehouse and checkpoint of its own
 VICTIMS = 2
 
@@ -51,29 +54,26 @@ class Victim:
             stdout=subprocess.DEVNULL, stderr=(self.settings.home / "ingest.log").open("ab"),
         )  # fmt: skip
 
-    def offsets(self) -> int:
-        """Batches that the checkpoint has begun."""
-        return sum(1 for _ in (self.settings.checkpoints / "ingest" / "offsets").glob("[0-9]*"))
+    def reached(self) -> dict[str, int]:
+        """How far the ingest has come: batches that its checkpoint has begun, versions of the lake's events, batches done."""
+        lake, checkpoint = Lake(self.settings.lake_url), self.settings.checkpoints / "ingest"
+        begun, done = (sum(1 for _ in (checkpoint / name).glob("[0-9]*")) for name in ("offsets", "commits"))
+        return {"begun": begun, "in the lake": lake.version(EVENTS) + 1 if lake.exists(EVENTS) else 0, "done": done}
 
-    def kill_once(self) -> str:
-        """Send events, start the ingest, kill it somewhere within its next batch; returns what was then committed. An ingest
-        that came to its end before is started again with more events."""
+    def kill_once(self, point: str) -> str:
+        """Send events, start the ingest, and kill it a moment after its next batch is at `point` of `reached`; returns how far the
+        batch had come by then. An ingest that came to its end before is started again with more events."""
         while True:
             self.send(self.rng.randint(20, 60))
-            begun, process = self.offsets(), self.start()
-            while self.offsets() == begun and process.poll() is None:
+            before, process = self.reached(), self.start()
+            while self.reached()[point] == before[point] and process.poll() is None:
                 time.sleep(0.02)
-            time.sleep(self.rng.uniform(0, self.rng.choice([0.5, 2.0, 5.0])))
+            time.sleep(self.rng.uniform(0, self.rng.choice([0.0, 0.5, 2.0])))
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
-                return self.landed()
+                return next((name for name, count in reversed(self.reached().items()) if count > before[name]), "not begun")
             assert process.returncode == 0, (self.settings.home / "ingest.log").read_text()[-2000:]
-
-    def landed(self) -> str:
-        """How far the killed batch had come, in words: for the test's own report."""
-        lake = Lake(self.settings.lake_url)
-        return f"events at version {lake.version(EVENTS) if lake.exists(EVENTS) else None}, batches {self.offsets()}"
 
 
 @pytest.mark.slow
@@ -82,13 +82,19 @@ def test_killed_at_random_points_nothing_is_lost_and_nothing_doubled(spark, stac
     victims = [Victim(on_stack(), aws, seed) for seed in range(VICTIMS)]
     for victim in victims:
         victim.settings.home.mkdir(parents=True)
+    points = [[POINTS[(number + each) % len(POINTS)] for each in range(KILLS // VICTIMS)] for number in range(VICTIMS)]
     with ThreadPoolExecutor(VICTIMS) as pool:
-        points = list(pool.map(lambda victim: [victim.kill_once() for _ in range(KILLS // VICTIMS)], victims))
-    assert sum(map(len, points)) >= KILLS - KILLS % VICTIMS
+        found = list(pool.map(lambda victim, own: [victim.kill_once(point) for point in own], victims, points))
+    # a batch that was killed before the lake had it, one that the lake had and the checkpoint did not, and one that was done
+    assert {point for each in found for point in each} == set(POINTS)
     for victim in victims:
         victim.send(10)
         assert victim.start().wait(300) == 0
         rows = Lake(victim.settings.lake_url).read(spark, EVENTS).select("event_id", "units").collect()
         assert len(rows) == len(victim.sent) and {row.event_id: row.units for row in rows} == victim.sent
-        counted = Warehouse(victim.settings.warehouse_url).query("SELECT rule, sum(events) AS n FROM ingested GROUP BY rule")
+        warehouse = Warehouse(victim.settings.warehouse_url)
+        counted = warehouse.query("SELECT rule, sum(events) AS n FROM ingested GROUP BY rule")
         assert counted.rule.isna().tolist() == [True] and counted.n.tolist() == [len(victim.sent)]
+        facts(spark, victim.settings)
+        sold = warehouse.query("SELECT sum(units) AS units, sum(lines) AS lines FROM sales_daily")
+        assert (sold.units[0], sold.lines[0]) == (sum(victim.sent.values()), len(victim.sent))

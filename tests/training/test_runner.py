@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from training.family import Gate
-from training.runner import _rivals, _winner
+from training.runner import PARITY_TOLERANCE, ParityError, _prove, _rivals, _winner
 from training.tuning import Tuned
 
 
@@ -40,3 +40,14 @@ def test_a_champion_whose_recipe_is_no_contender_any_more_is_a_rival_without_num
     fold = SimpleNamespace(train=None, test=None)
     rivals = _rivals(family, {"rule": judged(1.0)}, tuned("rule", True), champion, [trees], fold)
     assert (len(rivals["champion"]) if "champion" in rivals else None) == told
+
+
+@pytest.mark.parametrize(("gap", "passes"), [(PARITY_TOLERANCE, True), (2 * PARITY_TOLERANCE, False), (float("nan"), False)])
+def test_a_model_that_its_export_does_not_say_the_same_as_ends_the_run(gap: float, passes: bool) -> None:
+    family = SimpleNamespace(card=SimpleNamespace(name="demand"), parity=lambda fitted, portable, sample: gap)
+    rows = SimpleNamespace(limit=lambda count: SimpleNamespace(localCheckpoint=lambda: None))
+    if passes:
+        assert _prove(family, None, None, rows) == gap
+        return
+    with pytest.raises(ParityError, match="demand: the portable model differs from the Spark model"):
+        _prove(family, None, None, rows)

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 import pytest
+from mlflow.models import Model
 
 from data_ingest.tables import STOCK_DAILY
 from feature_repo.build import build_features
 from feature_repo.tables import DEMAND_FEATURES
 from infra.lake import Lake
-from infra.registry import Registry
+from infra.registry import Registry, model_name
 from infra.settings import Settings, load_settings
 from infra.warehouse import Warehouse
 from tests.feature_repo.facts import PAIRS, day, silver_rows, write_silver
@@ -93,6 +94,10 @@ def test_a_family_is_trained_registered_and_decides(spark: SparkSession, home: S
     assert kept == ({"metadata", "stages"} if learned else set()) and not list((home.home / "lake" / "scratch").glob("*"))
     artifacts = {file.path for file in registry.client.list_artifacts(trained.run_id)}
     assert ("features.json" in artifacts) is learned
+    assert {"judged.json", "folds.json", "trials.json", "plots"} <= artifacts
+    described = Model.load(registry._location(registry.client.get_model_version(model_name(name), "1").source))
+    assert described.signature is not None and described.saved_input_example_info is not None
+    assert (registry.folder(name, "1") / "input_example.json").is_file()
     again = train(spark, home, name, trials=1)
     assert again.reused and again.version == trained.version
     registry.promote(name, "1", "test", "the only one")

@@ -87,8 +87,9 @@ class Covariates:
         """The column the period before and after, and for how many periods it has been and will stay what it is on the
         target day; nothing beyond the planned future as it reaches from this origin."""
         end = min(position + values.shape[1] - self.panel.units.shape[1], values.shape[1] - 1)
-        around = np.clip(np.arange(target.min() - _RUN, target.max() + _RUN + 1), 0, end)
-        part, at = values[series][:, around], target - target.min() + _RUN
+        first = int(target.min(initial=position + 1))  # no series has a day to tell of where a file has next to none
+        around = np.clip(np.arange(first - _RUN, target.max(initial=first) + _RUN + 1), 0, end)
+        part, at = values[series][:, around], target - first + _RUN
         row = np.arange(len(series))[:, None]
         now = part[row, at]
         since, until = (np.full(target.shape, _RUN, dtype=np.float32) for _ in range(2))

@@ -24,4 +24,5 @@ CARD = Card(
     response={"rank": "integer", "product_id": "string", "score": "number", "why": "string"},
     feature_service="",
     entity=("customer_id",),
+    drift_columns=("baskets_8w", "spend_8w", "recency_days"),
 )

@@ -7,13 +7,12 @@ one E(S - D_lead+review)+, their mean stands on the shelf; units short in a cycl
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 
 from training.stock import grid
 from training.stock.demand_distribution import Demand
+from training.stock.model import StockModel, terms_of
 from training.stock.terms import Terms
 
 LEVELS = (0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.925, 0.95, 0.97, 0.98, 0.99, 0.995, 0.999)
@@ -43,16 +42,7 @@ def curve(demand: Demand, terms: Terms, groups: np.ndarray | None = None, levels
     return pd.DataFrame(rows, columns=["group", "service_level", "stock_value", "fill_rate"])
 
 
-def picture(points: pd.DataFrame, path: Path) -> Path:
-    """The curves as an image, a line a group."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(7, 4.2), layout="constrained")
-    axes = figure.subplots()
-    for name, part in points.groupby("group", sort=False):
-        axes.plot(part["stock_value"], 100 * part["fill_rate"], marker="o", markersize=3, linewidth=2 if name == "all" else 1, label=name)
-    axes.set(xlabel="stock on the shelves, money at unit cost", ylabel="demand served from stock, %")
-    axes.grid(alpha=0.3)
-    axes.legend(fontsize=8)
-    figure.savefig(path, dpi=120)
-    return path
+def curve_of(model: StockModel, features: pd.DataFrame, groups: np.ndarray | None = None) -> pd.DataFrame:
+    """The curve of pairs by their online features, a row a pair, as the model sees their demand."""
+    costs = terms_of(features)
+    return curve(model.expected(features, costs), costs, groups)

@@ -137,6 +137,8 @@ def _planned(
     facts = rules.applied(facts)
     costs, opened, closed = _calendar(facts, terms(facts, known.price, known.days), known)
     network = Network.of(known.pairs, facts)
+    for said in _unheard(known.pairs[~network.centres], history, names):
+        tell(said)
     through = int(costs.leads.max()) if network.fed.any() else 0
     demand = network.demand(expected(known, _reach(costs) + through, forecast), known.exposure.sum(axis=1) > 0)
     waits = patience(known, costs)
@@ -154,6 +156,18 @@ def _planned(
     noted = joined(noted, network.notes(known.pairs, moved.shelf))
     told = why.sentences(decision, seen, costs, known.days, noted, why.Held(opened, asked, cut))
     return _answer(known, seen, costs, decision, told), moved.frame
+
+
+def _unheard(pairs: pd.DataFrame, history: pd.DataFrame, names: tuple[str, str, str]) -> list[str]:
+    """A sentence for each key of which some of the pairs' values are in no row of the history: a slip of the pen, or new."""
+    told = []
+    for key in PAIR:
+        own = pairs[key].drop_duplicates()
+        new = own[~own.isin(history[key].unique())]
+        if len(new):
+            of = f"{names[1]}: {len(new):,} of {len(own):,} {key}s, such as {new.iloc[0]!r}, have no row in {names[0]}"
+            told.append(f"{of}: they are planned at the level of all pairs")
+    return told
 
 
 def _supplied(

@@ -99,6 +99,14 @@ def test_short_histories_get_an_answer(days: int) -> None:
     assert len(found) == 27 and not found.isna().any().any()
 
 
+@pytest.mark.parametrize("days", [1, 2])
+def test_a_history_of_next_to_nothing_with_a_plan_gets_an_answer(days: int) -> None:
+    frame = history(days + 5, 2).drop(columns="mean").assign(word="fair")
+    last = frame["ds"].min() + pd.Timedelta(days=days - 1)
+    found = forecast(frame[frame["ds"] <= last], 5, future=frame[frame["ds"] > last].drop(columns="units"))
+    assert len(found) == 10 and not found.isna().any().any()
+
+
 def test_weekly_zero_ended_and_new_series_get_an_answer() -> None:
     ds = pd.date_range("2023-01-02", periods=60, freq="W-MON")
     rng = np.random.default_rng(0)

@@ -13,8 +13,9 @@ from infra.errors import BadInput
 from training.files import LATEST_DAYS, read_frame
 from training.stock import plan
 from training.stock.panel import panel
+from training.stock.patience import CANDIDATES, LEAST_PAIRS, patience
 from training.stock.plan import expected, order_file
-from training.stock.terms import lead_points
+from training.stock.terms import lead_points, terms
 
 ANSWER = {"store_id", "product_id", "order_units", "reorder_point", "order_up_to", "expected_cost", "money_at_risk", "rank", "why"}
 
@@ -214,6 +215,46 @@ def test_a_misspelt_column_of_the_items_is_told(tmp_path: Path) -> None:
     told: list[str] = []
     order_file(tmp_path / "h.csv", tmp_path / "s.csv", tmp_path / "i.csv", None, tmp_path / "o.csv", tell=told.append)
     assert len(told) == 1 and told[0].endswith("column 'Lead_time_day' is not used; did you mean 'lead_time_days'?")
+
+
+def test_a_store_that_the_history_does_not_know_is_told(tmp_path: Path) -> None:
+    history = sales()
+    history.to_csv(tmp_path / "h.csv", index=False)
+    shelves = stock(history)
+    pd.concat([shelves, shelves.iloc[:1].assign(store_id="S-1")]).to_csv(tmp_path / "s.csv", index=False)
+    told: list[str] = []
+    order_file(tmp_path / "h.csv", tmp_path / "s.csv", None, None, tmp_path / "o.csv", tell=told.append)
+    (said,) = told
+    assert "1 of 2 store_ids, such as 'S-1', have no row in history file" in said and "at the level of all pairs" in said
+
+
+def test_where_nothing_is_lost_by_a_stockout_nothing_is_ordered_up_to() -> None:
+    history = sales(rates=(6.0, 6.0))
+    free = plan(history, stock(history), items().assign(shortage_cost=0.0))
+    assert (free["order_units"] == 0).all() and (free["order_up_to"] == 0).all() and (free["reorder_point"] == 0).all()
+    assert free["why"].str.contains("= order up to 0.0;").all()
+
+
+def test_what_spoils_before_the_next_review_is_counted_over_its_shelf_life() -> None:
+    history = sales(rates=(6.0, 6.0))
+    kept = plan(history, stock(history), items().assign(lead_time_days=2.0, review_period_days=7.0, shelf_life_days=3.0))
+    assert kept["why"].str.contains("over 5 days (lead 2 + shelf life 3)", regex=False).all()
+
+
+def test_a_long_lead_time_replays_fewer_pairs() -> None:
+    history = pd.concat([sales(640, rates=(2.0,) * 8).assign(store_id=f"s{n}") for n in range(4)], ignore_index=True)
+    known, taken = panel(history), []
+
+    def counted(past, terms_, periods):
+        taken.append(len(past.units))
+        return dict.fromkeys(CANDIDATES, 1.0)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("training.stock.patience.replays", counted)
+        for days in (3.0, 90.0):
+            facts = known.pairs.assign(lead_time_days=days)
+            patience(known, terms(facts, np.ones(len(facts)), 1))
+    assert taken[0] == 32 and LEAST_PAIRS <= taken[1] < 32
 
 
 def test_a_cost_without_a_price_is_its_usual_share_of_one() -> None:
