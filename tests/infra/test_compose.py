@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +29,33 @@ def services() -> dict[str, dict[str, Any]]:
 
 def words(service: dict[str, Any]) -> str:
     return " ".join(service.get("entrypoint", []) + service.get("command", []))
+
+
+def test_it_is_a_compose_file_by_the_schema() -> None:
+    done = _run("check-jsonschema", "--builtin-schema", "vendor.compose-spec", "--default-filetype", "yaml", "-")
+    assert done.returncode == 0, done.stdout
+    wrong = _run(
+        "check-jsonschema",
+        "--builtin-schema",
+        "vendor.compose-spec",
+        "--default-filetype",
+        "yaml",
+        "-",
+        text=TEXT.replace("depends_on:", "depends:", 1),
+    )
+    assert wrong.returncode != 0 and "depends" in wrong.stdout
+
+
+def test_yaml_is_read_as_it_looks() -> None:
+    root = FOLDER.parents[1]
+    files = [path for folder in ("infra", "training") for path in sorted((root / folder).rglob("*.y*ml"))]
+    assert len(files) >= 6
+    done = _run("yamllint", "--strict", "-c", str(root / ".yamllint"), *map(str, files))
+    assert done.returncode == 0, done.stdout
+
+
+def _run(program: str, *words: str, text: str = TEXT) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([Path(sys.executable).parent / program, *words], input=text, capture_output=True, text=True, timeout=120)
 
 
 def test_images_are_pinned_and_ours_are_built_from_files_that_are_there(services) -> None:

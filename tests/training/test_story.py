@@ -95,7 +95,7 @@ def test_a_family_is_trained_registered_and_decides(spark: SparkSession, home: S
     artifacts = {file.path for file in registry.client.list_artifacts(trained.run_id)}
     assert ("features.json" in artifacts) is learned
     assert {"judged.json", "folds.json", "trials.json", "plots"} <= artifacts
-    described = Model.load(registry._location(registry.client.get_model_version(model_name(name), "1").source))
+    described = Model.load(registry._location(registry.client.get_model_version(model_name(name), "1").source).removeprefix("file://"))
     assert described.signature is not None and described.saved_input_example_info is not None
     assert (registry.folder(name, "1") / "input_example.json").is_file()
     again = train(spark, home, name, trials=1)
