@@ -79,7 +79,8 @@ class Settings(BaseSettings):
             "tracking_url": f"sqlite:///{home}/mlflow.db",
             "artifacts_url": f"file://{home}/artifacts",
         }
-        return {**values, **{name: values.get(name) or url for name, url in embedded.items()}}
+        resolved = {name: _resolved(name, values[name]) for name in ("events_url", "lake_url") if values.get(name)}
+        return {**values, **{name: resolved.get(name) or values.get(name) or url for name, url in embedded.items()}}
 
     @model_validator(mode="after")
     def _known_schemes(self) -> Settings:
@@ -100,6 +101,17 @@ class Settings(BaseSettings):
     def reports(self) -> Path:
         """Folder of HTML reports."""
         return self.home / "reports"
+
+
+def _resolved(name: str, url: str) -> str:
+    """A file:// URL as the libraries tell it back: files are known by their paths, which must read the same everywhere."""
+    scheme, _, path = url.partition("://")
+    if scheme != "file":
+        return url
+    if not path.startswith("/") or (odd := sorted(set(_NOT_IN_PATHS) & set(path))):
+        expected = f"file:///folder without {' '.join(odd)} in its path" if path.startswith("/") else "file:///folder"
+        raise ValueError(f"{PREFIX}{name.upper()} is {url!r}: expected {expected}")
+    return f"file://{Path(path).resolve()}"
 
 
 def load_settings(**overrides: Any) -> Settings:
