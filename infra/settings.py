@@ -36,7 +36,9 @@ class Settings(BaseSettings):
     jars: Path = Field(default=Path("~/.shelfcast/jars"), description="folder of the jars that Spark is started with")
     events_url: str = Field(default="", description="file:///folder or kafka://host:port/prefix")
     lake_url: str = Field(default="", description="file:///folder or s3a://bucket/prefix")
-    warehouse_url: str = Field(default="", description="chdb:///folder or clickhouse://user:password@host:port/database")
+    warehouse_url: str = Field(
+        default="", description="chdb:///folder or clickhouse://user:password@host:port/database, clickhouses:// with TLS"
+    )
     online_url: str = Field(default="", description="sqlite:///file or redis://host:port")
     tracking_url: str = Field(default="", description="sqlite:///file or http://mlflow-server:port")
     artifacts_url: str = Field(default="", description="file:///folder or s3://bucket/prefix")
