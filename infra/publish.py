@@ -98,11 +98,13 @@ def _blocks(table: Table, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Tabl
     import pyarrow as pa
 
     gathered: list[pa.Table] = []
+    rows = size = 0
     for batch in batches:
         gathered.append(_fitted(batch, table.arrow_schema()))
-        if sum(b.num_rows for b in gathered) >= BLOCK_ROWS or sum(b.nbytes for b in gathered) >= BLOCK_BYTES:
+        rows, size = rows + gathered[-1].num_rows, size + gathered[-1].nbytes
+        if rows >= BLOCK_ROWS or size >= BLOCK_BYTES:
             yield pa.concat_tables(gathered)
-            gathered = []
+            gathered, rows, size = [], 0, 0
     if gathered:
         yield pa.concat_tables(gathered)
 
