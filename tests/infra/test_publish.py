@@ -1,14 +1,21 @@
-"""The blocks in which rows go to the warehouse: bounded, and made in one pass."""
+"""Lake to warehouse: what is missing there is copied, in bounded blocks that are made in one pass."""
 
 from __future__ import annotations
 
 import time
+from datetime import date
 
+import pandas as pd
 import pyarrow as pa
+import pytest
+from deltalake import write_deltalake
 
 from infra import publish as module
-from infra.publish import _blocks
+from infra.lake import Lake
+from infra.publish import _blocks, publish
 from infra.tables import Table, columns
+from infra.warehouse import Warehouse
+from training.tables import SLOW_MOVERS
 
 T = Table("t", "silver", columns(("k", "string"), ("x", "double")), ("k",))
 
@@ -33,3 +40,18 @@ def test_many_small_batches_cost_no_more_each_than_few() -> None:
 
     seconds_each(100)
     assert seconds_each(4000) < 4 * seconds_each(400)
+
+
+@pytest.mark.parametrize("loss", ["TRUNCATE TABLE slow_movers", "DROP TABLE slow_movers"])
+def test_a_table_that_was_lost_alone_is_filled_anew(settings, loss) -> None:
+    row = (date(2024, 1, 31), "s", "p", 0.5, "keep", None, "1")
+    known = pd.DataFrame([row], columns=SLOW_MOVERS.names).assign(month="2024-01")
+    schema = SLOW_MOVERS.arrow_schema().append(pa.field("month", pa.string()))
+    place = Lake(settings.lake_url).path(SLOW_MOVERS).removeprefix("file://")
+    write_deltalake(place, pa.Table.from_pandas(known, schema=schema, preserve_index=False), partition_by=["month"])
+    warehouse = Warehouse(settings.warehouse_url)
+    assert [publish(settings, SLOW_MOVERS) for _ in range(2)] == [1, 0]
+    with warehouse.client() as client:
+        client.command(loss)
+    assert [publish(settings, SLOW_MOVERS) for _ in range(2)] == [1, 0]
+    assert warehouse.query("SELECT product_id FROM slow_movers")["product_id"].tolist() == ["p"]
