@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -69,7 +71,26 @@ def test_a_name_replaces_its_file_and_a_failure_leaves_none(tmp_path) -> None:
 
     with pytest.raises(RuntimeError):
         log.write("a", broken(), name="y")
-    assert [path.name for path in (tmp_path / "a").glob("*.jsonl")] == ["x.jsonl"]
+    assert [path.name for path in (tmp_path / "a").iterdir()] == ["x.jsonl"]
+
+
+@pytest.mark.parametrize(("topic", "name"), [("a", "../x"), ("a", "till/7"), ("a", "..\\x"), ("../a", "x"), ("a", ".x"), ("a", "_x")])
+def test_a_name_that_would_lie_elsewhere_or_unread_is_refused(tmp_path, topic, name) -> None:
+    with pytest.raises(BadInput, match="no file of the event log can be named"):
+        LandingFolder(tmp_path / "landing").write(topic, [b"1"], name)
+    assert not list(tmp_path.rglob("*"))
+
+
+def test_what_a_killed_writer_left_is_swept_when_it_is_old(tmp_path) -> None:
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    (tmp_path / "a").mkdir()
+    for name, writer, age in (("old", gone.pid, 25), ("new", gone.pid, 1), ("slow", os.getpid(), 25)):
+        partial = tmp_path / "a" / f".{name}.jsonl.{writer}.partial"
+        partial.write_bytes(b"half")
+        os.utime(partial, (time.time() - age * 3600,) * 2)
+    LandingFolder(tmp_path).write("a", [b"1"], name="x")
+    assert sorted(path.name.split(".")[1] for path in (tmp_path / "a").glob(".*")) == ["new", "slow"]
 
 
 @pytest.mark.parametrize(
