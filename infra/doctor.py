@@ -72,8 +72,8 @@ def _disk(settings: Settings) -> Check:
 
 def _listens(service: Service) -> Check:
     ok = service.answers()
-    mend = f"see that {service.name} runs, and check its SHELFCAST_*_URL: nothing listens at {service.host}:{service.port}"
-    return Check(service.name, ok, f"{service.host}:{service.port}", "" if ok else mend)
+    mend = f"see that {service.name} runs, and check its SHELFCAST_*_URL: nothing listens at {service.place}"
+    return Check(service.name, ok, service.place, "" if ok else mend)
 
 
 def _buckets(settings: Settings) -> Check:

@@ -26,6 +26,10 @@ class NotReady(RuntimeError):
     exit_code = 3
 
 
+class Unanswered(NotReady):
+    """A server did not answer: the same may go well when it does."""
+
+
 class TooLittleHistory(NotReady):
     """There is too little history yet to judge a model of one family by; the other families can go on."""
 

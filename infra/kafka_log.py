@@ -14,7 +14,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
-from infra.errors import BadInput, NotReady
+from infra.errors import BadInput, NotReady, Unanswered
 from infra.kafka_topics import WRITES, Topics
 
 if TYPE_CHECKING:
@@ -128,7 +128,8 @@ class KafkaLog:
         if unsent:
             late = all(each.name in _UNREACHED for each in unsent)
             said = f"within {self.patience_seconds:.0f} s: see that it runs" if late else f"({unsent[0].reason}): mend that"
-            raise NotReady(f"Kafka at {self.topics.servers} did not take {len(unsent):,} records of {topic} {said}, then repeat.")
+            kind = Unanswered if late else NotReady
+            raise kind(f"Kafka at {self.topics.servers} did not take {len(unsent):,} records of {topic} {said}, then repeat.")
         if refused:
             self.dead_letters.write(topic, (each.value for each in refused), name)
             _log.warning(

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from infra.errors import NotReady
+from infra.errors import Unanswered
 
 #: the compacted topic that notes the name of each complete write
 WRITES = "writes"
@@ -65,7 +65,7 @@ class Topics:
             finally:
                 admin.close()
         except (KafkaError, OSError) as error:
-            raise NotReady(f"Kafka at {self.servers} does not answer ({type(error).__name__}): see that it runs, then repeat.") from error
+            raise Unanswered(f"Kafka at {self.servers} does not answer ({type(error).__name__}): see that it runs, then repeat.") from error
 
     def _partitions(self, topic: str) -> int:
         return 1 if topic == WRITES else self.partitions
@@ -87,11 +87,11 @@ class Topics:
             while end > 0 and reader.position([place])[0].offset < end:
                 message = reader.poll(_ANSWER_SECONDS)
                 if message is None or message.error():
-                    raise NotReady(
+                    raise Unanswered(
                         f"Kafka at {self.servers} does not hand out the notes of complete writes: see that it runs, then repeat."
                     )
                 yield (message.key() or b"").decode()
         except KafkaException as error:
-            raise NotReady(f"Kafka at {self.servers} does not answer ({error}): see that it runs, then repeat.") from error
+            raise Unanswered(f"Kafka at {self.servers} does not answer ({error}): see that it runs, then repeat.") from error
         finally:
             reader.close()
