@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from infra.errors import BadInput, NotReady
+from infra.errors import BadInput, NotReady, without_credentials
 from infra.jars import missing_jars, resolve_jars, spark_sets
 from infra.java import find_java
 from infra.patience import Service, services
@@ -101,4 +101,4 @@ def _tried(name: str, look: Callable[[], str], mend: str) -> Check:
     try:
         return Check(name, True, look())
     except (NotReady, BadInput, ClickHouseError, MlflowException, OSError) as error:
-        return Check(name, False, str(error), mend)
+        return Check(name, False, without_credentials(str(error)), mend)

@@ -34,7 +34,7 @@ class TooLittleHistory(NotReady):
     """There is too little history yet to judge a model of one family by; the other families can go on."""
 
 
-_CREDENTIALS = re.compile(r"//[^/@\s]+@")
+_CREDENTIALS = re.compile(r"//[^/\s]+@")
 
 
 def without_credentials(text: str) -> str:

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import psutil
 
-from infra.errors import BadInput
+from infra.errors import BadInput, without_credentials
 from infra.settings import Settings
 
 if TYPE_CHECKING:
@@ -130,5 +130,5 @@ def event_log(settings: Settings) -> EventLog:
     """The event log at `settings.events_url`; raises BadInput where the URL cannot be one."""
     scheme = urlsplit(settings.events_url).scheme
     if scheme not in _LOGS:
-        raise BadInput(f"SHELFCAST_EVENTS_URL is {settings.events_url!r}: no event log speaks {scheme}://")
+        raise BadInput(f"SHELFCAST_EVENTS_URL is {without_credentials(settings.events_url)!r}: no event log speaks {scheme}://")
     return _LOGS[scheme](settings)

@@ -14,7 +14,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
-from infra.errors import BadInput, NotReady, Unanswered
+from infra.errors import BadInput, NotReady, Unanswered, without_credentials
 from infra.kafka_topics import WRITES, Topics
 
 if TYPE_CHECKING:
@@ -127,13 +127,18 @@ class KafkaLog:
         unsent = [each for each in refused if each.name not in _OF_THE_RECORD]
         if unsent:
             late = all(each.name in _UNREACHED for each in unsent)
-            said = f"within {self.patience_seconds:.0f} s: see that it runs" if late else f"({unsent[0].reason}): mend that"
+            said = (
+                f"within {self.patience_seconds:.0f} s: see that it runs"
+                if late
+                else f"({without_credentials(unsent[0].reason)}): mend that"
+            )
             kind = Unanswered if late else NotReady
             raise kind(f"Kafka at {self.topics.servers} did not take {len(unsent):,} records of {topic} {said}, then repeat.")
         if refused:
             self.dead_letters.write(topic, (each.value for each in refused), name)
             _log.warning(
-                f"Kafka refused {len(refused):,} records of {topic} ({refused[0].reason}): they are in {self.dead_letters.root}/{topic}"
+                f"Kafka refused {len(refused):,} records of {topic} ({without_credentials(refused[0].reason)}): they are in "
+                f"{self.dead_letters.root}/{topic}"
             )
         return len(refused)
 
@@ -143,7 +148,7 @@ class KafkaLog:
 
     def _warned(self, error: KafkaError) -> None:
         if error.name() in ("_ALL_BROKERS_DOWN", "_TRANSPORT", "_RESOLVE"):
-            _log.warning(f"waiting for Kafka at {self.topics.servers}: {error.str()}")
+            _log.warning(f"waiting for Kafka at {self.topics.servers}: {without_credentials(error.str())}")
 
 
 #: librdkafka's names for what is wrong with a record itself: it would be refused again, whoever sends it
@@ -163,13 +168,17 @@ def kafka_log(url: str, dead_letters: LandingFolder) -> KafkaLog:
     """The log at `kafka://host:port[,host:port][/prefix][?partitions=4&replication=1&retention_days=30&batch=200000]`, `batch`
     being the records of a micro-batch at most; raises BadInput where the URL cannot be read so."""
     parts = urlsplit(url)
+    if "@" in parts.netloc:
+        raise BadInput(
+            f"SHELFCAST_EVENTS_URL is {without_credentials(url)!r} with a user: expected servers alone, Kafka is not asked by SASL"
+        )
     try:
         options = {name: int(values[-1]) for name, values in parse_qs(parts.query, strict_parsing=bool(parts.query)).items()}
         batch = options.pop("batch", RECORDS_PER_BATCH)
         return KafkaLog(_topics(parts.netloc, parts.path.strip("/"), options), dead_letters, batch)
     except (ValueError, TypeError) as error:
         raise BadInput(
-            f"SHELFCAST_EVENTS_URL is {url!r}: expected kafka://host:port/prefix, and after a question mark "
+            f"SHELFCAST_EVENTS_URL is {without_credentials(url)!r}: expected kafka://host:port/prefix, and after a question mark "
             "partitions, replication, retention_days and batch as numbers"
         ) from error
 

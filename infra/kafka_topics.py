@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from infra.errors import Unanswered
+from infra.errors import Unanswered, without_credentials
 
 #: the compacted topic that notes the name of each complete write
 WRITES = "writes"
@@ -92,6 +92,8 @@ class Topics:
                     )
                 yield (message.key() or b"").decode()
         except KafkaException as error:
-            raise Unanswered(f"Kafka at {self.servers} does not answer ({error}): see that it runs, then repeat.") from error
+            raise Unanswered(
+                f"Kafka at {self.servers} does not answer ({without_credentials(str(error))}): see that it runs, then repeat."
+            ) from error
         finally:
             reader.close()

@@ -99,3 +99,9 @@ def test_what_a_killed_writer_left_is_swept_when_it_is_old(tmp_path) -> None:
 def test_a_url_that_cannot_be_a_log_is_told(url: str, tmp_path) -> None:
     with pytest.raises(BadInput, match="expected kafka://host:port/prefix"):
         event_log(load_settings(home=tmp_path, events_url=url))
+
+
+def test_a_user_in_the_url_of_kafka_is_refused_and_not_told(tmp_path) -> None:
+    with pytest.raises(BadInput, match="'kafka://h:9092/shop' with a user") as told:
+        event_log(load_settings(home=tmp_path, events_url="kafka://user:se@cret@h:9092/shop"))
+    assert "cret" not in str(told.value)
