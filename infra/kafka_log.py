@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
 from infra.errors import BadInput, NotReady, Unanswered, without_credentials
-from infra.kafka_topics import WRITES, Topics
+from infra.kafka_topics import UNREACHED, WRITES, Topics
 
 if TYPE_CHECKING:
     from confluent_kafka import KafkaError, Message, Producer
@@ -126,7 +126,7 @@ class KafkaLog:
         refused, self._refused[:] = list(self._refused), []
         unsent = [each for each in refused if each.name not in _OF_THE_RECORD]
         if unsent:
-            late = all(each.name in _UNREACHED for each in unsent)
+            late = all(each.name in UNREACHED for each in unsent)
             said = (
                 f"within {self.patience_seconds:.0f} s: see that it runs"
                 if late
@@ -153,8 +153,6 @@ class KafkaLog:
 
 #: librdkafka's names for what is wrong with a record itself: it would be refused again, whoever sends it
 _OF_THE_RECORD = {"MSG_SIZE_TOO_LARGE", "RECORD_LIST_TOO_LARGE", "INVALID_MSG_SIZE", "INVALID_RECORD", "INVALID_TIMESTAMP"}
-#: librdkafka's names for records that no broker has answered for in time
-_UNREACHED = {"_MSG_TIMED_OUT", "_TRANSPORT", "_PURGE_QUEUE", "_PURGE_INFLIGHT", "REQUEST_TIMED_OUT", "_TIMED_OUT"}
 
 _quiet = logging.getLogger("shelfcast.librdkafka")
 _quiet.setLevel(logging.CRITICAL)
@@ -174,12 +172,14 @@ def kafka_log(url: str, dead_letters: LandingFolder) -> KafkaLog:
         )
     try:
         options = {name: int(values[-1]) for name, values in parse_qs(parts.query, strict_parsing=bool(parts.query)).items()}
+        if min(options.values(), default=1) < 1:
+            raise ValueError(parts.query)
         batch = options.pop("batch", RECORDS_PER_BATCH)
         return KafkaLog(_topics(parts.netloc, parts.path.strip("/"), options), dead_letters, batch)
     except (ValueError, TypeError) as error:
         raise BadInput(
             f"SHELFCAST_EVENTS_URL is {without_credentials(url)!r}: expected kafka://host:port/prefix, and after a question mark "
-            "partitions, replication, retention_days and batch as numbers"
+            "partitions, replication, retention_days and batch as numbers of at least 1"
         ) from error
 
 

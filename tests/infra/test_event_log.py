@@ -94,7 +94,16 @@ def test_what_a_killed_writer_left_is_swept_when_it_is_old(tmp_path) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["kafka://nowhere", "kafka://host:9092/p?partitions=many", "kafka://host:9092/p?colour=1", "kafka://host:9092/p?x"]
+    "url",
+    [
+        "kafka://nowhere",
+        "kafka://host:9092/p?partitions=many",
+        "kafka://host:9092/p?colour=1",
+        "kafka://host:9092/p?x",
+        "kafka://host:9092/p?retention_days=0",
+        "kafka://host:9092/p?partitions=-1",
+        "kafka://host:9092/p?batch=0",
+    ],
 )
 def test_a_url_that_cannot_be_a_log_is_told(url: str, tmp_path) -> None:
     with pytest.raises(BadInput, match="expected kafka://host:port/prefix"):
