@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -83,6 +84,7 @@ def import_csv(
     Raises BadInput naming file, column, row and what was expected, or the store that is known with another offset; nothing is
     written then."""
     topic = _topic(kind)
+    _check_source(source)
     _check_mapping(mapping or {}, topic, kind)
     path = Path(path)
     file = read_user_file(path, mapping or {})
@@ -106,6 +108,12 @@ def _topic(kind: str) -> Topic:
     if kind not in (SALES.name, STOCK.name):
         raise BadInput(f"kind is {kind!r}: expected sales or stock")
     return TOPICS[kind]
+
+
+def _check_source(source: str) -> None:
+    # it begins the names of files, and Spark passes over those that begin with a dot or an underscore
+    if not re.fullmatch(r"[^\W_][\w.-]*", source):
+        raise BadInput(f"--source is {source!r}: expected letters, digits, '.', '_' and '-', a letter or digit first")
 
 
 def _check_mapping(mapping: Mapping[str, str], topic: Topic, kind: str) -> None:

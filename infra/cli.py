@@ -15,7 +15,7 @@ from rich.markup import escape
 
 from infra import file_verbs, upkeep_verbs
 from infra.console import complaints, console, only_what_a_user_can_act_on, progress, show, tell
-from infra.errors import BadInput, NotReady, TooLittleHistory, refused_by_storage
+from infra.errors import BadInput, NotReady, TooLittleHistory, refused_by_storage, without_credentials
 from infra.options import Day, FamilyName, Json, Who, Why, at_least_one, day_of, mapping_of
 from infra.patience import absence
 from infra.running import patiently, spark_of
@@ -43,7 +43,7 @@ def main() -> None:
         if said is None:
             raise
         kind = "Bad input" if isinstance(said, BadInput) else "Not ready"
-        complaints.print(f"[red]{kind}:[/] {escape(str(said))}", highlight=False, soft_wrap=True)
+        complaints.print(f"[red]{kind}:[/] {escape(without_credentials(str(said)))}", highlight=False, soft_wrap=True)
         sys.exit(said.exit_code)
 
 

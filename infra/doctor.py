@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from infra.errors import BadInput, NotReady
+from infra.errors import BadInput, NotReady, without_credentials
 from infra.jars import missing_jars, resolve_jars, spark_sets
 from infra.java import find_java
 from infra.patience import Service, services
@@ -72,8 +72,8 @@ def _disk(settings: Settings) -> Check:
 
 def _listens(service: Service) -> Check:
     ok = service.answers()
-    mend = f"see that {service.name} runs, and check its SHELFCAST_*_URL: nothing listens at {service.host}:{service.port}"
-    return Check(service.name, ok, f"{service.host}:{service.port}", "" if ok else mend)
+    mend = f"see that {service.name} runs, and check its SHELFCAST_*_URL: nothing listens at {service.place}"
+    return Check(service.name, ok, service.place, "" if ok else mend)
 
 
 def _buckets(settings: Settings) -> Check:
@@ -101,4 +101,4 @@ def _tried(name: str, look: Callable[[], str], mend: str) -> Check:
     try:
         return Check(name, True, look())
     except (NotReady, BadInput, ClickHouseError, MlflowException, OSError) as error:
-        return Check(name, False, str(error), mend)
+        return Check(name, False, without_credentials(str(error)), mend)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 from collections.abc import Mapping
 
@@ -26,11 +27,15 @@ class NotReady(RuntimeError):
     exit_code = 3
 
 
+class Unanswered(NotReady):
+    """A server did not answer: the same may go well when it does."""
+
+
 class TooLittleHistory(NotReady):
     """There is too little history yet to judge a model of one family by; the other families can go on."""
 
 
-_CREDENTIALS = re.compile(r"//[^/@\s]+@")
+_CREDENTIALS = re.compile(r"//[^/\s]+@")
 
 
 def without_credentials(text: str) -> str:
@@ -39,14 +44,16 @@ def without_credentials(text: str) -> str:
 
 
 #: what file systems say when they take nothing more, in the words of Python, Java and ClickHouse
-_REFUSALS = {
-    "no space left on device": "is full: free some space",
-    "disk quota exceeded": "is over its quota: free some space",
+_FULL = {"no space left on device": "is full: free some space", "disk quota exceeded": "is over its quota: free some space"}
+_REFUSALS = _FULL | {
     "read-only file system": "cannot be written to: give a folder that can",
     "permission denied": "cannot be written to: give a folder that can, or the right to",
     "mkdirs failed to create": "cannot be written to: give a folder that can, or the right to",
 }
-_PATH = re.compile(r"(?:file:)?(/[^\s:;,'\"()]+)")
+_ERRNOS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES}
+#: how a line shows that a file system has spoken, by way of Java, Hadoop, ClickHouse, Python or Rust: servers deny permissions too
+_OF_A_DISK = re.compile(r"java\.(io|nio)\.|hadoop\.fs|mkdirs failed|DB::|strerror|\[errno \d+\]|os error \d+", re.IGNORECASE)
+_PATH = re.compile(r"(?:file:)?(?<![/\w])(/[^\s:;,'\"()]+)")
 
 
 def refused_by_storage(error: BaseException) -> NotReady | None:
@@ -55,10 +62,19 @@ def refused_by_storage(error: BaseException) -> NotReady | None:
     while told is not None:
         for line in str(told).splitlines():
             for refusal, meaning in _REFUSALS.items():
-                if refusal in line.lower():
+                if refusal in line.lower() and _is_of_a_disk(told, line, refusal):
                     return NotReady(f"{_place(told, line)} {meaning}, then run the same again; what was half-written counts for nothing.")
         told = told.__cause__ or told.__context__
     return None
+
+
+def _is_of_a_disk(error: BaseException, line: str, refusal: str) -> bool:
+    """Whether a file system refused, not a server: a folder that may not be written to is always named."""
+    if isinstance(error, OSError) and error.errno is not None:
+        return error.errno in _ERRNOS and (refusal in _FULL or bool(error.filename or _PATH.search(line)))
+    # a JVM's error comes as one of pyspark's or py4j's, and not always with the name of its class
+    of_jvm = type(error).__module__.partition(".")[0] in ("pyspark", "py4j")
+    return bool(of_jvm or _OF_A_DISK.search(line)) and (refusal in _FULL or bool(_PATH.search(line)))
 
 
 def _place(error: BaseException, line: str) -> str:

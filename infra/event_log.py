@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import os
+import time
 import uuid
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlsplit
 
-from infra.errors import BadInput
+import psutil
+
+from infra.errors import BadInput, without_credentials
 from infra.settings import Settings
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
+
+
+#: a half-written file this old has no one who writes it any more
+LEFT_SECONDS = 24 * 3600
 
 
 class EventLog(Protocol):
@@ -43,19 +51,20 @@ class LandingFolder:
     bytes_per_batch: int = 128 * 2**20
 
     def write(self, topic: str, lines: Iterable[bytes], name: str = "", keys: Iterable[bytes] | None = None) -> int:
-        """One new file of the topic, its lines in their order whatever the keys; the same `name` again replaces it."""
+        """One new file of the topic, its lines in their order whatever the keys; the same `name` again replaces it. Raises
+        BadInput for a name that would lie elsewhere, or that Spark would not read."""
         folder = self.root / topic
-        folder.mkdir(parents=True, exist_ok=True)
         target = folder / f"{name or uuid.uuid4().hex}.jsonl"
+        if {"/", "\\"} & set(topic + name) or target.name.startswith((".", "_")):
+            raise BadInput(f"{topic}: no file of the event log can be named {name!r}: expected no / or \\, and no . or _ to begin with")
+        folder.mkdir(parents=True, exist_ok=True)
+        _sweep(folder)
         partial = folder / f".{target.name}.{os.getpid()}.partial"
-        count = 0
-        with partial.open("wb") as out:
-            for line in lines:
-                out.write(line.rstrip(b"\n") + b"\n")
-                count += 1
-            out.flush()
-            os.fsync(out.fileno())
-        partial.replace(target)
+        try:
+            count = _write_lines(partial, lines)
+            partial.replace(target)
+        finally:
+            partial.unlink(missing_ok=True)
         return count
 
     def has(self, topic: str, name: str) -> bool:
@@ -82,6 +91,27 @@ class LandingFolder:
         )
 
 
+def _write_lines(file: Path, lines: Iterable[bytes]) -> int:
+    count = 0
+    with file.open("wb") as out:
+        for line in lines:
+            out.write(line.rstrip(b"\n") + b"\n")
+            count += 1
+        out.flush()
+        os.fsync(out.fileno())
+    return count
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what writers that were killed have left. A writer on another machine is known by nothing but its file's age."""
+    for partial in folder.glob(".*.partial"):
+        writer = partial.name.split(".")[-2]
+        with suppress(FileNotFoundError):  # another swept it meanwhile, or its writer came to its end
+            old = partial.stat().st_mtime + LEFT_SECONDS <= time.time()
+            if old and not (writer.isdigit() and psutil.pid_exists(int(writer))):
+                partial.unlink()
+
+
 def _landing(settings: Settings) -> EventLog:
     return LandingFolder(Path(urlsplit(settings.events_url).path))
 
@@ -100,5 +130,5 @@ def event_log(settings: Settings) -> EventLog:
     """The event log at `settings.events_url`; raises BadInput where the URL cannot be one."""
     scheme = urlsplit(settings.events_url).scheme
     if scheme not in _LOGS:
-        raise BadInput(f"SHELFCAST_EVENTS_URL is {settings.events_url!r}: no event log speaks {scheme}://")
+        raise BadInput(f"SHELFCAST_EVENTS_URL is {without_credentials(settings.events_url)!r}: no event log speaks {scheme}://")
     return _LOGS[scheme](settings)

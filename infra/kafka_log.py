@@ -14,8 +14,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
-from infra.errors import BadInput, NotReady
-from infra.kafka_topics import WRITES, Topics
+from infra.errors import BadInput, NotReady, Unanswered, without_credentials
+from infra.kafka_topics import UNREACHED, WRITES, Topics
 
 if TYPE_CHECKING:
     from confluent_kafka import KafkaError, Message, Producer
@@ -35,10 +35,9 @@ _log = logging.getLogger("shelfcast.kafka")
 
 @dataclass(frozen=True)
 class _Refusal:
-    """A record that was not written: librdkafka's name for why, and the same in words."""
+    """A record that no broker will ever take, and why in words."""
 
     value: bytes
-    name: str
     reason: str
 
 
@@ -50,7 +49,9 @@ class KafkaLog:
     dead_letters: LandingFolder
     records_per_batch: int = RECORDS_PER_BATCH
     patience_seconds: float = PATIENCE_SECONDS
+    #: records that no broker will ever take; and errors that stop the write, without their records: those may be very many
     _refused: list[_Refusal] = field(default_factory=list, repr=False, compare=False)
+    _unsent: list[KafkaError] = field(default_factory=list, repr=False, compare=False)
 
     def write(self, topic: str, lines: Iterable[bytes], name: str = "", keys: Iterable[bytes] | None = None) -> int:
         """Append the records, unless a write of that name is complete, and return how many every replica has. A write
@@ -66,6 +67,8 @@ class KafkaLog:
             sent += 1
             if sent % _POLL_EVERY == 0:
                 self._producer.poll(0)
+            if self._unsent:  # whatever comes next would have the same answer
+                break
         refused = self._settle(topic, name)
         if name:
             self._send(self.topics.name(WRITES), b"", f"{topic}/{name}".encode())
@@ -110,46 +113,58 @@ class KafkaLog:
     def _send(self, topic: str, value: bytes, key: bytes | None) -> None:
         from confluent_kafka import KafkaException
 
-        while True:
+        while not self._unsent:
             try:
                 self._producer.produce(topic, value, key)
                 return
             except BufferError:
                 self._producer.poll(0.1)
             except KafkaException as error:  # what the client itself refuses, such as a record over message.max.bytes
-                self._refused.append(_Refusal(value, error.args[0].name(), error.args[0].str()))
+                self._note(error.args[0], value)
                 return
 
     def _settle(self, topic: str, name: str) -> int:
         """Wait for every answer; returns the records refused, which are dead letters now."""
+        if self._unsent:
+            self._producer.purge()
         self._producer.flush()
         refused, self._refused[:] = list(self._refused), []
-        unsent = [each for each in refused if each.name not in _OF_THE_RECORD]
+        unsent, self._unsent[:] = list(self._unsent), []
         if unsent:
-            late = all(each.name in _UNREACHED for each in unsent)
-            said = f"within {self.patience_seconds:.0f} s: see that it runs" if late else f"({unsent[0].reason}): mend that"
-            raise NotReady(f"Kafka at {self.topics.servers} did not take {len(unsent):,} records of {topic} {said}, then repeat.")
+            raise self._stopped(topic, unsent)
         if refused:
             self.dead_letters.write(topic, (each.value for each in refused), name)
             _log.warning(
-                f"Kafka refused {len(refused):,} records of {topic} ({refused[0].reason}): they are in {self.dead_letters.root}/{topic}"
+                f"Kafka refused {len(refused):,} records of {topic} ({without_credentials(refused[0].reason)}): they are in "
+                f"{self.dead_letters.root}/{topic}"
             )
         return len(refused)
 
+    def _stopped(self, topic: str, unsent: list[KafkaError]) -> NotReady:
+        """What to say of records of a topic that were not written through no fault of theirs."""
+        said = f"Kafka at {self.topics.servers} did not take the records of {topic}"
+        told = [error.str() for error in unsent if error.name() not in UNREACHED]
+        if told:
+            return NotReady(f"{said} ({without_credentials(told[0])}): mend that, then repeat.")
+        return Unanswered(f"{said} within {self.patience_seconds:.0f} s: see that it runs, then repeat.")
+
     def _told(self, error: KafkaError | None, message: Message) -> None:
         if error is not None:
-            self._refused.append(_Refusal(message.value() or b"", error.name(), error.str()))
+            self._note(error, message.value() or b"")
+
+    def _note(self, error: KafkaError, value: bytes) -> None:
+        if error.name() in _OF_THE_RECORD:
+            self._refused.append(_Refusal(value, error.str()))
+        else:
+            self._unsent.append(error)
 
     def _warned(self, error: KafkaError) -> None:
         if error.name() in ("_ALL_BROKERS_DOWN", "_TRANSPORT", "_RESOLVE"):
-            _log.warning(f"waiting for Kafka at {self.topics.servers}: {error.str()}")
+            _log.warning(f"waiting for Kafka at {self.topics.servers}: {without_credentials(error.str())}")
 
 
 #: librdkafka's names for what is wrong with a record itself: it would be refused again, whoever sends it
 _OF_THE_RECORD = {"MSG_SIZE_TOO_LARGE", "RECORD_LIST_TOO_LARGE", "INVALID_MSG_SIZE", "INVALID_RECORD", "INVALID_TIMESTAMP"}
-#: librdkafka's names for records that no broker has answered for in time
-_UNREACHED = {"_MSG_TIMED_OUT", "_TRANSPORT", "_PURGE_QUEUE", "_PURGE_INFLIGHT", "REQUEST_TIMED_OUT", "_TIMED_OUT"}
-
 _quiet = logging.getLogger("shelfcast.librdkafka")
 _quiet.setLevel(logging.CRITICAL)
 
@@ -162,14 +177,20 @@ def kafka_log(url: str, dead_letters: LandingFolder) -> KafkaLog:
     """The log at `kafka://host:port[,host:port][/prefix][?partitions=4&replication=1&retention_days=30&batch=200000]`, `batch`
     being the records of a micro-batch at most; raises BadInput where the URL cannot be read so."""
     parts = urlsplit(url)
+    if "@" in parts.netloc:
+        raise BadInput(
+            f"SHELFCAST_EVENTS_URL is {without_credentials(url)!r} with a user: expected servers alone, Kafka is not asked by SASL"
+        )
     try:
         options = {name: int(values[-1]) for name, values in parse_qs(parts.query, strict_parsing=bool(parts.query)).items()}
+        if min(options.values(), default=1) < 1:
+            raise ValueError(parts.query)
         batch = options.pop("batch", RECORDS_PER_BATCH)
         return KafkaLog(_topics(parts.netloc, parts.path.strip("/"), options), dead_letters, batch)
     except (ValueError, TypeError) as error:
         raise BadInput(
-            f"SHELFCAST_EVENTS_URL is {url!r}: expected kafka://host:port/prefix, and after a question mark "
-            "partitions, replication, retention_days and batch as numbers"
+            f"SHELFCAST_EVENTS_URL is {without_credentials(url)!r}: expected kafka://host:port/prefix, and after a question mark "
+            "partitions, replication, retention_days and batch as numbers of at least 1"
         ) from error
 
 

@@ -103,12 +103,18 @@ class Lake:
         yield from self._delta(table).to_pyarrow_dataset().to_batches(columns=table.names, filter=chosen)
 
     def arrow_of(self, table: Table, files: Iterable[str]) -> Iterator[tuple[str, Iterator[pa.RecordBatch]]]:
-        """Each of some of the table's newest `files`, with its rows in bounded batches, the same whenever it is read (needs no JVM)."""
+        """Each of some of the table's newest `files`, with its rows in bounded batches, the same whenever it is read (needs no JVM).
+        Raises NotReady where the table does not have them all."""
         known = self._delta(table).to_pyarrow_dataset()
         wanted = {file.removeprefix(f"{self.path(table)}/"): file for file in files}
         for fragment in known.get_fragments():
-            if fragment.path in wanted:
-                yield wanted[fragment.path], fragment.to_batches(schema=known.schema, columns=table.names)
+            if file := wanted.pop(fragment.path, None):
+                yield file, fragment.to_batches(schema=known.schema, columns=table.names)
+        if wanted:  # to go on would lose their rows in silence
+            raise NotReady(
+                f"{self.path(table)} does not have {len(wanted):,} of its files any more, such as {min(wanted)}: another may have "
+                "rewritten them meanwhile, or its URL leads there by a link: run the same again."
+            )
 
     def overwrite(self, frame: DataFrame, table: Table) -> None:
         """Replace the whole table in one commit."""

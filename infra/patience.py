@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 from urllib.parse import urlsplit
 
-from infra.errors import BadInput, NotReady
+from infra.errors import BadInput, NotReady, Unanswered, without_credentials
 from infra.settings import Settings
 
 T = TypeVar("T")
@@ -48,22 +48,30 @@ _AWAY = ("connection refused", "connection reset", "connection aborted", "connec
 
 @dataclass(frozen=True)
 class Service:
-    """A server that the settings name."""
+    """A server that the settings name, by the (host, port) of each of its machines: any of them answers for all."""
 
     name: str
-    host: str
-    port: int
+    machines: tuple[tuple[str, int], ...]
+
+    @property
+    def place(self) -> str:
+        """Its machines as a URL lists them."""
+        return ",".join(f"{host}:{port}" for host, port in self.machines)
 
     def answers(self) -> bool:
         """Whether something listens there."""
-        try:
-            with socket.create_connection((self.host, self.port), timeout=2):
-                return True
-        except OSError:
-            return False
+        return any(_listens(host, port) for host, port in self.machines)
 
     def __str__(self) -> str:
-        return f"{self.name} at {self.host}:{self.port}"
+        return f"{self.name} at {self.place}"
+
+
+def _listens(host: str, port: int) -> bool:
+    try:
+        with socket.create_connection((host, port), timeout=2):
+            return True
+    except OSError:
+        return False
 
 
 def services(settings: Settings) -> list[Service]:
@@ -78,13 +86,17 @@ def _service(name: str, url: str) -> Service | None:
     scheme, _, rest = url.partition("://")
     if scheme not in _PORTS:
         return None
-    first = urlsplit(f"//{rest.partition(',')[0]}")  # of several brokers the first stands for all
-    return Service(name, first.hostname or "localhost", first.port or _PORTS[scheme])
+    several = urlsplit(f"//{rest}").netloc.rpartition("@")[2].split(",")
+    machines = [urlsplit(f"//{machine}") for machine in several]
+    return Service(name, tuple((machine.hostname or "localhost", machine.port or _PORTS[scheme]) for machine in machines))
 
 
 def persevere(settings: Settings, step: Callable[[], T], tell: Tell, patience_seconds: float = PATIENCE_SECONDS) -> T:
     """What `step` returns, which must be repeatable: it is run again, after a growing pause, when it failed because a
-    service was away. Raises NotReady naming the services that stay away, and what the step raises for other reasons."""
+    service was away. Raises NotReady naming the services that stay away, and what the step raises for other reasons.
+
+    What is raised on purpose says whether a server was behind it; of anything else that comes while a service is away
+    (a JVM tells a broken connection in many words) the service is taken for the cause."""
     retries, pause = 0, _FIRST_PAUSE
     with watched(services(settings), tell):
         while True:
@@ -93,12 +105,14 @@ def persevere(settings: Settings, step: Callable[[], T], tell: Tell, patience_se
             except BadInput:
                 raise
             except Exception as error:
+                if isinstance(error, NotReady) and not was_away(error):
+                    raise
                 away = [service for service in services(settings) if not service.answers()]
                 if not away and (retries >= RETRIES or not services(settings) or not was_away(error)):
                     raise
                 retries = 0 if away else retries + 1
                 wait_for(away, tell, patience_seconds)
-                tell(f"once more: {_first_line(error)}")
+                tell(f"once more: {without_credentials(_first_line(error))}")
                 time.sleep(pause)
                 pause = min(pause * 2, _LONGEST_PAUSE)
 
@@ -109,7 +123,7 @@ def wait_for(away: list[Service], tell: Tell, patience_seconds: float = PATIENCE
     while missing := [service for service in away if not service.answers()]:
         names = ", ".join(map(str, missing))
         if time.monotonic() > deadline:
-            raise NotReady(f"{names} did not answer for {patience_seconds:.0f} s: see that it runs, then repeat; nothing is lost.")
+            raise Unanswered(f"{names} did not answer for {patience_seconds:.0f} s: see that it runs, then repeat; nothing is lost.")
         tell(f"waiting for {names}")
         time.sleep(pause)
         pause = min(pause * 2, _LONGEST_PAUSE)
@@ -149,18 +163,18 @@ def was_away(error: BaseException) -> bool:
     seen: BaseException | None = error
     while seen is not None:
         said = f"{type(seen).__name__} {seen}".lower()
-        if isinstance(seen, (ConnectionError, TimeoutError)) or any(word in said for word in _AWAY):
+        if isinstance(seen, (ConnectionError, TimeoutError, Unanswered)) or any(word in said for word in _AWAY):
             return True
         seen = seen.__cause__ or seen.__context__
     return False
 
 
-def absence(settings: Settings, error: BaseException) -> NotReady | None:
+def absence(settings: Settings, error: BaseException) -> Unanswered | None:
     """One sentence for an error that servers which do not answer are behind; None for any other."""
     away = [service for service in services(settings) if not service.answers()] if was_away(error) else []
     if not away:
         return None
-    return NotReady(f"{', '.join(map(str, away))} does not answer: see that it runs, then repeat; nothing is lost.")
+    return Unanswered(f"{', '.join(map(str, away))} does not answer: see that it runs, then repeat; nothing is lost.")
 
 
 def _first_line(error: BaseException) -> str:

@@ -29,9 +29,9 @@ def publish(settings: Settings, *tables: Table) -> int:
     lake does not have yet are passed over.
 
     The warehouse remembers which version of which lake table it holds, so only months whose files have changed since
-    are copied, and a warehouse that was lost is filled anew. A month that only gained a few files gets their rows; any other
-    is swapped in whole. The memory is written last: a kill before it makes the next run copy the same files and months
-    again, where the warehouse knows each file's rows by their token."""
+    are copied, and a warehouse that was lost, or a table of it, is filled anew. A month that only gained a few files gets
+    their rows; any other is swapped in whole. The memory is written last: a kill before it makes the next run copy the same
+    files and months again, where the warehouse knows each file's rows by their token."""
     lake = Lake(settings.lake_url)
     there = [table for table in tables if lake.exists(table)]
     if not there:
@@ -44,6 +44,8 @@ def publish(settings: Settings, *tables: Table) -> int:
 
 def _publish_one(client: Client, lake: Lake, table: Table, source: str, known: int) -> int:
     version, identity = lake.version(table), lake.identity(table)
+    if source == identity and _lost(client, lake, table):
+        source, known = "", -1
     if (source, known) == (identity, version):
         return 0
     copied = _copy(client, lake, table, lake.files_seen(table, known) if source == identity else set(), known)
@@ -88,6 +90,11 @@ def _append(client: Client, lake: Lake, table: Table, files: set[str], known: in
     return rows
 
 
+def _lost(client: Client, lake: Lake, table: Table) -> bool:
+    """Whether the warehouse has no row of a table that has files in the lake: it was dropped or emptied behind our back."""
+    return not client.query(f"SELECT 1 FROM {table.name} LIMIT 1").result_rows and bool(lake.files(table))
+
+
 def _held(client: Client, table: Table) -> set[str]:
     """The months (YYYY-MM) that the warehouse has rows of."""
     return {f"{partition[:4]}-{partition[4:]}" for partition in partitions(client, table.name)}
@@ -98,11 +105,13 @@ def _blocks(table: Table, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Tabl
     import pyarrow as pa
 
     gathered: list[pa.Table] = []
+    rows = size = 0
     for batch in batches:
         gathered.append(_fitted(batch, table.arrow_schema()))
-        if sum(b.num_rows for b in gathered) >= BLOCK_ROWS or sum(b.nbytes for b in gathered) >= BLOCK_BYTES:
+        rows, size = rows + gathered[-1].num_rows, size + gathered[-1].nbytes
+        if rows >= BLOCK_ROWS or size >= BLOCK_BYTES:
             yield pa.concat_tables(gathered)
-            gathered = []
+            gathered, rows, size = [], 0, 0
     if gathered:
         yield pa.concat_tables(gathered)
 

@@ -36,7 +36,9 @@ class Settings(BaseSettings):
     jars: Path = Field(default=Path("~/.shelfcast/jars"), description="folder of the jars that Spark is started with")
     events_url: str = Field(default="", description="file:///folder or kafka://host:port/prefix")
     lake_url: str = Field(default="", description="file:///folder or s3a://bucket/prefix")
-    warehouse_url: str = Field(default="", description="chdb:///folder or clickhouse://user:password@host:port/database")
+    warehouse_url: str = Field(
+        default="", description="chdb:///folder or clickhouse://user:password@host:port/database, clickhouses:// with TLS"
+    )
     online_url: str = Field(default="", description="sqlite:///file or redis://host:port")
     tracking_url: str = Field(default="", description="sqlite:///file or http://mlflow-server:port")
     artifacts_url: str = Field(default="", description="file:///folder or s3://bucket/prefix")
@@ -79,7 +81,8 @@ class Settings(BaseSettings):
             "tracking_url": f"sqlite:///{home}/mlflow.db",
             "artifacts_url": f"file://{home}/artifacts",
         }
-        return {**values, **{name: values.get(name) or url for name, url in embedded.items()}}
+        resolved = {name: _resolved(name, values[name]) for name in ("events_url", "lake_url") if values.get(name)}
+        return {**values, **{name: resolved.get(name) or values.get(name) or url for name, url in embedded.items()}}
 
     @model_validator(mode="after")
     def _known_schemes(self) -> Settings:
@@ -100,6 +103,17 @@ class Settings(BaseSettings):
     def reports(self) -> Path:
         """Folder of HTML reports."""
         return self.home / "reports"
+
+
+def _resolved(name: str, url: str) -> str:
+    """A file:// URL as the libraries tell it back: files are known by their paths, which must read the same everywhere."""
+    scheme, _, path = url.partition("://")
+    if scheme != "file":
+        return url
+    if not path.startswith("/") or (odd := sorted(set(_NOT_IN_PATHS) & set(path))):
+        expected = f"file:///folder without {' '.join(odd)} in its path" if path.startswith("/") else "file:///folder"
+        raise ValueError(f"{PREFIX}{name.upper()} is {url!r}: expected {expected}")
+    return f"file://{Path(path).resolve()}"
 
 
 def load_settings(**overrides: Any) -> Settings:

@@ -1,4 +1,4 @@
-"""The warehouse: ClickHouse, in process (`chdb://`) or a server (`clickhouse://`), behind the same client."""
+"""The warehouse: ClickHouse, in process (`chdb://`) or a server (`clickhouse://`, with TLS `clickhouses://`), behind the same client."""
 
 from __future__ import annotations
 
@@ -82,13 +82,15 @@ class Warehouse:
         import clickhouse_connect
 
         parts = urlsplit(self.url)
+        # the driver does not look at the scheme: it would send the password in clear to any port but 443 and 8443
+        interface = "https" if parts.scheme == "clickhouses" else None
         if parts.scheme == "chdb":
             Path(parts.path).mkdir(parents=True, exist_ok=True)
         deadline = time.monotonic() + PATIENCE_SECONDS
         pause = 0.05
         while True:
             try:
-                return clickhouse_connect.get_client(dsn=self.url)
+                return clickhouse_connect.get_client(dsn=self.url, interface=interface)
             except Exception as error:  # the driver wraps every cause in its own classes; the last one is told below
                 if time.monotonic() > deadline:
                     raise NotReady(f"the warehouse at {redacted(self.url)} cannot be opened: {error}") from error

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -18,8 +19,8 @@ from infra.errors import NotReady
 
 #: seconds that a process has to end by itself before it is killed
 GRACE_SECONDS = 20.0
-#: two start times closer than this are one
-_SAME_SECONDS = 0.02
+#: two start times by the clock closer than this are one: the clock may have been set meanwhile
+_SAME_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ class Process:
         said = json.loads(self._note.read_text())
         try:
             found = psutil.Process(said["pid"])
-            same = abs(found.create_time() - said["started"]) < _SAME_SECONDS and found.status() != psutil.STATUS_ZOMBIE
+            same = _is_noted(found, said) and found.status() != psutil.STATUS_ZOMBIE
         except psutil.NoSuchProcess:
             return None
         return found if same else None
@@ -67,9 +68,9 @@ class Process:
                 list(self.command()), stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, cwd=self.folder,
                 env={**os.environ, **self.env},
             )  # fmt: skip
-        started = psutil.Process(child.pid).create_time()
+        note = {"pid": child.pid, "started": psutil.Process(child.pid).create_time(), "ticks": _ticks(child.pid)}
         partial = self._note.with_suffix(".partial")
-        partial.write_text(json.dumps({"pid": child.pid, "started": started}))
+        partial.write_text(json.dumps(note))
         partial.replace(self._note)
         return True
 
@@ -88,7 +89,8 @@ class Process:
         """End it and its children; returns whether it ran."""
         found = self.running()
         if found is None:
-            self._note.unlink(missing_ok=True)
+            if self._note.is_file() and not psutil.pid_exists(json.loads(self._note.read_text())["pid"]):
+                self._note.unlink(missing_ok=True)
             return False
         family = [found, *found.children(recursive=True)]
         for each in family:
@@ -105,6 +107,24 @@ class Process:
         if not self.log.is_file():
             return ""
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
+
+
+def _is_noted(process: psutil.Process, said: Mapping[str, Any]) -> bool:
+    ticks = _ticks(process.pid)
+    if ticks is not None and said.get("ticks") is not None:
+        return ticks == said["ticks"]
+    return abs(process.create_time() - said["started"]) < _SAME_SECONDS
+
+
+def _ticks(pid: int) -> int | None:
+    """When a process started, in the ticks of the machine since its boot, which no setting of the clock moves; None where
+    there is no /proc to tell."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return None
+    # the 22nd field; the second, the program's name, may have blanks and brackets in it
+    return int(stat.rpartition(")")[2].split()[19])
 
 
 def _signal(process: psutil.Process, how: signal.Signals) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import datetime
 from pathlib import Path
 
@@ -167,3 +168,10 @@ def test_bytes_that_are_no_text_are_refused(spark: SparkSession, settings: Setti
     path.write_bytes(b"store_id,product_id,ds,units\n\xff\xfe,p,2024-01-01,1\n")
     with pytest.raises(BadInput, match=r"own.csv cannot be read as csv"):
         import_csv(spark, settings, path)
+
+
+@pytest.mark.parametrize("source", ["../x", "till/7", "", "_till", "a b"])
+def test_a_source_that_cannot_begin_a_files_name_is_refused(settings: Settings, tmp_path: Path, source: str) -> None:
+    with pytest.raises(BadInput, match=re.escape(f"--source is {source!r}: expected letters")):
+        import_csv(None, settings, write(tmp_path, DAYS), source=source)  # type: ignore[arg-type]  # refused before Spark is asked
+    assert not settings.home.exists()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -69,12 +71,46 @@ def test_a_name_replaces_its_file_and_a_failure_leaves_none(tmp_path) -> None:
 
     with pytest.raises(RuntimeError):
         log.write("a", broken(), name="y")
-    assert [path.name for path in (tmp_path / "a").glob("*.jsonl")] == ["x.jsonl"]
+    assert [path.name for path in (tmp_path / "a").iterdir()] == ["x.jsonl"]
+
+
+@pytest.mark.parametrize(("topic", "name"), [("a", "../x"), ("a", "till/7"), ("a", "..\\x"), ("../a", "x"), ("a", ".x"), ("a", "_x")])
+def test_a_name_that_would_lie_elsewhere_or_unread_is_refused(tmp_path, topic, name) -> None:
+    with pytest.raises(BadInput, match="no file of the event log can be named"):
+        LandingFolder(tmp_path / "landing").write(topic, [b"1"], name)
+    assert not list(tmp_path.rglob("*"))
+
+
+def test_what_a_killed_writer_left_is_swept_when_it_is_old(tmp_path) -> None:
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    (tmp_path / "a").mkdir()
+    for name, writer, age in (("old", gone.pid, 25), ("new", gone.pid, 1), ("slow", os.getpid(), 25)):
+        partial = tmp_path / "a" / f".{name}.jsonl.{writer}.partial"
+        partial.write_bytes(b"half")
+        os.utime(partial, (time.time() - age * 3600,) * 2)
+    LandingFolder(tmp_path).write("a", [b"1"], name="x")
+    assert sorted(path.name.split(".")[1] for path in (tmp_path / "a").glob(".*")) == ["new", "slow"]
 
 
 @pytest.mark.parametrize(
-    "url", ["kafka://nowhere", "kafka://host:9092/p?partitions=many", "kafka://host:9092/p?colour=1", "kafka://host:9092/p?x"]
+    "url",
+    [
+        "kafka://nowhere",
+        "kafka://host:9092/p?partitions=many",
+        "kafka://host:9092/p?colour=1",
+        "kafka://host:9092/p?x",
+        "kafka://host:9092/p?retention_days=0",
+        "kafka://host:9092/p?partitions=-1",
+        "kafka://host:9092/p?batch=0",
+    ],
 )
 def test_a_url_that_cannot_be_a_log_is_told(url: str, tmp_path) -> None:
     with pytest.raises(BadInput, match="expected kafka://host:port/prefix"):
         event_log(load_settings(home=tmp_path, events_url=url))
+
+
+def test_a_user_in_the_url_of_kafka_is_refused_and_not_told(tmp_path) -> None:
+    with pytest.raises(BadInput, match="'kafka://h:9092/shop' with a user") as told:
+        event_log(load_settings(home=tmp_path, events_url="kafka://user:se@cret@h:9092/shop"))
+    assert "cret" not in str(told.value)

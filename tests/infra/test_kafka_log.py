@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from confluent_kafka import KafkaError, Message
 
-from infra.errors import NotReady
+from infra.errors import NotReady, Unanswered
 from infra.event_log import LandingFolder
 from infra.kafka_log import KafkaLog
-from infra.kafka_topics import Topics
+from infra.kafka_topics import WRITES, Topics
 
 
 def answered(folder: Path, *codes: int) -> KafkaLog:
@@ -30,10 +30,10 @@ def test_only_what_is_wrong_with_a_record_makes_it_a_dead_letter(tmp_path: Path)
 @pytest.mark.parametrize(
     ("code", "said"),
     [
-        (KafkaError.TOPIC_AUTHORIZATION_FAILED, "did not take 1 records of a .*uthoriz.*: mend that, then repeat"),
+        (KafkaError.TOPIC_AUTHORIZATION_FAILED, "did not take the records of a .*uthoriz.*: mend that, then repeat"),
         (KafkaError.UNKNOWN_TOPIC_OR_PART, "mend that, then repeat"),
         (KafkaError._FATAL, "mend that, then repeat"),
-        (KafkaError._MSG_TIMED_OUT, "did not take 1 records of a within 1 s: see that it runs, then repeat"),
+        (KafkaError._MSG_TIMED_OUT, "did not take the records of a within 1 s: see that it runs, then repeat"),
     ],
 )
 def test_what_no_record_is_to_blame_for_stops_the_write_and_makes_no_dead_letter(tmp_path: Path, code: int, said: str) -> None:
@@ -41,3 +41,19 @@ def test_what_no_record_is_to_blame_for_stops_the_write_and_makes_no_dead_letter
     with pytest.raises(NotReady, match=said):
         log._settle("a", "x")
     assert not list(tmp_path.iterdir())
+
+
+def test_a_write_leaves_off_when_nobody_answers_and_keeps_no_records(tmp_path: Path) -> None:
+    log = KafkaLog(Topics("127.0.0.1:1", _declared={"a", WRITES}), LandingFolder(tmp_path), patience_seconds=1)
+    taken = 0
+
+    def lines():
+        nonlocal taken
+        for number in range(1_000_000):
+            taken = number
+            yield b"x"
+
+    with pytest.raises(Unanswered, match="did not take the records of a within 1 s"):
+        log.write("a", lines())
+    assert taken < 500_000  # a little more than the client's queue holds
+    assert not log._refused and not log._unsent and len(log._producer) == 0 and not list(tmp_path.iterdir())

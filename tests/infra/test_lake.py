@@ -10,6 +10,7 @@ from data_ingest.tables import INGESTED
 from infra.errors import NotReady
 from infra.lake import Lake, months_between, months_of, of_parts
 from infra.publish import publish
+from infra.settings import load_settings
 from infra.tables import Table, columns
 from infra.warehouse import Warehouse
 from training.tables import SLOW_MOVERS
@@ -129,6 +130,20 @@ def test_a_month_that_grew_gets_what_is_new_once_however_often_the_copy_is_cut_o
     land(4, FEB)
     publish(settings, INGESTED)
     assert copied() == sorted([*(row for row in everything if row != (str(FEB), 1)), (str(FEB), 4)], key=lambda row: (row[1], row[0]))
+
+
+def test_a_lake_behind_a_link_loses_no_row_on_the_way_to_the_warehouse(spark, tmp_path) -> None:
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "disk")
+    settings = load_settings(home=tmp_path / "home", lake_url=f"file://{tmp_path}/link//lake")
+    for batch in range(2):  # the second is appended, file by file
+        row = ("q", batch, "sales", None, None, JAN, 1, datetime(2024, 3, 1))
+        Lake(settings.lake_url).append(spark.createDataFrame([row], INGESTED.spark_schema()), INGESTED, "q", batch)
+        assert publish(settings, INGESTED) == 1
+    assert Warehouse(settings.warehouse_url).query("SELECT count() AS n FROM ingested")["n"].tolist() == [2]
+    around = Lake(f"file://{tmp_path}/link/lake")
+    with pytest.raises(NotReady, match=r"ingested does not have 2 of its files any more, such as .*: run the same again"):
+        list(around.arrow_of(INGESTED, around.files(INGESTED)))
 
 
 def test_parts_and_months_are_told_by_paths() -> None:

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from infra.errors import BadInput, NotReady
+from infra.errors import BadInput, NotReady, Unanswered
 from infra.patience import Service, persevere, services, wait_for, was_away
 from infra.settings import Settings, load_settings
 
@@ -17,10 +17,10 @@ def test_the_servers_are_those_of_the_urls(settings, tmp_path) -> None:
     assert services(settings) == []
     named = load_settings(
         home=tmp_path, events_url="kafka://k1:9092,k2:9093/shop", lake_url="s3a://b/lake", s3_endpoint_url="", online_url="redis://:pw@r",
-        warehouse_url="clickhouse://u:p@c:8123/db", tracking_url="https://m", spark_url="spark://s:7077",
+        warehouse_url="clickhouse://u:p,q@c:8123/db", tracking_url="https://m", spark_url="spark://s:7077",
     )  # fmt: skip
     assert [str(each) for each in services(named)] == [
-        "Kafka at k1:9092",
+        "Kafka at k1:9092,k2:9093",
         "ClickHouse at c:8123",
         "Redis at r:6379",
         "MLflow at m:443",
@@ -78,7 +78,7 @@ def test_a_defect_and_bad_input_are_not_repeated(tmp_path, redis_port) -> None:
 
 def test_one_that_stays_away_is_named(redis_port) -> None:
     with pytest.raises(NotReady, match=f"Redis at 127.0.0.1:{redis_port} did not answer for 1 s"):
-        wait_for([Service("Redis", "127.0.0.1", redis_port)], lambda said: None, patience_seconds=1)
+        wait_for([Service("Redis", (("127.0.0.1", redis_port),))], lambda said: None, patience_seconds=1)
 
 
 def test_the_cause_of_a_failure_counts() -> None:
@@ -87,3 +87,38 @@ def test_the_cause_of_a_failure_counts() -> None:
     except ValueError as error:
         assert was_away(error)
     assert not was_away(ValueError("division by zero"))
+
+
+def test_any_of_several_brokers_answers_for_all(tmp_path, redis_port) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as broker:
+        there = f"127.0.0.1:{broker.getsockname()[1]}"
+        for brokers in (f"127.0.0.1:{redis_port},{there}", f"{there},127.0.0.1:{redis_port}"):
+            (kafka,) = services(load_settings(home=tmp_path, events_url=f"kafka://{brokers}/shop?partitions=2"))
+            assert kafka.answers() and str(kafka) == f"Kafka at {brokers}"
+    assert not kafka.answers()
+
+
+def test_what_is_missing_is_told_at_once_though_an_unrelated_service_is_away(tmp_path, redis_port) -> None:
+    def step() -> None:
+        raise NotReady("bronze holds no events yet")
+
+    with pytest.raises(NotReady, match="no events yet"):
+        persevere(one_server(tmp_path, redis_port), step, print, patience_seconds=5)
+
+
+@pytest.mark.parametrize("error", [Unanswered("Kafka did not take 3 records"), RuntimeError("the JVM said something")])
+def test_what_an_absence_may_be_behind_waits_for_the_service(tmp_path, redis_port, error) -> None:
+    told: list[str] = []
+    with pytest.raises(NotReady, match=r"Redis at .* did not answer for 1 s"):
+        persevere(one_server(tmp_path, redis_port), lambda: _raise(error), told.append, patience_seconds=1)
+
+
+def test_no_password_is_told_when_a_step_is_run_again(tmp_path, redis_port) -> None:
+    told, tries = list[str](), iter([ConnectionError("http://bob:hunter2@store/ reset"), None])
+    with socket.create_server(("127.0.0.1", redis_port)):
+        persevere(one_server(tmp_path, redis_port), lambda: (error := next(tries)) and _raise(error), told.append)
+    assert told == ["once more: http://store/ reset"]
+
+
+def _raise(error: Exception) -> None:
+    raise error

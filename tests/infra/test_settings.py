@@ -27,6 +27,8 @@ def test_a_variable_moves_one_part_only(tmp_path: Path, monkeypatch: pytest.Monk
     ("name", "value", "said"),
     [
         ("lake_url", "ftp://x", "SHELFCAST_LAKE_URL is 'ftp://x': expected one of file://, s3a://"),
+        ("lake_url", "file:///a%20b", "SHELFCAST_LAKE_URL is 'file:///a%20b': expected file:///folder without % in its path"),
+        ("events_url", "file://data/landing", "SHELFCAST_EVENTS_URL is 'file://data/landing': expected file:///folder"),
         ("serve_port", "none", "SHELFCAST_SERVE_PORT is 'none'"),
         ("serve_port", "70000", "SHELFCAST_SERVE_PORT is '70000'"),
         ("spark_memory", "lots", "SHELFCAST_SPARK_MEMORY is 'lots'"),
@@ -50,3 +52,10 @@ def test_a_folder_whose_name_would_be_read_as_a_pattern_is_refused(tmp_path, nam
     with pytest.raises(BadInput, match=r"SHELFCAST_HOME is .*: expected a folder without"):
         load_settings(home=tmp_path / name)
     assert load_settings(home=tmp_path / "a b+c (é)").home.name == "a b+c (é)"
+
+
+@pytest.mark.parametrize("way", ["/lake", "//lake", "/./x/../lake", "/link", "/lake/"])
+def test_a_folder_has_one_url_whatever_way_leads_to_it(tmp_path, way) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "lake")
+    settings = load_settings(home=tmp_path, lake_url=f"file://{tmp_path}{way}", events_url=f"file://{tmp_path}{way}")
+    assert settings.lake_url == settings.events_url == f"file://{tmp_path}/lake"

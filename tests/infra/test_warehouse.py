@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import socket
 import subprocess
 import sys
+import threading
 from datetime import date
 
 import pandas as pd
@@ -88,6 +90,25 @@ def test_a_folder_in_use_is_waited_for_then_told(warehouse, monkeypatch) -> None
             warehouse.query("SELECT 1")
         monkeypatch.setattr(module, "PATIENCE_SECONDS", 60.0)
         assert len(warehouse.query("SELECT 1 AS one")) == 1
+
+
+def test_a_password_is_sent_by_tls_or_not_at_all(monkeypatch) -> None:
+    monkeypatch.setattr(module, "PATIENCE_SECONDS", 0.0)
+    heard: list[bytes] = []
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def hear() -> None:
+            caller, _ = server.accept()
+            with caller, server:  # nobody is there for a second try
+                heard.append(caller.recv(4096))
+
+        listener = threading.Thread(target=hear)
+        listener.start()
+        with pytest.raises(NotReady, match="cannot be opened") as told:
+            Warehouse(f"clickhouses://me:secret@127.0.0.1:{server.getsockname()[1]}/db").query("SELECT 1")
+        listener.join(10)
+    handshake = 0x16
+    assert heard[0][0] == handshake and b"HTTP" not in heard[0] and "secret" not in str(told.value)
 
 
 def test_names_that_are_not_there_are_told() -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 from pathlib import Path
 
 import pytest
 
+from infra.errors import NotReady
 from infra.event_log import EventLog, LandingFolder, event_log
 from infra.kafka_log import KafkaLog
+from infra.kafka_topics import WRITES, Topics
 
 
 @pytest.fixture(params=["landing", "kafka"])
@@ -81,3 +84,56 @@ def test_what_the_broker_refuses_is_a_dead_letter(settings) -> None:
     assert log.write("a", [b"good", b"x" * 17_000_000, b"fine"], name=name) == 2
     letters = (settings.home / "dead-letters" / "a" / f"{name}.jsonl").read_bytes()
     assert letters == b"x" * 17_000_000 + b"\n" and log.has("a", name)
+
+
+DAY_MS = 86_400_000
+
+
+def as_declared(topics: Topics, topic: str) -> tuple[int, str, int]:
+    """Partitions, clean-up and days of a topic as the broker has it."""
+    from kafka import KafkaAdminClient
+    from kafka.admin import ConfigResource
+
+    admin = KafkaAdminClient(bootstrap_servers=topics.servers)
+    name = topics.name(topic)
+    found = admin.describe_configs([ConfigResource("topic", name)], config_filter="all")["topic"][name]
+    partitions = len(admin.describe_topics([name])[0]["partitions"])
+    admin.close()
+    return partitions, found["cleanup.policy"]["value"], int(found["retention.ms"]["value"]) // DAY_MS
+
+
+def test_topics_keep_in_step_with_the_url_where_that_drops_nothing(settings, caplog) -> None:
+    from kafka import KafkaAdminClient
+    from kafka.admin import NewTopic
+
+    topics = event_log(settings).topics
+    admin = KafkaAdminClient(bootstrap_servers=topics.servers)
+    admin.create_topics([NewTopic(topics.name(WRITES), 1, 1, topic_configs={"cleanup.policy": "compact"})])  # as of an earlier release
+    admin.close()
+    topics.declare(["a"])
+    assert (as_declared(topics, "a"), as_declared(topics, WRITES)) == ((2, "delete", 30), (1, "compact,delete", 30))
+    Topics(topics.servers, topics.prefix, partitions=2, retention_days=60).declare(["a"])
+    assert (as_declared(topics, "a"), as_declared(topics, WRITES)) == ((2, "delete", 60), (1, "compact,delete", 60))
+    caplog.clear()
+    Topics(topics.servers, topics.prefix, partitions=4, retention_days=7).declare(["a"])
+    assert (as_declared(topics, "a"), as_declared(topics, WRITES)) == ((2, "delete", 60), (1, "compact,delete", 60))
+    assert f"{topics.name('a')} has 2 partitions and keeps them: SHELFCAST_EVENTS_URL says 4" in caplog.messages
+    assert f"{topics.name('a')} keeps its records for 60 days, and goes on so: SHELFCAST_EVENTS_URL says 7 days" in caplog.messages
+
+
+def test_what_a_broker_refuses_to_declare_is_told_with_its_reason(settings) -> None:
+    topics = event_log(settings).topics
+    with pytest.raises(NotReady, match=r"does not declare a, writes: .*[Rr]eplication.* Mend that, then repeat"):
+        Topics(topics.servers, topics.prefix, replication=3).declare(["a"])
+
+
+def test_a_note_older_than_the_records_are_kept_does_not_count(settings) -> None:
+    from confluent_kafka import Producer
+
+    topics = event_log(settings).topics
+    topics.declare(["a"])
+    producer, now = Producer({"bootstrap.servers": topics.servers}), int(time.time() * 1000)
+    for key, days in (("a/old", 31), ("a/new", 29)):
+        producer.produce(topics.name(WRITES), b"", key.encode(), timestamp=now - days * DAY_MS)
+    producer.flush()
+    assert topics.notes == {"a/new"}

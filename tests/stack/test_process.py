@@ -38,10 +38,24 @@ def test_a_process_that_got_the_id_later_is_left_alone(tmp_path) -> None:
     mine, running = sleeper(tmp_path / "mine"), other.running()
     assert running is not None
     (tmp_path / "mine").mkdir()
-    (tmp_path / "mine" / "sleeper.pid.json").write_text(json.dumps({"pid": running.pid, "started": running.create_time() - 5}))
-    assert mine.running() is None and mine.stop() is False
+    for wrong in ({"started": running.create_time() - 5}, {"started": running.create_time(), "ticks": 1}):
+        note = json.dumps({"pid": running.pid, **wrong})
+        (tmp_path / "mine" / "sleeper.pid.json").write_text(note)
+        assert mine.running() is None and mine.stop() is False
+        # who looks after the machine can still read which process that was
+        assert (tmp_path / "mine" / "sleeper.pid.json").read_text() == note
     assert other.running() is not None
     other.stop()
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="a start time apart from the clock is told by /proc")
+def test_a_clock_that_is_set_loses_no_process(tmp_path) -> None:
+    mine, note = sleeper(tmp_path), tmp_path / "sleeper.pid.json"
+    mine.start()
+    said = json.loads(note.read_text())
+    note.write_text(json.dumps({**said, "started": said["started"] - 3600}))
+    assert mine.running() is not None and not mine.start()
+    assert mine.stop() and not psutil.pid_exists(said["pid"]) and not note.exists()
 
 
 def test_what_is_wrong_is_told(tmp_path) -> None:
