@@ -26,7 +26,13 @@ class NotReady(RuntimeError):
     exit_code = 3
 
 
-class TooLittleHistory(NotReady):
+class NothingToDo(NotReady):
+    """There is nothing to do yet, and nothing is broken: a schedule may go on without this step (exit code 5)."""
+
+    exit_code = 5
+
+
+class TooLittleHistory(NothingToDo):
     """There is too little history yet to judge a model of one family by; the other families can go on."""
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from infra.errors import NotReady
+from infra.errors import NothingToDo
 from infra.lake import Lake
 from infra.publish import publish
 from infra.registry import CHAMPION, PREVIOUS, Registry
@@ -100,7 +100,7 @@ def _champions(registry: Registry, cards: Mapping[str, Card]) -> list[tuple[Card
     found = {row["family"]: row for row in registry.models() if CHAMPION in row["aliases"]}
     served = [(card, found[name]) for name, card in sorted(cards.items()) if name in found]
     if not served:
-        raise NotReady("no family has a champion to report on: run `shelfcast train` and `shelfcast promote` first.")
+        raise NothingToDo("no family has a champion to report on: run `shelfcast train` and `shelfcast promote` first.")
     return served
 
 

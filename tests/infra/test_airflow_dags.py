@@ -12,6 +12,7 @@ import pytest
 import typer
 
 from infra import cli
+from infra.errors import BadInput, NothingToDo, NotReady
 from training.family import family_names
 
 DAGS = sorted((Path(cli.__file__).parent / "airflow" / "dags").glob("*.py"))
@@ -63,6 +64,16 @@ def test_every_task_gives_up_and_every_dag_retries_and_is_named_as_its_file(path
     for call in _calls(path, "BashOperator"):
         assert "execution_timeout" in call
         assert ast.literal_eval(call["append_env"]) is True
+
+
+def test_a_task_is_skipped_only_where_there_is_nothing_to_do() -> None:
+    """A server that stayed away, a full disk, a held lock: those fail the task, and somebody looks."""
+    told = [
+        ast.literal_eval(call["skip_on_exit_code"]) for path in DAGS for call in _calls(path, "BashOperator") if "skip_on_exit_code" in call
+    ]
+    assert set(told) == {NothingToDo.exit_code} and len(told) == 4
+    # 4 is that of `quality`: a check does not hold
+    assert NothingToDo.exit_code not in {BadInput.exit_code, NotReady.exit_code, 4}
 
 
 @pytest.mark.parametrize("name", ["ml_training", "ml_batch_inference"])

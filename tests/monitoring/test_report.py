@@ -14,7 +14,7 @@ import pytest
 
 from data_ingest.tables import STORE_DAYS
 from feature_repo.tables import DEMAND_DAILY, STOCK_FEATURES
-from infra.errors import NotReady
+from infra.errors import NothingToDo, NotReady
 from infra.lake import Lake
 from infra.registry import Registry
 from infra.settings import Settings
@@ -156,7 +156,7 @@ def test_without_a_champion_the_sentence_says_which_step_is_missing(settings: Se
         report(settings, spark, cards=CARDS)
     frame = pd.DataFrame({"store_id": "S1", "ds": DAYS, "status": "open"})
     lake.overwrite(spark.createDataFrame(frame, STORE_DAYS.spark_schema()), STORE_DAYS)
-    with pytest.raises(NotReady, match="shelfcast train"):
+    with pytest.raises(NothingToDo, match="shelfcast train"):
         report(settings, spark, cards=CARDS)
 
 
