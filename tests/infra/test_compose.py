@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry
 
 from infra.settings import Settings
 from infra.stack.programs import MINIO
-from infra.stack.services import KAFKA_SETTINGS, WORKERS
+from infra.stack.services import CORES, KAFKA_SETTINGS, MEMORY, WORKERS
 from serving.metrics import Metrics
 
 FOLDER = Path(__file__).parents[2] / "infra" / "compose"
@@ -69,7 +69,10 @@ def test_settings_are_those_of_the_stack(services) -> None:
     told = {name: kafka[f"KAFKA_{name.upper().replace('.', '_')}"] for name in KAFKA_SETTINGS}
     assert told == KAFKA_SETTINGS
     assert "--appendonly yes" in words(services["redis"]) and "--no-serve-artifacts" in words(services["mlflow"])
-    assert "--cores 1 --memory 2g" in words(services["spark-worker"]) and services["spark-worker"]["deploy"]["replicas"] == WORKERS
+    worker, taken = services["spark-worker"], int(services["jobs"]["environment"]["SHELFCAST_SPARK_CORES"])
+    assert f"--cores {CORES} --memory {MEMORY}" in words(worker) and worker["deploy"]["replicas"] == WORKERS
+    # `ingest --follow`, `watch --follow`, a DAG's task and a verb by hand; an executor of a core takes 1 GB
+    assert 4 * taken <= CORES * WORKERS and f"{CORES}g" == MEMORY
 
 
 def test_the_jobs_are_pointed_at_the_services_by_settings_that_exist(services) -> None:
