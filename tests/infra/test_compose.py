@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,34 @@ def test_images_are_pinned_and_ours_are_built_from_files_that_are_there(services
             copied = re.findall(r"^COPY (?!--from)(\S+)", docker.read_text(), re.M)
             assert docker.is_file() and all((FOLDER.parents[1] / path).exists() for path in copied), name
     assert MINIO.split("-")[1].startswith("2026") and "RELEASE.2025" in services["minio"]["image"]  # the last image before the archive
+
+
+def ignored(path: str) -> bool:
+    """Whether the builder leaves out a file or folder of the project, by the patterns of `.dockerignore` that we use."""
+    lines = [line for line in (FOLDER.parents[1] / ".dockerignore").read_text().splitlines() if line and not line.startswith("#")]
+    anywhere = [line.removeprefix("**/") for line in lines if line.startswith("**/")]
+    at_the_root = [line for line in lines if not line.startswith("**/")]
+    first, *_ = parts = path.split("/")
+    return any(fnmatch(first, line) for line in at_the_root) or any(fnmatch(part, line) for part in parts for line in anywhere)
+
+
+def test_no_secret_comes_into_an_image_and_all_that_is_copied_does(services) -> None:
+    unwanted = (
+        ".env",
+        "infra/compose/.env",
+        ".git",
+        ".venv",
+        ".venvs",
+        "infra/__pycache__/cli.pyc",
+        "mlruns",
+        "training/mlruns",
+        "mlflow.db",
+    )
+    assert [path for path in unwanted if not ignored(path)] == []
+    files = {service["build"]["dockerfile"] for service in services.values() if "build" in service}
+    copied = {path for file in files for path in re.findall(r"^COPY (?!--from)(\S+)", (FOLDER.parents[1] / file).read_text(), re.M)}
+    kept = {str(file.relative_to(FOLDER.parents[1])) for path in copied for file in (FOLDER.parents[1] / path).rglob("*.py")} | copied
+    assert {path for path in kept if ignored(path)} == set() and len(kept) > 100
 
 
 def test_nothing_listens_beyond_the_loopback_interface(services) -> None:
