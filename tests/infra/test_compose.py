@@ -153,3 +153,5 @@ def test_airflow_has_the_dags_and_the_verbs() -> None:
     docker = (FOLDER / "airflow.Dockerfile").read_text()
     assert docker.count("FROM jobs") == 1 and "requirements/airflow.txt" in docker and "-m infra.cli" in docker
     assert "/opt/shelfcast/infra/airflow/dags" in docker and "COPY infra /opt/shelfcast/infra" in (FOLDER / "jobs.Dockerfile").read_text()
+    # `airflow standalone` starts the scheduler and the others by their name; the verbs' `python` comes first
+    assert "ENV PATH=$PATH:/opt/airflow/bin" in docker
