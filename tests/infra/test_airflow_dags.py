@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 import shlex
+from datetime import timedelta
 from pathlib import Path
 
 import click
@@ -64,6 +65,21 @@ def test_every_task_gives_up_and_every_dag_retries_and_is_named_as_its_file(path
     for call in _calls(path, "BashOperator"):
         assert "execution_timeout" in call
         assert ast.literal_eval(call["append_env"]) is True
+
+
+def _span(node: ast.expr) -> timedelta:
+    """The value of `timedelta(hours=...)`."""
+    assert isinstance(node, ast.Call) and getattr(node.func, "id", "") == "timedelta"
+    return timedelta(**{k.arg: ast.literal_eval(k.value) for k in node.keywords if k.arg})
+
+
+@pytest.mark.parametrize("path", DAGS, ids=lambda p: p.stem)
+def test_a_run_that_takes_too_long_fails_and_one_that_only_uses_its_tasks_time_does_not(path: Path) -> None:
+    (dag,), commands = _calls(path, "DAG"), _commands(path)
+    times = [len(family_names()) if "{family}" in command else 1 for command in commands]
+    tasks = [_span(call["execution_timeout"]) for call in _calls(path, "BashOperator")]
+    one_after_the_other = sum((span * often for span, often in zip(tasks, times, strict=True)), timedelta())
+    assert one_after_the_other < _span(dag["dagrun_timeout"]) < timedelta(days=1)
 
 
 def test_a_task_is_skipped_only_where_there_is_nothing_to_do() -> None:

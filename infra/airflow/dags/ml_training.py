@@ -18,6 +18,7 @@ with DAG(
     start_date=datetime(2017, 1, 1),
     catchup=False,
     max_active_runs=1,
+    dagrun_timeout=timedelta(hours=20),
     # a driver each would want all of the machine
     max_active_tasks=1,
     default_args={"retries": 1, "retry_delay": timedelta(minutes=10)},
