@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from infra.alone import alone
 from infra.errors import NothingToDo
 from infra.lake import Lake
 from infra.publish import publish
@@ -19,7 +20,7 @@ from monitoring.drift import FEWEST_ROWS, SILENT, ColumnDrift, compare, prepared
 from monitoring.page import FamilyView, headline, html
 from monitoring.policy import Reading, decide
 from monitoring.served import served_sentences
-from monitoring.tables import ACCURACY, DRIFT, MONITORING, POLICY
+from monitoring.tables import ACCURACY, DRIFT, POLICY
 from monitoring.watched import Span, judged, known_span, live_metric, sample, tables_of
 from monitoring.windows import Windows, shown, windows
 from training.family import Card, family_names, load_card
@@ -165,8 +166,9 @@ def _keep(settings: Settings, spark: SparkSession, ds: date, views: Sequence[Fam
     run = {"ds": ds, "run_at": datetime.now(UTC).replace(tzinfo=None)}
     frames = {DRIFT: _drift_rows(views), ACCURACY: _accuracy_rows(views), POLICY: _policy_rows(views)}
     for table, frame in frames.items():
-        lake.replace_days(spark.createDataFrame(frame.assign(**run)[table.names], table.spark_schema()), table, [ds])
-    publish(settings, *MONITORING)
+        with alone(settings, table.name, wait=True):  # the lake's upkeep may be at it
+            lake.replace_days(spark.createDataFrame(frame.assign(**run)[table.names], table.spark_schema()), table, [ds])
+            publish(settings, table)
     return {table.name: len(frame) for table, frame in frames.items()}
 
 
