@@ -73,8 +73,8 @@ def filled(settings: Settings, lines: int) -> int:
 def made(settings: Settings, lines: int, executors: int, workers: Sequence[int]) -> list[Step]:
     """Facts, features and examples on so many executors; `workers` are the processes whose children the executors are."""
     logs = settings.home / "spark-events"
-    point_spark_at(settings.home / "spark-conf", cores=executors, logs=logs)
-    spark = session(settings)
+    keep_event_log(settings.home / "spark-conf", logs)
+    spark = session(settings.model_copy(update={"spark_cores": executors}))
     steps = {
         "facts": lambda: facts(spark, settings),
         "features": lambda: build_features(spark, settings, rebuild=True),
@@ -93,11 +93,11 @@ def made(settings: Settings, lines: int, executors: int, workers: Sequence[int])
     return [Step(name, lines, executors, costs[name], moved[name]) for name in steps]
 
 
-def point_spark_at(folder: Path, cores: int, logs: Path) -> None:
-    """Spark's own settings file for the session that this process opens next: so many cores of the cluster, and an event log."""
+def keep_event_log(folder: Path, logs: Path) -> None:
+    """Spark's own settings file for the session that this process opens next: it writes an event log."""
     for each in (folder, logs):
         each.mkdir(parents=True)
-    chosen = {"spark.cores.max": cores, "spark.eventLog.enabled": "true", "spark.eventLog.dir": f"file://{logs}",
+    chosen = {"spark.eventLog.enabled": "true", "spark.eventLog.dir": f"file://{logs}",
               "spark.eventLog.rolling.enabled": "false", "spark.eventLog.compress": "false"}  # fmt: skip
     (folder / "spark-defaults.conf").write_text("".join(f"{name} {value}\n" for name, value in chosen.items()))
     os.environ["SPARK_CONF_DIR"] = str(folder)

@@ -15,7 +15,7 @@ from rich.markup import escape
 
 from infra import file_verbs, upkeep_verbs
 from infra.console import complaints, console, only_what_a_user_can_act_on, progress, show, tell
-from infra.errors import BadInput, NotReady, TooLittleHistory, refused_by_storage, without_credentials
+from infra.errors import BadInput, NothingToDo, NotReady, TooLittleHistory, refused_by_storage, without_credentials
 from infra.options import Day, FamilyName, Json, Who, Why, at_least_one, day_of, mapping_of
 from infra.patience import absence
 from infra.running import patiently, spark_of
@@ -24,7 +24,8 @@ from infra.stack.commands import stack
 
 app = typer.Typer(
     help="Shelfcast turns a retailer's events into decisions. The verbs are in the order of the story; "
-    "exit codes: 0 done, 2 bad input, 3 an earlier step or a service is missing, 130 interrupted.",
+    "exit codes: 0 done, 2 bad input, 3 an earlier step or a service is missing, 4 a check of `quality` does not hold, "
+    "5 there is nothing to do yet, 130 interrupted.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -42,7 +43,7 @@ def main() -> None:
         said = error if isinstance(error, (BadInput, NotReady)) else refused_by_storage(error) or absence(load_settings(), error)
         if said is None:
             raise
-        kind = "Bad input" if isinstance(said, BadInput) else "Not ready"
+        kind = "Bad input" if isinstance(said, BadInput) else "Nothing to do" if isinstance(said, NothingToDo) else "Not ready"
         complaints.print(f"[red]{kind}:[/] {escape(without_credentials(str(said)))}", highlight=False, soft_wrap=True)
         sys.exit(said.exit_code)
 
@@ -201,7 +202,7 @@ def promote(
     unattended: Annotated[
         bool,
         typer.Option(
-            "--unattended", help="For schedules: only what the last training brought, and never over a rollback; else exit code 3."
+            "--unattended", help="For schedules: only what the last training brought, and never over a rollback; else exit code 5."
         ),
     ] = False,
     as_json: Json = False,
@@ -313,7 +314,7 @@ def pipeline(
             if trained.passed and registry.version(name, "challenger") == trained.version:
                 try:
                     registry.promote(name, registry.newest_challenger(name), "pipeline", "; ".join(trained.verdicts))
-                except NotReady as kept:  # somebody rolled back: the champion stays, and the day goes on
+                except NothingToDo as kept:  # somebody rolled back: the champion stays, and the day goes on
                     tell(str(kept))
         chosen = [name for name in ORDER if registry.version(name, "champion")]
         patiently(settings, lambda: score(spark, settings, chosen, progress=say))

@@ -31,7 +31,13 @@ class Unanswered(NotReady):
     """A server did not answer: the same may go well when it does."""
 
 
-class TooLittleHistory(NotReady):
+class NothingToDo(NotReady):
+    """There is nothing to do yet, and nothing is broken: a schedule may go on without this step (exit code 5)."""
+
+    exit_code = 5
+
+
+class TooLittleHistory(NothingToDo):
     """There is too little history yet to judge a model of one family by; the other families can go on."""
 
 

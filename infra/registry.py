@@ -22,7 +22,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from infra.errors import BadInput, NotReady
+from infra.errors import BadInput, NothingToDo, NotReady
 from infra.settings import Settings
 from infra.tracking import connect
 
@@ -107,20 +107,20 @@ class Registry:
 
     def newest_challenger(self, family: str) -> str:
         """The version that a schedule may promote: the challenger where it is the newest version and the last word was no rollback.
-        Raises NotReady with what a person has to decide."""
+        Raises NothingToDo with what a person has to decide."""
         challenger = self.version(family, CHALLENGER)
         if challenger is None:
-            raise NotReady(f"{family} has no challenger to promote: the gates kept the champion.")
+            raise NothingToDo(f"{family} has no challenger to promote: the gates kept the champion.")
         newest = max(int(v.version) for v in self.client.search_model_versions(f"name = '{model_name(family)}'"))
         if challenger != str(newest):
-            raise NotReady(
+            raise NothingToDo(
                 f"{family}'s challenger is version {challenger}, and version {newest} came after it and passed no gates: whether the "
                 f"older one is to serve is for a person to say (`shelfcast promote {family} --version {challenger}`)."
             )
         past = self.history(family)
         if past and past[-1].action == "rollback":
             last = past[-1]
-            raise NotReady(
+            raise NothingToDo(
                 f"{last.who} took {family} back to version {last.to_version} ({last.why}): the next promotion is for a person to make "
                 f"(`shelfcast promote {family}`)."
             )

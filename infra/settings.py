@@ -44,6 +44,7 @@ class Settings(BaseSettings):
     artifacts_url: str = Field(default="", description="file:///folder or s3://bucket/prefix")
     spark_url: str = Field(default="local[*]", description="Spark master")
     spark_memory: str = Field(default="3g", pattern=r"^\d+[gm]$", description="driver heap, such as 3g")
+    spark_cores: int = Field(default=1, ge=1, description="cores of a spark:// cluster that one verb takes")
     s3_endpoint_url: str = Field(default="", description="endpoint of an S3 store that is not AWS")
     s3_region: str = Field(default="us-east-1", validation_alias=AliasChoices("s3_region", f"{PREFIX}S3_REGION", "AWS_REGION"))
     serve_host: str = "127.0.0.1"

@@ -53,6 +53,11 @@ def session(settings: Settings, app_name: str = "shelfcast", java_options: str |
     return spark
 
 
+def executors(spark: SparkSession) -> int:
+    """How many executors the session has at this moment; none on a local master, where the driver does the work."""
+    return spark.sparkContext._jsc.sc().getExecutorMemoryStatus().size() - 1  # the driver is one of those listed
+
+
 def bring(spark: SparkSession, url: str, folder: Path) -> None:
     """Move what lies at `url`, on any file system that Spark knows, into a new local folder."""
     fs, conf = spark._jvm.org.apache.hadoop.fs, spark._jsc.hadoopConfiguration()  # type: ignore[union-attr]
@@ -103,5 +108,7 @@ def _configuration(settings: Settings, java_options: str) -> dict[str, str]:
         "spark.sql.ui.retainedExecutions": "2",
         "spark.sql.maxPlanStringLength": "10000",
         "spark.sql.streaming.metricsEnabled": "false",
+        # a verb would take every core of the cluster, and the next one wait until it ends
+        **({"spark.cores.max": str(settings.spark_cores)} if settings.spark_url.startswith("spark://") else {}),
         **{f"spark.hadoop.{name}": value for name, value in hadoop_options(settings.s3_endpoint_url, settings.s3_region).items()},
     }

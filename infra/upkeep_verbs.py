@@ -94,7 +94,6 @@ def maintain(
 ) -> None:
     """Compact the lake's small files, and remove those that no version still kept needs; beside `ingest --follow` and `watch` too."""
     from data_ingest import tables as events
-    from data_ingest.landing import LANDING
     from feature_repo.tables import GOLD
     from infra.maintain import maintain as story
     from monitoring.tables import MONITORING
@@ -102,13 +101,18 @@ def maintain(
 
     settings = load_settings()
     every = (*events.BRONZE, *events.DIMENSIONS, *events.FACTS, *GOLD, *DECISIONS, *MONITORING)
-
-    def works(table: Table) -> Sequence[str]:
-        """Facts read what is landed: both have to be at rest for the first. The others are written by one work each."""
-        return {"bronze": ("facts", LANDING), "decisions": (table.name,), "monitoring": (table.name,)}.get(table.layer, ("facts",))
-
     with spark_of(settings) as spark, progress() as say:
         show(patiently(settings, lambda: story(spark, settings, every, works, keep_hours=keep_hours, progress=say)), as_json)
+
+
+def works(table: Table) -> Sequence[str]:
+    """The works that write a table. Facts read what is landed: both have to be at rest for bronze; the others have one each."""
+    from data_ingest.landing import LANDING
+    from data_ingest.tables import DIMENSIONS
+
+    if table in DIMENSIONS:
+        return ("dimensions",)
+    return {"bronze": ("facts", LANDING), "decisions": (table.name,), "monitoring": (table.name,)}.get(table.layer, ("facts",))
 
 
 #: in the order of the help

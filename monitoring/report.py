@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from feature_repo.tables import STOCK_FEATURES
-from infra.errors import NotReady
+from infra.alone import alone
+from infra.errors import NothingToDo
 from infra.lake import Lake
 from infra.publish import publish
 from infra.registry import CHAMPION, PREVIOUS, Registry
@@ -21,7 +22,7 @@ from monitoring.page import FamilyView, headline, html
 from monitoring.policy import Reading, decide
 from monitoring.served import served_sentences
 from monitoring.service_curve import ORDERING, service_curve
-from monitoring.tables import ACCURACY, DRIFT, MONITORING, POLICY
+from monitoring.tables import ACCURACY, DRIFT, POLICY
 from monitoring.watched import Span, judged, known_span, live_metric, sample, tables_of
 from monitoring.windows import Windows, shown, windows
 from training.family import Card, family_names, load_card
@@ -114,7 +115,7 @@ def _champions(registry: Registry, cards: Mapping[str, Card]) -> list[tuple[Card
     found = {row["family"]: row for row in registry.models() if CHAMPION in row["aliases"]}
     served = [(card, found[name]) for name, card in sorted(cards.items()) if name in found]
     if not served:
-        raise NotReady("no family has a champion to report on: run `shelfcast train` and `shelfcast promote` first.")
+        raise NothingToDo("no family has a champion to report on: run `shelfcast train` and `shelfcast promote` first.")
     return served
 
 
@@ -179,8 +180,9 @@ def _keep(settings: Settings, spark: SparkSession, ds: date, views: Sequence[Fam
     run = {"ds": ds, "run_at": datetime.now(UTC).replace(tzinfo=None)}
     frames = {DRIFT: _drift_rows(views), ACCURACY: _accuracy_rows(views), POLICY: _policy_rows(views)}
     for table, frame in frames.items():
-        lake.replace_days(spark.createDataFrame(frame.assign(**run)[table.names], table.spark_schema()), table, [ds])
-    publish(settings, *MONITORING)
+        with alone(settings, table.name, wait=True):  # the lake's upkeep may be at it
+            lake.replace_days(spark.createDataFrame(frame.assign(**run)[table.names], table.spark_schema()), table, [ds])
+            publish(settings, table)
     return {table.name: len(frame) for table, frame in frames.items()}
 
 

@@ -8,7 +8,7 @@ from datetime import date
 from typing import TYPE_CHECKING
 
 from infra.alone import alone
-from infra.errors import NotReady
+from infra.errors import NothingToDo
 from infra.lake import Lake
 from infra.publish import publish
 from infra.registry import CHAMPION, Registry
@@ -53,7 +53,7 @@ def _score_one(spark: SparkSession, settings: Settings, name: str) -> Scored:
     family, registry, lake = load_family(name), Registry(settings), Lake(settings.lake_url)
     version = registry.version(name, CHAMPION)
     if version is None:
-        raise NotReady(f"{name} has no champion: run `shelfcast train {name}` and `shelfcast promote {name}` first.")
+        raise NothingToDo(f"{name} has no champion: run `shelfcast train {name}` and `shelfcast promote {name}` first.")
     model = load_portable(registry.folder(name, version))
     table = family.decisions
     with alone(settings, table.name, wait=True):  # alerts are kept by the watch too

@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date
 from functools import reduce
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from data_ingest.contracts import TOPICS
+from data_ingest.landing import FILES_BY_NAME
 from data_ingest.tables import EVENTS, FACTS, of_topic
 from infra.errors import NotReady
-from infra.lake import Lake, of_parts
+from infra.lake import Lake, months_of, of_parts
 from infra.mark import Mark
 from infra.settings import Settings
 
@@ -53,9 +54,22 @@ def read_news(spark: SparkSession, settings: Settings) -> News:
     gained = lake.files(EVENTS, version) - before
     new = {topic: of_parts(gained, topic=[topic]) for topic in TOPICS}
     added = {
-        topic: of_topic(lake.read_files(spark, EVENTS, files), topic) if before else bronze[topic] for topic, files in new.items() if files
+        topic: of_topic(_rows_of(spark, lake, version, files), topic) if before else bronze[topic] for topic, files in new.items() if files
     }
     return News(bronze, added, now, everything=not since.versions)
+
+
+def _rows_of(spark: SparkSession, lake: Lake, version: int, files: set[str]) -> DataFrame:
+    """The events of some of the files of a version. A few are read by their names; of many, as a day of small batches leaves
+    them, Delta lists the version once, and each row says of which file it is."""
+    from pyspark.sql import functions as F
+
+    if len(files) <= FILES_BY_NAME:
+        return lake.read_files(spark, EVENTS, files)
+    names = spark.createDataFrame([(PurePosixPath(file).name,) for file in sorted(files)], "file string")
+    whole = spark.read.format("delta").option("versionAsOf", version).load(lake.path(EVENTS))
+    rows = whole.where(F.col("ds") >= f"{min(months_of(files))}-01").select(*EVENTS.names, F.col("_metadata.file_name").alias("file"))
+    return rows.join(F.broadcast(names), "file", "left_semi").drop("file")
 
 
 def mark_path(settings: Settings) -> Path:

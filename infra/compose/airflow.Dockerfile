@@ -7,6 +7,8 @@ RUN printf '#!/bin/sh\nexec /opt/venv/bin/python -m infra.cli "$@"\n' > /usr/loc
 RUN install -d -o shelfcast /home/shelfcast/airflow
 ENV AIRFLOW_HOME=/home/shelfcast/airflow AIRFLOW__CORE__DAGS_FOLDER=/opt/shelfcast/infra/airflow/dags \
     AIRFLOW__CORE__LOAD_EXAMPLES=False
+# `standalone` starts its parts by the name `airflow`; last, so that `python` stays the one of the verbs
+ENV PATH=$PATH:/opt/airflow/bin
 USER shelfcast
 ENTRYPOINT ["/opt/airflow/bin/airflow"]
 CMD ["standalone"]

@@ -22,6 +22,8 @@ from infra.stack.programs import minio, redis_server, spark_class
 HOST = "127.0.0.1"
 BUCKET = "shelfcast"
 WORKERS = 2
+#: what each worker offers: slots for verbs that run together, as a worker hands out its cores and memory without owning them
+CORES, MEMORY = 4, "4g"
 
 #: Kafka's settings that matter to nothing lost: acknowledged means kept, a topic exists because it was declared
 KAFKA_SETTINGS = {
@@ -147,9 +149,9 @@ def spark_master(place: Place) -> Process:
 
 
 def spark_worker(place: Place, number: int) -> Process:
-    """A worker of one core; it is ready when so many have registered."""
+    """A worker with CORES slots; it is ready when so many have registered."""
     name, master = f"spark-worker-{number}", f"spark://{HOST}:{place.ports.spark}"
-    options = ["--host", HOST, "--webui-port", "0", "--cores", "1", "--memory", "2g", "--work-dir", "work", master]
+    options = ["--host", HOST, "--webui-port", "0", "--cores", str(CORES), "--memory", MEMORY, "--work-dir", "work", master]
     return Process(
         name, 0, place.folder / name, lambda: [str(spark_class()), "org.apache.spark.deploy.worker.Worker", *options],
         lambda: _workers(place.ports.spark_ui) >= number, _spark_env(place),
@@ -180,6 +182,8 @@ def variables(place: Place) -> dict[str, str]:
         "SHELFCAST_TRACKING_URL": f"http://{HOST}:{ports.mlflow}",
         "SHELFCAST_ARTIFACTS_URL": f"s3://{BUCKET}/artifacts",
         "SHELFCAST_SPARK_URL": f"spark://{HOST}:{ports.spark}",
+        # one of each worker's
+        "SHELFCAST_SPARK_CORES": str(WORKERS),
         "SHELFCAST_S3_ENDPOINT_URL": f"http://{HOST}:{ports.minio}",
         **keys,
     }

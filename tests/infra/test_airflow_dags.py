@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 import shlex
+from datetime import timedelta
 from pathlib import Path
 
 import click
@@ -12,6 +13,7 @@ import pytest
 import typer
 
 from infra import cli
+from infra.errors import BadInput, NothingToDo, NotReady
 from training.family import family_names
 
 DAGS = sorted((Path(cli.__file__).parent / "airflow" / "dags").glob("*.py"))
@@ -63,6 +65,31 @@ def test_every_task_gives_up_and_every_dag_retries_and_is_named_as_its_file(path
     for call in _calls(path, "BashOperator"):
         assert "execution_timeout" in call
         assert ast.literal_eval(call["append_env"]) is True
+
+
+def _span(node: ast.expr) -> timedelta:
+    """The value of `timedelta(hours=...)`."""
+    assert isinstance(node, ast.Call) and getattr(node.func, "id", "") == "timedelta"
+    return timedelta(**{k.arg: ast.literal_eval(k.value) for k in node.keywords if k.arg})
+
+
+@pytest.mark.parametrize("path", DAGS, ids=lambda p: p.stem)
+def test_a_run_that_takes_too_long_fails_and_one_that_only_uses_its_tasks_time_does_not(path: Path) -> None:
+    (dag,), commands = _calls(path, "DAG"), _commands(path)
+    times = [len(family_names()) if "{family}" in command else 1 for command in commands]
+    tasks = [_span(call["execution_timeout"]) for call in _calls(path, "BashOperator")]
+    one_after_the_other = sum((span * often for span, often in zip(tasks, times, strict=True)), timedelta())
+    assert one_after_the_other < _span(dag["dagrun_timeout"]) < timedelta(days=1)
+
+
+def test_a_task_is_skipped_only_where_there_is_nothing_to_do() -> None:
+    """A server that stayed away, a full disk, a held lock: those fail the task, and somebody looks."""
+    told = [
+        ast.literal_eval(call["skip_on_exit_code"]) for path in DAGS for call in _calls(path, "BashOperator") if "skip_on_exit_code" in call
+    ]
+    assert set(told) == {NothingToDo.exit_code} and len(told) == 4
+    # 4 is that of `quality`: a check does not hold
+    assert NothingToDo.exit_code not in {BadInput.exit_code, NotReady.exit_code, 4}
 
 
 @pytest.mark.parametrize("name", ["ml_training", "ml_batch_inference"])

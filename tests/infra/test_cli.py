@@ -43,6 +43,11 @@ def test_help_lists_the_verbs_by_the_story(tmp_path: Path) -> None:
     [
         (["train", "demands"], 2, "there is no model family 'demands': expected one of anomaly, demand"),
         (["promote", "demand", "--why", "because"], 3, "demand has no challenger to promote: run `shelfcast train demand` first"),
+        (
+            ["promote", "demand", "--why", "because", "--unattended"],
+            5,
+            "Nothing to do: demand has no challenger to promote: the gates kept",
+        ),
         (["rollback", "demand", "--why", "because"], 3, "demand has no previous champion"),
         (["replay", "--start", "yesterday"], 2, "--start is 'yesterday': expected a day as YYYY-MM-DD"),
         (["simulate", "--stores", "0"], 2, "--stores is 0: expected at least 1"),

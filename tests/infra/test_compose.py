@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from prometheus_client import CollectorRegistry
 
 from infra.settings import Settings
 from infra.stack.programs import MINIO
-from infra.stack.services import KAFKA_SETTINGS, WORKERS
+from infra.stack.services import CORES, KAFKA_SETTINGS, MEMORY, WORKERS
 from serving.metrics import Metrics
 
 FOLDER = Path(__file__).parents[2] / "infra" / "compose"
@@ -69,6 +70,34 @@ def test_images_are_pinned_and_ours_are_built_from_files_that_are_there(services
     assert MINIO.split("-")[1].startswith("2026") and "RELEASE.2025" in services["minio"]["image"]  # the last image before the archive
 
 
+def ignored(path: str) -> bool:
+    """Whether the builder leaves out a file or folder of the project, by the patterns of `.dockerignore` that we use."""
+    lines = [line for line in (FOLDER.parents[1] / ".dockerignore").read_text().splitlines() if line and not line.startswith("#")]
+    anywhere = [line.removeprefix("**/") for line in lines if line.startswith("**/")]
+    at_the_root = [line for line in lines if not line.startswith("**/")]
+    first, *_ = parts = path.split("/")
+    return any(fnmatch(first, line) for line in at_the_root) or any(fnmatch(part, line) for part in parts for line in anywhere)
+
+
+def test_no_secret_comes_into_an_image_and_all_that_is_copied_does(services) -> None:
+    unwanted = (
+        ".env",
+        "infra/compose/.env",
+        ".git",
+        ".venv",
+        ".venvs",
+        "infra/__pycache__/cli.pyc",
+        "mlruns",
+        "training/mlruns",
+        "mlflow.db",
+    )
+    assert [path for path in unwanted if not ignored(path)] == []
+    files = {service["build"]["dockerfile"] for service in services.values() if "build" in service}
+    copied = {path for file in files for path in re.findall(r"^COPY (?!--from)(\S+)", (FOLDER.parents[1] / file).read_text(), re.M)}
+    kept = {str(file.relative_to(FOLDER.parents[1])) for path in copied for file in (FOLDER.parents[1] / path).rglob("*.py")} | copied
+    assert {path for path in kept if ignored(path)} == set() and len(kept) > 100
+
+
 def test_nothing_listens_beyond_the_loopback_interface(services) -> None:
     ports = [port for service in services.values() for port in service.get("ports", [])]
     assert len(ports) >= 7 and all(port.startswith("127.0.0.1:") for port in ports)
@@ -98,7 +127,10 @@ def test_settings_are_those_of_the_stack(services) -> None:
     told = {name: kafka[f"KAFKA_{name.upper().replace('.', '_')}"] for name in KAFKA_SETTINGS}
     assert told == KAFKA_SETTINGS
     assert "--appendonly yes" in words(services["redis"]) and "--no-serve-artifacts" in words(services["mlflow"])
-    assert "--cores 1 --memory 2g" in words(services["spark-worker"]) and services["spark-worker"]["deploy"]["replicas"] == WORKERS
+    worker, taken = services["spark-worker"], int(services["jobs"]["environment"]["SHELFCAST_SPARK_CORES"])
+    assert f"--cores {CORES} --memory {MEMORY}" in words(worker) and worker["deploy"]["replicas"] == WORKERS
+    # `ingest --follow`, `watch --follow`, a DAG's task and a verb by hand; an executor of a core takes 1 GB
+    assert 4 * taken <= CORES * WORKERS and f"{CORES}g" == MEMORY
 
 
 def test_the_jobs_are_pointed_at_the_services_by_settings_that_exist(services) -> None:
@@ -150,3 +182,5 @@ def test_airflow_has_the_dags_and_the_verbs() -> None:
     docker = (FOLDER / "airflow.Dockerfile").read_text()
     assert docker.count("FROM jobs") == 1 and "requirements/airflow.txt" in docker and "-m infra.cli" in docker
     assert "/opt/shelfcast/infra/airflow/dags" in docker and "COPY infra /opt/shelfcast/infra" in (FOLDER / "jobs.Dockerfile").read_text()
+    # `airflow standalone` starts the scheduler and the others by their name; the verbs' `python` comes first
+    assert "ENV PATH=$PATH:/opt/airflow/bin" in docker

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from mlflow import MlflowClient
 
-from infra.errors import BadInput, NotReady
+from infra.errors import BadInput, NothingToDo, NotReady
 from infra.registry import CHALLENGER, CHAMPION, PREVIOUS, Move, Registry
 from infra.settings import Settings, load_settings
 from infra.tracking import tracked_run
@@ -199,15 +199,15 @@ def test_a_version_is_recorded_as_the_registry_writes_it(two_versions: Registry)
 def test_a_schedule_promotes_what_the_last_training_brought_and_never_over_a_rollback(two_versions: Registry) -> None:
     registry = two_versions
     registry.promote("demand", "1", "ann", "first model")
-    with pytest.raises(NotReady, match="no challenger"):
+    with pytest.raises(NothingToDo, match="no challenger"):
         registry.newest_challenger("demand")
     registry.set_challenger("demand", "2")
     assert registry.newest_challenger("demand") == "2"
     registry.promote("demand", "2", "airflow", "gates passed")
     registry.rollback("demand", "ben", "bias in store 7")
     registry.set_challenger("demand", "2")
-    with pytest.raises(NotReady, match=r"ben took demand back to version 1 \(bias in store 7\)"):
+    with pytest.raises(NothingToDo, match=r"ben took demand back to version 1 \(bias in store 7\)"):
         registry.newest_challenger("demand")
     registry.set_challenger("demand", "1")
-    with pytest.raises(NotReady, match="challenger is version 1, and version 2 came after it"):
+    with pytest.raises(NothingToDo, match="challenger is version 1, and version 2 came after it"):
         registry.newest_challenger("demand")

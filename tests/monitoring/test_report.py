@@ -14,13 +14,15 @@ import pytest
 
 from data_ingest.tables import STORE_DAYS
 from feature_repo.tables import DEMAND_DAILY, STOCK_FEATURES
-from infra.errors import NotReady
+from infra.alone import alone
+from infra.errors import NothingToDo, NotReady
 from infra.lake import Lake
 from infra.registry import Registry
 from infra.settings import Settings
 from infra.tables import Table
+from infra.upkeep_verbs import works
 from infra.warehouse import Warehouse
-from monitoring.report import past_readings, report
+from monitoring.report import _keep, past_readings, report
 from monitoring.tables import ACCURACY, DRIFT, MONITORING, POLICY
 from serving.events import line_of, prediction_events, write_batch
 from tests.serving.tiny import Times, register
@@ -156,7 +158,7 @@ def test_without_a_champion_the_sentence_says_which_step_is_missing(settings: Se
         report(settings, spark, cards=CARDS)
     frame = pd.DataFrame({"store_id": "S1", "ds": DAYS, "status": "open"})
     lake.overwrite(spark.createDataFrame(frame, STORE_DAYS.spark_schema()), STORE_DAYS)
-    with pytest.raises(NotReady, match="shelfcast train"):
+    with pytest.raises(NothingToDo, match="shelfcast train"):
         report(settings, spark, cards=CARDS)
 
 
@@ -170,3 +172,18 @@ def test_a_table_that_fell_silent_is_told_and_hides_no_other(watched: Settings, 
     assert found.drifted == {"demand": ["price", "on_hand"]}
     told = lake.read_pandas(DRIFT).set_index("column_name")["method"]
     assert told["on_hand"] == "no rows" and told["price"] == "wasserstein"
+
+
+def test_report_and_upkeep_never_write_a_table_at_the_same_time(settings: Settings, spark: SparkSession, monkeypatch) -> None:
+    held = []
+
+    def published(settings: Settings, *tables: Table) -> None:
+        for table in tables:
+            with pytest.raises(NotReady, match=f"another {table.name}"), alone(settings, table.name):
+                pass
+        held.extend(tables)
+
+    monkeypatch.setattr("monitoring.report.publish", published)
+    _keep(settings, spark, date(2024, 5, 1), [])
+    assert set(held) == set(MONITORING)
+    assert all(works(table) == (table.name,) for table in MONITORING)

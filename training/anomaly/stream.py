@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from data_ingest.tables import EVENTS, of_topic
 from feature_repo.tables import DEMAND_FEATURES
 from infra.alone import alone
-from infra.errors import NotReady
+from infra.errors import NothingToDo
 from infra.lake import Lake
 from infra.publish import publish
 from infra.registry import CHAMPION, Registry
@@ -92,7 +92,7 @@ class _Judges:
         registry = Registry(self.settings)
         version = registry.version(CARD.name, CHAMPION)
         if version is None:
-            raise NotReady(f"{CARD.name} has no champion: run `shelfcast train {CARD.name}` and `shelfcast promote {CARD.name}` first.")
+            raise NothingToDo(f"{CARD.name} has no champion: run `shelfcast train {CARD.name}` and `shelfcast promote {CARD.name}` first.")
         if self.model is None or version != self.version:
             self.version, self.model = version, load_portable(registry.folder(CARD.name, version))
         return version, self.model

@@ -17,6 +17,7 @@ with DAG(
     start_date=datetime(2017, 1, 1),
     catchup=False,
     max_active_runs=1,
+    dagrun_timeout=timedelta(hours=3),
     default_args={"retries": 2, "retry_delay": timedelta(minutes=5)},
     tags=["shelfcast"],
 ) as dag:
@@ -28,8 +29,8 @@ with DAG(
         bash_command="shelfcast report --json",
         append_env=True,
         execution_timeout=timedelta(hours=1),
-        # 3: no champion has decided anything yet, so there is nothing to report on
-        skip_on_exit_code=3,
+        # 5: no champion has decided anything yet, so there is nothing to report on
+        skip_on_exit_code=5,
     )
     quality = BashOperator(
         task_id="quality",

@@ -17,6 +17,7 @@ with DAG(
     start_date=datetime(2017, 1, 1),
     catchup=False,
     max_active_runs=1,
+    dagrun_timeout=timedelta(hours=6),
     default_args={"retries": 3, "retry_delay": timedelta(minutes=5), "retry_exponential_backoff": True},
     tags=["shelfcast"],
 ) as dag:

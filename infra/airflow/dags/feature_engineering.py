@@ -16,6 +16,7 @@ with DAG(
     start_date=datetime(2017, 1, 1),
     catchup=False,
     max_active_runs=1,
+    dagrun_timeout=timedelta(hours=4),
     default_args={"retries": 3, "retry_delay": timedelta(minutes=5)},
     tags=["shelfcast"],
 ) as dag:

@@ -19,6 +19,7 @@ with DAG(
     start_date=datetime(2017, 1, 1),
     catchup=False,
     max_active_runs=1,
+    dagrun_timeout=timedelta(hours=12),
     max_active_tasks=1,
     default_args={"retries": 2, "retry_delay": timedelta(minutes=10)},
     tags=["shelfcast"],
@@ -29,7 +30,8 @@ with DAG(
             bash_command=f"shelfcast score {family} --json",
             append_env=True,
             execution_timeout=timedelta(hours=2),
-            skip_on_exit_code=3,
+            # 5: the family has no champion yet
+            skip_on_exit_code=5,
             outlets=[DECISIONS],
         )
         for family in FAMILIES

@@ -18,6 +18,7 @@ with DAG(
     start_date=datetime(2017, 1, 1),
     catchup=False,
     max_active_runs=1,
+    dagrun_timeout=timedelta(hours=20),
     # a driver each would want all of the machine
     max_active_tasks=1,
     default_args={"retries": 1, "retry_delay": timedelta(minutes=10)},
@@ -29,16 +30,16 @@ with DAG(
             bash_command=f"shelfcast train {family} --json",
             append_env=True,
             execution_timeout=timedelta(hours=3),
-            # 3: there is too little history yet to judge a model by; its promotion is then skipped too
-            skip_on_exit_code=3,
+            # 5: there is too little history yet to judge a model by; its promotion is then skipped too
+            skip_on_exit_code=5,
         )
         promote = BashOperator(
             task_id=f"promote_{family}",
             bash_command=f"shelfcast promote {family} --unattended --who airflow --why 'weekly training {{{{ ds }}}}: gates passed' --json",
             append_env=True,
             execution_timeout=timedelta(minutes=10),
-            # 3: the gates kept the champion, or somebody rolled back: the next promotion is then a person's
-            skip_on_exit_code=3,
+            # 5: the gates kept the champion, or somebody rolled back: the next promotion is then a person's
+            skip_on_exit_code=5,
             outlets=[CHAMPIONS],
         )
         train >> promote

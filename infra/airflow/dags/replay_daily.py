@@ -16,6 +16,7 @@ with DAG(
     end_date=datetime(2018, 1, 1, 23),
     catchup=False,
     max_active_runs=1,
+    dagrun_timeout=timedelta(hours=3),
     default_args={"retries": 2, "retry_delay": timedelta(minutes=5)},
     tags=["shelfcast"],
 ) as dag:

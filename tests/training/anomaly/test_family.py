@@ -13,7 +13,7 @@ from pyspark.sql import functions as F
 from data_ingest.tables import EVENTS, PRICE_DAILY
 from feature_repo.tables import DEMAND_DAILY, DEMAND_FEATURES
 from infra.alone import alone
-from infra.errors import NotReady
+from infra.errors import NothingToDo, NotReady
 from infra.lake import Lake
 from infra.registry import Registry
 from infra.settings import Settings, load_settings
@@ -198,7 +198,7 @@ def test_a_batch_on_the_stream_alerts_once_and_a_correction_takes_it_back(spark,
 
 def test_a_watch_judges_what_lands_by_the_champion_of_the_moment(spark, home, data, tmp_path) -> None:
     lake, model, registry = Lake(home.lake_url), FAMILY.contenders()[1].fit(data, {}).portable(), Registry(home)
-    with pytest.raises(NotReady, match="anomaly has no champion"):
+    with pytest.raises(NothingToDo, match="anomaly has no champion"):
         watch(spark, home)
     for folder in ("one", "two"):
         register(home, "anomaly", model, tmp_path / folder)
