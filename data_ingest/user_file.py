@@ -11,6 +11,9 @@ import pandas as pd
 
 from infra.errors import BadInput
 
+#: a time of day with its distance from UTC, and one with a sign behind it, which only such a distance has
+_ZONED, _SIGNED = r"[T ]\d\d.*(?:Z|[+-]\d\d(?::?\d\d)?)$", r"[T ]\d\d.*[+-]"
+
 
 @dataclass(frozen=True)
 class UserFile:
@@ -67,11 +70,12 @@ class UserFile:
         shift = np.timedelta64(round(utc_offset_hours * 3600), "s")
         if isinstance(raw.dtype, pd.DatetimeTZDtype):
             return raw.dt.tz_convert("UTC").dt.tz_localize(None).to_numpy("datetime64[us]")
-        text = raw.astype(str).str.strip()
-        zoned = text.str.contains(r"(?:Z|[+-]\d\d:?\d\d)$", regex=True).to_numpy()
-        aware = pd.to_datetime(text.where(zoned), errors="coerce", utc=True, format="ISO8601").dt.tz_localize(None)
-        naive = pd.to_datetime(text.where(~zoned), errors="coerce", format="ISO8601") - shift
-        times = aware.where(zoned, naive)
+        text = raw.astype(str).str.strip().str.upper()
+        zoned = text.str.contains(_ZONED, regex=True)
+        # pandas also reads zones that are none of ISO 8601 (+2, -5:00): what it would take for one is not local either
+        unsure = text.str.contains(_SIGNED, regex=True) & ~zoned
+        read = pd.to_datetime(text.mask(unsure), errors="coerce", utc=True, format="ISO8601").dt.tz_localize(None)
+        times = read.where(zoned, read - shift)
         self._refuse(column, times.isna().to_numpy(), "is not a time", f"{field} as ISO 8601, such as 2024-05-31T17:20:00")
         return times.to_numpy("datetime64[us]")
 

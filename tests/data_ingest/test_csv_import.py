@@ -14,6 +14,7 @@ from data_ingest.contracts import TOPICS, problem
 from data_ingest.csv_import import import_csv
 from data_ingest.ingest import ingest
 from data_ingest.tables import EVENTS, PRODUCTS, PURCHASE_HISTORY, STORES
+from data_ingest.user_file import UserFile
 from infra.errors import BadInput
 from infra.lake import Lake
 from infra.settings import Settings, load_settings
@@ -125,6 +126,20 @@ def test_stock_rows_are_counts_or_what_they_say(spark: SparkSession, settings: S
     rows = "store_id,product_id,ds,units,event_type\ns1,p1,2024-01-01,5,count\ns1,p1,2024-01-02,-2,adjustment\n"
     import_csv(spark, settings, write(tmp_path, rows), kind="stock")
     assert [(e["event_type"], e["units"]) for e in events(settings)["stock"]] == [("count", 5), ("adjustment", -2)]
+
+
+@pytest.mark.parametrize("zone", ["+02", "+0200", "+02:00", " +02"])
+def test_a_time_says_its_own_zone_and_one_without_is_local(zone: str) -> None:
+    told = ["2024-05-31 10:00:00" + zone, "2024-05-31T10:00:00Z", "2024-05-31t10:00:00z", "2024-05-31 10:00:00", "2024-05-31"]
+    times = UserFile("own.csv", pd.DataFrame({"occurred_at": told}), {}).times("occurred_at", -5.0)
+    assert [str(time)[:16] for time in times] == ["2024-05-31T08:00", *["2024-05-31T10:00"] * 2, "2024-05-31T15:00", "2024-05-31T05:00"]
+
+
+@pytest.mark.parametrize("zone", ["+2", "-5:00", "+020", "+02:00:00"])
+def test_a_zone_that_is_none_of_iso_8601_is_refused(zone: str) -> None:
+    told = pd.DataFrame({"occurred_at": ["2024-05-31 10:00:00", "2024-05-31 10:00:00" + zone]})
+    with pytest.raises(BadInput, match=r"own.csv: column 'occurred_at', row 2: '2024-05-31 10:00:00\S+' is not a time; expected"):
+        UserFile("own.csv", told, {}).times("occurred_at", 0.0)
 
 
 @pytest.mark.parametrize(
