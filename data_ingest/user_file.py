@@ -11,6 +11,8 @@ import pandas as pd
 
 from infra.errors import BadInput
 
+#: what a file may write for "not known", but for an id
+_BLANKS = ["", "NA", "N/A", "NaN", "nan", "null", "NULL", "None"]
 #: a time of day with its distance from UTC, and one with a sign behind it, which only such a distance has
 _ZONED, _SIGNED = r"[T ]\d\d.*(?:Z|[+-]\d\d(?::?\d\d)?)$", r"[T ]\d\d.*[+-]"
 
@@ -37,14 +39,15 @@ class UserFile:
         return column
 
     def text(self, field: str, *, required: bool = True) -> pd.Series:
-        """The field as text without surrounding blanks; empty is None, and refused when required."""
+        """The field as text without surrounding blanks; empty is None, and refused when required. An id "NA" is an id; where
+        there may be none, it says that there is none."""
         column = self.column(field)
         values = self.frame[column]
         if pd.api.types.is_float_dtype(values):
             # a column of whole numbers with gaps arrives as floats: 17.0 was 17
             values = values.map(lambda v: None if pd.isna(v) else f"{v:.0f}" if float(v).is_integer() else str(v))
         out = values.where(values.isna(), values.astype(str).str.strip()).astype(object)
-        out = out.where(out.notna() & (out != ""), None)
+        out = out.where(out.notna() & ~out.isin([""] if required else _BLANKS), None)
         if required:
             self._refuse(column, out.isna().to_numpy(), "is empty", f"{field} as text")
         return out
@@ -53,9 +56,10 @@ class UserFile:
         """The field as numbers within [low, high]; empty is `default`, or refused when that is None."""
         column = self.column(field)
         raw = self.frame[column]
+        raw = raw.mask(raw.astype(str).str.strip().isin(_BLANKS))
         values = pd.to_numeric(raw, errors="coerce").to_numpy(float, na_value=np.nan)
         expected = f"{field} as a number from {low:g} to {high:g}"
-        empty = raw.isna().to_numpy() | (raw.astype(str).str.strip() == "").to_numpy()
+        empty = raw.isna().to_numpy()
         self._refuse(column, np.isnan(values) & ~empty, "is not a number", expected)
         if default is None:
             self._refuse(column, empty, "is empty", expected)
@@ -102,7 +106,9 @@ def read_user_file(path: Path, mapping: Mapping[str, str]) -> UserFile:
     if path.suffix.lower() not in (".csv", ".parquet"):
         raise BadInput(f"{path} ends in {path.suffix or 'nothing'!r}: expected a .csv or .parquet file")
     try:
-        frame = pd.read_csv(path, dtype=str) if path.suffix.lower() == ".csv" else pd.read_parquet(path)
+        frame = (
+            pd.read_csv(path, dtype=str, keep_default_na=False, na_values=[""]) if path.suffix.lower() == ".csv" else pd.read_parquet(path)
+        )
     except pd.errors.EmptyDataError as error:
         raise BadInput(f"{path.name} is empty: expected a header and at least one row") from error
     except (ValueError, OSError, pd.errors.ParserError) as error:

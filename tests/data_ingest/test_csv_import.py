@@ -14,7 +14,7 @@ from data_ingest.contracts import TOPICS, problem
 from data_ingest.csv_import import import_csv
 from data_ingest.ingest import ingest
 from data_ingest.tables import EVENTS, PRODUCTS, PURCHASE_HISTORY, STORES
-from data_ingest.user_file import UserFile
+from data_ingest.user_file import UserFile, read_user_file
 from infra.errors import BadInput
 from infra.lake import Lake
 from infra.settings import Settings, load_settings
@@ -126,6 +126,16 @@ def test_stock_rows_are_counts_or_what_they_say(spark: SparkSession, settings: S
     rows = "store_id,product_id,ds,units,event_type\ns1,p1,2024-01-01,5,count\ns1,p1,2024-01-02,-2,adjustment\n"
     import_csv(spark, settings, write(tmp_path, rows), kind="stock")
     assert [(e["event_type"], e["units"]) for e in events(settings)["stock"]] == [("count", 5), ("adjustment", -2)]
+
+
+def test_an_id_may_read_as_no_value_and_a_number_or_a_customer_may_not(tmp_path: Path) -> None:
+    text = "store_id,product_id,customer_id,discount,units\nNA,null,NULL,NA,1\nnorth,None,anna,,\n"
+    file = read_user_file(write(tmp_path, text), {})
+    assert file.text("store_id").tolist() == ["NA", "north"] and file.text("product_id").tolist() == ["null", "None"]
+    assert file.text("customer_id", required=False).tolist() == [None, "anna"]
+    assert file.number("discount", 0, 9, default=0.0).tolist() == [0.0, 0.0]
+    with pytest.raises(BadInput, match=r"column 'units', row 2: is empty; expected units as a number"):
+        file.number("units", 0, 9)
 
 
 @pytest.mark.parametrize("zone", ["+02", "+0200", "+02:00", " +02"])
