@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,7 @@ import pyarrow as pa
 from data_ingest.catalogue import declare_products, declare_stores, remember_purchases, require_same_offset
 from data_ingest.contracts import ENVELOPE, SALES, STOCK, TOPICS, Topic
 from data_ingest.encoding import check
+from data_ingest.landing import TOLERANCE
 from data_ingest.producers import content_ids, event_table, joined, producer
 from data_ingest.shelf import CLOSE_HOUR, OPEN_HOUR
 from data_ingest.tables import PRODUCTS
@@ -67,7 +68,7 @@ class _Rows:
 
 def import_csv(
     spark: SparkSession, settings: Settings, path: Path | str, *, kind: str = "sales", mapping: Mapping[str, str] | None = None,
-    utc_offset_hours: float = 0.0, source: str = "import", unique_baskets: bool = False,
+    utc_offset_hours: float = 0.0, source: str = "import", unique_baskets: bool = False, now: datetime | None = None,
 ) -> ImportSummary:  # fmt: skip
     """Write the rows of a .csv or .parquet file as events and declare the stores and products that are new.
 
@@ -80,13 +81,14 @@ def import_csv(
     A `basket_id` is taken for a receipt number, which tills begin anew: of a source, a store and a day, unless `unique_baskets`
     says that no two baskets share one. Event ids are made of the source and what a row tells, and of equal rows in a file also
     of their number: the same file again, or one that overlaps with it, doubles nothing; a row that was corrected is another row.
-    Raises BadInput naming file, column, row and what was expected, or the store that is known with another offset; nothing is
-    written then."""
+    Raises BadInput naming file, column, row and what was expected (a row later than `now`, the present unless given, is a slip),
+    or the store that is known with another offset; nothing is written then."""
     topic = _topic(kind)
     _check_mapping(mapping or {}, topic, kind)
     path = Path(path)
     file = read_user_file(path, mapping or {})
     rows, lake = _typed(file, kind, utc_offset_hours, source), Lake(settings.lake_url)
+    _refuse_future(rows, now or datetime.now(UTC))
     require_same_offset(lake, rows.store_id, utc_offset_hours, file.name)
     feed = _sales_feed(rows, unique_baskets) if topic is SALES else {"stock": _stock_events(rows)}
     for name, table in feed.items():
@@ -132,6 +134,15 @@ def _typed(file: UserFile, kind: str, offset: float, source: str) -> _Rows:
     signed = kind == STOCK.name and file.has("event_type")
     units = file.number("units", -1e9 if signed else 0, 1e9)
     return _Rows(file, source, offset, store, product, occurred, ds, units)
+
+
+def _refuse_future(rows: _Rows, now: datetime) -> None:
+    """Raise BadInput for a row that the ingest would set aside: what is remembered of its purchase would go on to be learnt from."""
+    latest = now.astimezone(UTC).replace(tzinfo=None) + TOLERANCE
+    column = rows.file.column("occurred_at" if rows.file.has("occurred_at") else "ds")
+    rows.file.refuse(
+        column, rows.occurred_at > np.datetime64(latest), "is in the future", f"nothing later than {latest:%Y-%m-%d %H:%M} UTC"
+    )
 
 
 def _optional(file: UserFile, rows: np.ndarray, names: tuple[str, ...]) -> dict[str, pa.Array]:

@@ -49,7 +49,7 @@ class UserFile:
         out = values.where(values.isna(), values.astype(str).str.strip()).astype(object)
         out = out.where(out.notna() & ~out.isin([""] if required else _BLANKS), None)
         if required:
-            self._refuse(column, out.isna().to_numpy(), "is empty", f"{field} as text")
+            self.refuse(column, out.isna().to_numpy(), "is empty", f"{field} as text")
         return out
 
     def number(self, field: str, low: float, high: float, *, default: float | None = None) -> np.ndarray:
@@ -60,11 +60,11 @@ class UserFile:
         values = pd.to_numeric(raw, errors="coerce").to_numpy(float, na_value=np.nan)
         expected = f"{field} as a number from {low:g} to {high:g}"
         empty = raw.isna().to_numpy()
-        self._refuse(column, np.isnan(values) & ~empty, "is not a number", expected)
+        self.refuse(column, np.isnan(values) & ~empty, "is not a number", expected)
         if default is None:
-            self._refuse(column, empty, "is empty", expected)
+            self.refuse(column, empty, "is empty", expected)
         values = np.where(empty, 0.0 if default is None else default, values)
-        self._refuse(column, (values < low) | (values > high), "is out of range", expected)
+        self.refuse(column, (values < low) | (values > high), "is out of range", expected)
         return values
 
     def times(self, field: str, utc_offset_hours: float) -> np.ndarray:
@@ -80,7 +80,7 @@ class UserFile:
         unsure = text.str.contains(_SIGNED, regex=True) & ~zoned
         read = pd.to_datetime(text.mask(unsure), errors="coerce", utc=True, format="ISO8601").dt.tz_localize(None)
         times = read.where(zoned, read - shift)
-        self._refuse(column, times.isna().to_numpy(), "is not a time", f"{field} as ISO 8601, such as 2024-05-31T17:20:00")
+        self.refuse(column, times.isna().to_numpy(), "is not a time", f"{field} as ISO 8601, such as 2024-05-31T17:20:00")
         return times.to_numpy("datetime64[us]")
 
     def days(self, field: str) -> np.ndarray:
@@ -88,10 +88,11 @@ class UserFile:
         column = self.column(field)
         text = self.frame[column].astype(str).str.strip().str.slice(0, 10)
         days = pd.to_datetime(text, errors="coerce", format="%Y-%m-%d")
-        self._refuse(column, days.isna().to_numpy(), "is not a day", f"{field} as YYYY-MM-DD")
+        self.refuse(column, days.isna().to_numpy(), "is not a day", f"{field} as YYYY-MM-DD")
         return days.to_numpy("datetime64[D]")
 
-    def _refuse(self, column: str, wrong: np.ndarray, said: str, expected: str) -> None:
+    def refuse(self, column: str, wrong: np.ndarray, said: str, expected: str) -> None:
+        """Raise BadInput naming the first of the rows that are `wrong` in a column, where there is one."""
         if wrong.any():
             row = int(wrong.argmax())
             found = self.frame[column].iloc[row]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pandas as pd
@@ -163,6 +163,9 @@ def test_a_zone_that_is_none_of_iso_8601_is_refused(zone: str) -> None:
         (TILL.replace("2024-06-01T09", "yesterday"), {"mapping": NAMES}, r"column 'When', row 3: .* is not a time; expected occurred_at"),
         (DAYS.splitlines()[0] + "\n", {}, "has no rows"),
         ("", {}, "own.csv is empty"),
+        (DAYS.replace("2024-01-02", "2042-01-02"), {}, r"column 'ds', row 2: '2042-01-02' is in the future; expected nothing later than"),
+        (TILL.replace("05-31T23:30:00,1", "06-02T23:30:00,1"), {"mapping": NAMES, "now": datetime(2024, 6, 1, 23, tzinfo=UTC)},
+         r"column 'When', row 2: '2024-06-02T23:30:00' is in the future; expected nothing later than 2024-06-02 23:00 UTC"),
         ("\x00\x00", {"name": "own.parquet"}, "cannot be read as parquet"),
         (DAYS, {"name": "own.xls"}, "expected a .csv or .parquet file"),
         (DAYS, {"kind": "fish"}, "kind is 'fish': expected sales or stock"),
