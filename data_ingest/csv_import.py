@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 _EVENTS_PER_FILE = 200_000
 #: fields of a file that are not in the events' contract
 _EXTRA = ("ds", "price", "event_type", "description", "department", "category", "brand")
+#: of a day, after its midnight
+_LAST_SECOND = np.timedelta64(24 * 3600 - 1, "s")
 _NUMBERS = ("unit_cost", "pack_size", "shelf_life_days", "lead_time_days", "review_period_days")
 
 
@@ -75,8 +77,8 @@ def import_csv(
     `mapping` gives the file's column for a field where the names differ. Sale lines need `store_id, product_id, units` and
     `occurred_at` or `ds`; where known `unit_price` (or `price`; 0 when unknown), `basket_id` (else each row is a basket),
     `customer_id, discount, line, promotion_id`. Stock rows need the same keys and a stock `event_type` (count when there is
-    no such column). A row of 0 units sold only says that the store was open. Times without a zone and days are local,
-    UTC + `utc_offset_hours`.
+    no such column); a count without a time is of its day's end. A row of 0 units sold only says that the store was open. Times
+    without a zone and days are local, UTC + `utc_offset_hours`.
 
     A `basket_id` is taken for a receipt number, which tills begin anew: of a source, a store and a day, unless `unique_baskets`
     says that no two baskets share one. Event ids are made of the source and what a row tells, and of equal rows in a file also
@@ -129,11 +131,20 @@ def _typed(file: UserFile, kind: str, offset: float, source: str) -> _Rows:
         ds = (occurred + shift).astype("datetime64[D]")
     else:
         ds = file.days("ds")
-        occurred = ds.astype("datetime64[us]") + np.timedelta64(12, "h") - shift
+        occurred = ds.astype("datetime64[us]") + _time_of_day(file, kind) - shift
     # only an adjustment is signed
     signed = kind == STOCK.name and file.has("event_type")
     units = file.number("units", -1e9 if signed else 0, 1e9)
     return _Rows(file, source, offset, store, product, occurred, ds, units)
+
+
+def _time_of_day(file: UserFile, kind: str) -> np.ndarray:
+    """When on its day each row happened that tells its day alone: noon, but for counts. Those are of the day's end: a count of the
+    evening, taken for one of noon, would lose the day's sales a second time."""
+    counted = np.full(len(file.frame), kind == STOCK.name)
+    if kind == STOCK.name and file.has("event_type"):
+        counted = (file.text("event_type") == "count").to_numpy()
+    return np.where(counted, _LAST_SECOND, np.timedelta64(12 * 3600, "s"))
 
 
 def _refuse_future(rows: _Rows, now: datetime) -> None:

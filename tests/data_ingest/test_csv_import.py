@@ -128,6 +128,22 @@ def test_stock_rows_are_counts_or_what_they_say(spark: SparkSession, settings: S
     assert [(e["event_type"], e["units"]) for e in events(settings)["stock"]] == [("count", 5), ("adjustment", -2)]
 
 
+def test_a_count_of_a_day_is_of_its_end_and_what_moved_on_a_day_moved_before(
+    spark: SparkSession, settings: Settings, tmp_path: Path
+) -> None:
+    sold = "store_id,product_id,occurred_at,units\ns1,p1,2024-01-01T09:00,3\ns1,p1,2024-01-01T23:30,3\n"
+    import_csv(spark, settings, write(tmp_path, sold), utc_offset_hours=-5.0)
+    rows = "store_id,product_id,ds,units,event_type\ns1,p1,2024-01-01,5,count\ns1,p1,2024-01-01,9,receipt\n"
+    import_csv(spark, settings, write(tmp_path, rows), kind="stock", utc_offset_hours=-5.0)
+    import_csv(spark, settings, write(tmp_path, "store_id,product_id,ds,units\ns1,p1,2024-01-03,4\n"), kind="stock", utc_offset_hours=-5.0)
+    times = {(e["event_type"], e["units"]): e["occurred_at"] for e in events(settings)["stock"]}
+    assert times == {("count", 5): "2024-01-02T04:59:59Z", ("receipt", 9): "2024-01-01T17:00:00Z", ("count", 4): "2024-01-04T04:59:59Z"}
+    assert max(e["occurred_at"] for e in events(settings)["sales"]) < times["count", 5]
+    import_csv(spark, settings, write(tmp_path, "store_id,product_id,occurred_at,units\ns1,p1,2024-01-05T06:00,4\n"), kind="stock",
+               utc_offset_hours=-5.0)  # fmt: skip
+    assert "2024-01-05T11:00:00Z" in {e["occurred_at"] for e in events(settings)["stock"]}
+
+
 def test_an_id_may_read_as_no_value_and_a_number_or_a_customer_may_not(tmp_path: Path) -> None:
     text = "store_id,product_id,customer_id,discount,units\nNA,null,NULL,NA,1\nnorth,None,anna,,\n"
     file = read_user_file(write(tmp_path, text), {})
