@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -20,9 +20,15 @@ if TYPE_CHECKING:
 _ARROW = {"string": pa.string(), "double": pa.float64(), "int": pa.int32(), "bigint": pa.int64(), "date": pa.date32()}
 
 
-def declare_stores(spark: SparkSession, lake: Lake, stores: pd.DataFrame, *, keep: bool = False) -> int:
-    """Add `stores` (columns of STORES) to the lake; the same store again is replaced, or left alone with `keep`.
-    Returns how many are new."""
+class Declared(NamedTuple):
+    """What a declaration brought: rows that are new, and known ones that lacked something which it tells."""
+
+    new: int
+    completed: int
+
+
+def declare_stores(spark: SparkSession, lake: Lake, stores: pd.DataFrame, *, keep: bool = False) -> Declared:
+    """Add `stores` (columns of STORES) to the lake; the same store again is replaced, or with `keep` stays, but for what is null of it."""
     return _declare(spark, lake, stores, STORES, keep)
 
 
@@ -39,9 +45,9 @@ def require_same_offset(lake: Lake, store_ids: np.ndarray, utc_offset_hours: flo
         )
 
 
-def declare_products(spark: SparkSession, lake: Lake, products: pd.DataFrame, *, keep: bool = False) -> int:
-    """Add `products` (columns of PRODUCTS) to the lake; the same product again is replaced, or left alone with `keep`.
-    Returns how many are new."""
+def declare_products(spark: SparkSession, lake: Lake, products: pd.DataFrame, *, keep: bool = False) -> Declared:
+    """Add `products` (columns of PRODUCTS) to the lake; the same product again is replaced, or with `keep` stays, but for what is
+    null of it."""
     return _declare(spark, lake, products, PRODUCTS, keep)
 
 
@@ -72,15 +78,30 @@ def _is_one_of(days: list[date]) -> Column:
     return month.isin(sorted({f"{day:%Y-%m}" for day in days})) & F.col("ds").isin(days)
 
 
-def _declare(spark: SparkSession, lake: Lake, frame: pd.DataFrame, table: Table, keep: bool) -> int:
+def _declare(spark: SparkSession, lake: Lake, frame: pd.DataFrame, table: Table, keep: bool) -> Declared:
     require_columns(frame, table.names, f"table {table.name}")
-    there = lake.read_pandas(table) if lake.exists(table) else frame.iloc[:0]
-    parts = [there, frame] if keep else [frame, there]
+    told = frame[table.names].drop_duplicates(list(table.key))
+    there = lake.read_pandas(table) if lake.exists(table) else told.iloc[:0]
+    known, completed = _completed(there, told, table) if keep else (there, 0)
+    parts = [known, told] if keep else [told, known]
     merged = _as_arrow(pd.concat([p[table.names] for p in parts if len(p)]).drop_duplicates(list(table.key)), table)
     if len(there) and merged.equals(_as_arrow(there, table)):
-        return 0
+        return Declared(0, 0)
     lake.overwrite(spark.createDataFrame(merged), table)
-    return merged.num_rows - len(there)
+    return Declared(merged.num_rows - len(there), completed)
+
+
+def _completed(there: pd.DataFrame, told: pd.DataFrame, table: Table) -> tuple[pd.DataFrame, int]:
+    """The rows of `there` with what is null of them as `told` has it, and of how many something was."""
+    key = list(table.key)
+    known = there.set_index(key).astype(object)
+    more = told.set_index(key).reindex(known.index).astype(object)
+    lacking = known.isna()
+    if "description" in known:  # a product that nobody has described yet is called by its id
+        lacking["description"] |= known["description"] == known.index
+        more["description"] = more["description"].mask(more["description"] == more.index)
+    filled = lacking & more.notna()
+    return known.mask(filled, more).reset_index(), int(filled.any(axis=1).sum())
 
 
 def _as_arrow(frame: pd.DataFrame, table: Table) -> pa.Table:

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from data_ingest.catalogue import declare_products, declare_stores, remember_purchases, require_same_offset
+from data_ingest.catalogue import Declared, declare_products, declare_stores, remember_purchases, require_same_offset
 from data_ingest.contracts import ENVELOPE, SALES, STOCK, TOPICS, Topic
 from data_ingest.encoding import check
 from data_ingest.landing import TOLERANCE
@@ -50,6 +50,9 @@ class ImportSummary:
     written: int
     new_stores: int
     new_products: int
+    #: known stores and products that lacked something which the file tells
+    completed_stores: int
+    completed_products: int
     first: date
     last: date
 
@@ -102,8 +105,9 @@ def import_csv(
     written = sum(_write(log, name, rows, table) for name, table in feed.items())
     days = rows.ds.astype(object)
     return ImportSummary(
-        file.name, kind, len(file.frame), {n: t.num_rows for n, t in feed.items()}, written, stores, products, days.min(), days.max()
-    )
+        file.name, kind, len(file.frame), {n: t.num_rows for n, t in feed.items()}, written, stores.new, products.new,
+        stores.completed, products.completed, days.min(), days.max(),
+    )  # fmt: skip
 
 
 def _topic(kind: str) -> Topic:
@@ -243,7 +247,7 @@ def _stock_events(rows: _Rows) -> pa.Table:
     return _identified(table.set_column(table.column_names.index("event_type"), "event_type", pa.array(kinds, pa.string())), rows.source)
 
 
-def _declare(spark: SparkSession, lake: Lake, rows: _Rows) -> tuple[int, int]:
+def _declare(spark: SparkSession, lake: Lake, rows: _Rows) -> tuple[Declared, Declared]:
     stores = pd.DataFrame(
         {
             "store_id": np.unique(rows.store_id.astype(str)),

@@ -113,6 +113,25 @@ def test_day_rows_are_a_basket_each_and_a_zero_says_the_store_was_open(spark: Sp
     assert goods.loc["p1", "category"] == "tea" and goods.loc["p2", "description"] == "p2" and (done.first.day, done.last.day) == (1, 2)
 
 
+def test_a_later_file_completes_what_is_not_known_of_a_product_and_changes_nothing_else(
+    spark: SparkSession, settings: Settings, tmp_path: Path
+) -> None:
+    import_csv(spark, settings, write(tmp_path, DAYS))
+    more = "store_id,product_id,ds,units,category,unit_cost,lead_time_days,description\ns1,p1,2024-01-03,1,coffee,1.5,,Green tea\n"
+    done = import_csv(spark, settings, write(tmp_path, more))
+    assert (done.new_products, done.completed_products, done.completed_stores) == (0, 1, 0)
+    lake = Lake(settings.lake_url)
+    goods = lake.read_pandas(PRODUCTS).set_index("product_id")
+    assert goods.loc["p1", ["category", "unit_cost", "description"]].tolist() == ["tea", 1.5, "Green tea"]
+    assert pd.isna(goods.loc["p1", "lead_time_days"]) and goods.loc["p2", "description"] == "p2" and pd.isna(goods.loc["p2", "unit_cost"])
+    version = lake.version(PRODUCTS)
+    again = import_csv(spark, settings, write(tmp_path, more.replace("1.5,", "9,").replace("Green", "Black")))
+    assert again.completed_products == 0 and lake.version(PRODUCTS) == version
+    lake.overwrite(spark.createDataFrame([("s1", 0.0, None, None)], STORES.spark_schema()), STORES)
+    assert import_csv(spark, settings, write(tmp_path, more.replace("p1", "p2"))).completed_stores == 1
+    assert lake.read_pandas(STORES)[["open_hour", "close_hour"]].values.tolist() == [[7, 22]]
+
+
 def test_parquet_reads_as_csv_does(spark: SparkSession, settings: Settings, tmp_path: Path) -> None:
     frame = pd.DataFrame(
         {"store_id": [1, 2], "product_id": [7.0, 8.0], "ds": pd.to_datetime(["2024-01-01", "2024-01-02"]), "units": [1, 2]}
