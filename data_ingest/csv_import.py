@@ -92,16 +92,16 @@ def import_csv(
     _check_mapping(mapping or {}, topic, kind)
     path = Path(path)
     file = read_user_file(path, mapping or {})
-    rows, lake = _typed(file, kind, utc_offset_hours, source), Lake(settings.lake_url)
+    rows = _typed(file, kind, utc_offset_hours, source)
     _refuse_future(rows, now or datetime.now(UTC))
-    require_same_offset(lake, rows.store_id, utc_offset_hours, file.name)
+    require_same_offset(Lake(settings.lake_url), rows.store_id, utc_offset_hours, file.name)
     feed = _sales_feed(rows, unique_baskets) if topic is SALES else {"stock": _stock_events(rows)}
     for name, table in feed.items():
         check(TOPICS[name], table)
     log = event_log(settings)
-    stores, products = _declare(spark, lake, rows)
+    stores, products = _declare(spark, settings, rows)
     if topic is SALES and file.has("basket_id"):
-        remember_purchases(spark, lake, _history(rows, feed["sales"]))
+        remember_purchases(spark, settings, _history(rows, feed["sales"]))
     written = sum(_write(log, name, rows, table) for name, table in feed.items())
     days = rows.ds.astype(object)
     return ImportSummary(
@@ -247,7 +247,7 @@ def _stock_events(rows: _Rows) -> pa.Table:
     return _identified(table.set_column(table.column_names.index("event_type"), "event_type", pa.array(kinds, pa.string())), rows.source)
 
 
-def _declare(spark: SparkSession, lake: Lake, rows: _Rows) -> tuple[Declared, Declared]:
+def _declare(spark: SparkSession, settings: Settings, rows: _Rows) -> tuple[Declared, Declared]:
     stores = pd.DataFrame(
         {
             "store_id": np.unique(rows.store_id.astype(str)),
@@ -266,7 +266,7 @@ def _declare(spark: SparkSession, lake: Lake, rows: _Rows) -> tuple[Declared, De
             goods[name] = rows.file.text(name, required=False).to_numpy(object)
     goods = goods.groupby("product_id", as_index=False).first()
     goods["description"] = goods["description"].where(goods["description"].notna(), goods["product_id"])
-    return declare_stores(spark, lake, stores, keep=True), declare_products(spark, lake, goods, keep=True)
+    return declare_stores(spark, settings, stores, keep=True), declare_products(spark, settings, goods, keep=True)
 
 
 def _history(rows: _Rows, sales: pa.Table) -> pa.Table:

@@ -5,16 +5,19 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime
 from pathlib import Path
+from threading import Thread
 
 import pandas as pd
 import pytest
 from pyspark.sql import SparkSession
 
+from data_ingest.catalogue import declare_stores
 from data_ingest.contracts import TOPICS, problem
 from data_ingest.csv_import import import_csv
 from data_ingest.ingest import ingest
 from data_ingest.tables import EVENTS, PRODUCTS, PURCHASE_HISTORY, STORES
 from data_ingest.user_file import UserFile, read_user_file
+from infra.alone import alone
 from infra.errors import BadInput
 from infra.lake import Lake
 from infra.settings import Settings, load_settings
@@ -130,6 +133,21 @@ def test_a_later_file_completes_what_is_not_known_of_a_product_and_changes_nothi
     lake.overwrite(spark.createDataFrame([("s1", 0.0, None, None)], STORES.spark_schema()), STORES)
     assert import_csv(spark, settings, write(tmp_path, more.replace("p1", "p2"))).completed_stores == 1
     assert lake.read_pandas(STORES)[["open_hour", "close_hour"]].values.tolist() == [[7, 22]]
+
+
+def test_two_imports_at_once_lose_none_of_each_others_stores(spark: SparkSession, settings: Settings) -> None:
+    lake, place = Lake(settings.lake_url), {"utc_offset_hours": 0.0, "open_hour": 7, "close_hour": 22}
+    lake.overwrite(spark.createDataFrame([("s1", 0.0, 7, 22)], STORES.spark_schema()), STORES)
+    second = Thread(target=declare_stores, args=(spark, settings, pd.DataFrame([{"store_id": "s2", **place}])), kwargs={"keep": True})
+    with alone(settings, "dimensions"):
+        there = lake.read_pandas(STORES)
+        second.start()
+        second.join(5)
+        lake.overwrite(
+            spark.createDataFrame(pd.concat([there, pd.DataFrame([{"store_id": "s3", **place}])]), STORES.spark_schema()), STORES
+        )
+    second.join()
+    assert set(lake.read_pandas(STORES)["store_id"]) == {"s1", "s2", "s3"}
 
 
 def test_parquet_reads_as_csv_does(spark: SparkSession, settings: Settings, tmp_path: Path) -> None:
