@@ -138,7 +138,7 @@ def fill(settings: Settings, feed: Mapping[str, pa.Table]) -> None:
 
 def measured(spark: SparkSession, sink: str, settings: Settings, world: World, events: int) -> Run:
     """One run into an empty home and lake; both are given up afterwards."""
-    declare(spark, Lake(settings.lake_url), world)
+    declare(spark, settings, world)
     warehouse_tables(settings)
     with footprint() as cost:
         read = SINKS[sink](spark, settings)
@@ -218,7 +218,7 @@ def lateness(base: Settings, rate: float, seconds: int, left_out: int) -> pd.Dat
 
 def prepared(settings: Settings, world: World) -> None:
     """Declare the retailer's stores and products, and the warehouse's tables."""
-    declare(session(settings), Lake(settings.lake_url), world)
+    declare(session(settings), settings, world)
     warehouse_tables(settings)
 
 

@@ -6,7 +6,7 @@ import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,9 +14,10 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from data_ingest.catalogue import declare_products, declare_stores, remember_purchases, require_same_offset
+from data_ingest.catalogue import Declared, declare_products, declare_stores, remember_purchases, require_same_offset
 from data_ingest.contracts import ENVELOPE, SALES, STOCK, TOPICS, Topic
 from data_ingest.encoding import check
+from data_ingest.landing import TOLERANCE
 from data_ingest.producers import content_ids, event_table, joined, producer
 from data_ingest.shelf import CLOSE_HOUR, OPEN_HOUR
 from data_ingest.tables import PRODUCTS
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 _EVENTS_PER_FILE = 200_000
 #: fields of a file that are not in the events' contract
 _EXTRA = ("ds", "price", "event_type", "description", "department", "category", "brand")
+#: of a day, after its midnight
+_LAST_SECOND = np.timedelta64(24 * 3600 - 1, "s")
 _NUMBERS = ("unit_cost", "pack_size", "shelf_life_days", "lead_time_days", "review_period_days")
 
 
@@ -48,6 +51,9 @@ class ImportSummary:
     written: int
     new_stores: int
     new_products: int
+    #: known stores and products that lacked something which the file tells
+    completed_stores: int
+    completed_products: int
     first: date
     last: date
 
@@ -68,40 +74,42 @@ class _Rows:
 
 def import_csv(
     spark: SparkSession, settings: Settings, path: Path | str, *, kind: str = "sales", mapping: Mapping[str, str] | None = None,
-    utc_offset_hours: float = 0.0, source: str = "import", unique_baskets: bool = False,
+    utc_offset_hours: float = 0.0, source: str = "import", unique_baskets: bool = False, now: datetime | None = None,
 ) -> ImportSummary:  # fmt: skip
     """Write the rows of a .csv or .parquet file as events and declare the stores and products that are new.
 
     `mapping` gives the file's column for a field where the names differ. Sale lines need `store_id, product_id, units` and
     `occurred_at` or `ds`; where known `unit_price` (or `price`; 0 when unknown), `basket_id` (else each row is a basket),
     `customer_id, discount, line, promotion_id`. Stock rows need the same keys and a stock `event_type` (count when there is
-    no such column). A row of 0 units sold only says that the store was open. Times without a zone and days are local,
-    UTC + `utc_offset_hours`.
+    no such column); a count without a time is of its day's end. A row of 0 units sold only says that the store was open. Times
+    without a zone and days are local, UTC + `utc_offset_hours`.
 
     A `basket_id` is taken for a receipt number, which tills begin anew: of a source, a store and a day, unless `unique_baskets`
     says that no two baskets share one. Event ids are made of the source and what a row tells, and of equal rows in a file also
     of their number: the same file again, or one that overlaps with it, doubles nothing; a row that was corrected is another row.
-    Raises BadInput naming file, column, row and what was expected, or the store that is known with another offset; nothing is
-    written then."""
+    Raises BadInput naming file, column, row and what was expected (a row later than `now`, the present unless given, is a slip),
+    or the store that is known with another offset; nothing is written then."""
     topic = _topic(kind)
     _check_source(source)
     _check_mapping(mapping or {}, topic, kind)
     path = Path(path)
     file = read_user_file(path, mapping or {})
-    rows, lake = _typed(file, kind, utc_offset_hours, source), Lake(settings.lake_url)
-    require_same_offset(lake, rows.store_id, utc_offset_hours, file.name)
+    rows = _typed(file, kind, utc_offset_hours, source)
+    _refuse_future(rows, now or datetime.now(UTC))
+    require_same_offset(Lake(settings.lake_url), rows.store_id, utc_offset_hours, file.name)
     feed = _sales_feed(rows, unique_baskets) if topic is SALES else {"stock": _stock_events(rows)}
     for name, table in feed.items():
         check(TOPICS[name], table)
     log = event_log(settings)
-    stores, products = _declare(spark, lake, rows)
+    stores, products = _declare(spark, settings, rows)
     if topic is SALES and file.has("basket_id"):
-        remember_purchases(spark, lake, _history(rows, feed["sales"]))
+        remember_purchases(spark, settings, _history(rows, feed["sales"]))
     written = sum(_write(log, name, rows, table) for name, table in feed.items())
     days = rows.ds.astype(object)
     return ImportSummary(
-        file.name, kind, len(file.frame), {n: t.num_rows for n, t in feed.items()}, written, stores, products, days.min(), days.max()
-    )
+        file.name, kind, len(file.frame), {n: t.num_rows for n, t in feed.items()}, written, stores.new, products.new,
+        stores.completed, products.completed, days.min(), days.max(),
+    )  # fmt: skip
 
 
 def _topic(kind: str) -> Topic:
@@ -135,11 +143,29 @@ def _typed(file: UserFile, kind: str, offset: float, source: str) -> _Rows:
         ds = (occurred + shift).astype("datetime64[D]")
     else:
         ds = file.days("ds")
-        occurred = ds.astype("datetime64[us]") + np.timedelta64(12, "h") - shift
+        occurred = ds.astype("datetime64[us]") + _time_of_day(file, kind) - shift
     # only an adjustment is signed
     signed = kind == STOCK.name and file.has("event_type")
     units = file.number("units", -1e9 if signed else 0, 1e9)
     return _Rows(file, source, offset, store, product, occurred, ds, units)
+
+
+def _time_of_day(file: UserFile, kind: str) -> np.ndarray:
+    """When on its day each row happened that tells its day alone: noon, but for counts. Those are of the day's end: a count of the
+    evening, taken for one of noon, would lose the day's sales a second time."""
+    counted = np.full(len(file.frame), kind == STOCK.name)
+    if kind == STOCK.name and file.has("event_type"):
+        counted = (file.text("event_type") == "count").to_numpy()
+    return np.where(counted, _LAST_SECOND, np.timedelta64(12 * 3600, "s"))
+
+
+def _refuse_future(rows: _Rows, now: datetime) -> None:
+    """Raise BadInput for a row that the ingest would set aside: what is remembered of its purchase would go on to be learnt from."""
+    latest = now.astimezone(UTC).replace(tzinfo=None) + TOLERANCE
+    column = rows.file.column("occurred_at" if rows.file.has("occurred_at") else "ds")
+    rows.file.refuse(
+        column, rows.occurred_at > np.datetime64(latest), "is in the future", f"nothing later than {latest:%Y-%m-%d %H:%M} UTC"
+    )
 
 
 def _optional(file: UserFile, rows: np.ndarray, names: tuple[str, ...]) -> dict[str, pa.Array]:
@@ -229,7 +255,7 @@ def _stock_events(rows: _Rows) -> pa.Table:
     return _identified(table.set_column(table.column_names.index("event_type"), "event_type", pa.array(kinds, pa.string())), rows.source)
 
 
-def _declare(spark: SparkSession, lake: Lake, rows: _Rows) -> tuple[int, int]:
+def _declare(spark: SparkSession, settings: Settings, rows: _Rows) -> tuple[Declared, Declared]:
     stores = pd.DataFrame(
         {
             "store_id": np.unique(rows.store_id.astype(str)),
@@ -248,7 +274,7 @@ def _declare(spark: SparkSession, lake: Lake, rows: _Rows) -> tuple[int, int]:
             goods[name] = rows.file.text(name, required=False).to_numpy(object)
     goods = goods.groupby("product_id", as_index=False).first()
     goods["description"] = goods["description"].where(goods["description"].notna(), goods["product_id"])
-    return declare_stores(spark, lake, stores, keep=True), declare_products(spark, lake, goods, keep=True)
+    return declare_stores(spark, settings, stores, keep=True), declare_products(spark, settings, goods, keep=True)
 
 
 def _history(rows: _Rows, sales: pa.Table) -> pa.Table:

@@ -26,7 +26,6 @@ from data_ingest.till import baskets_by_hour, opening_feed, purchases, returns, 
 from data_ingest.truth import demand_truth, write_truth
 from infra.errors import BadInput
 from infra.event_log import event_log
-from infra.lake import Lake
 from infra.settings import Settings
 
 if TYPE_CHECKING:
@@ -77,7 +76,7 @@ def replay(
     say = progress or (lambda done, total, label: None)
     year = live_through(settings.seed, pairs, say)
     # the catalogue first: an ingest that runs meanwhile must know the products
-    _declare(spark, Lake(settings.lake_url), year, pairs is None, last, say)
+    _declare(spark, settings, year, pairs is None, last, say)
     feed = _between(year_feed(year, settings.seed), year, settings.seed, first, last)
     windows = weekly_windows(_file_prefix(settings.seed, year.pairs), first, last)
     written = write_windows(paced(event_log(settings), rate), feed, windows, cj.UTC_OFFSET_HOURS, say)
@@ -195,15 +194,15 @@ def _standing_offers(year: Year, day: int) -> pa.Table:
     return pa.concat_tables([prices, promotions], promote_options="default")
 
 
-def _declare(spark: SparkSession, lake: Lake, year: Year, whole: bool, last: date, say: Progress) -> None:
+def _declare(spark: SparkSession, settings: Settings, year: Year, whole: bool, last: date, say: Progress) -> None:
     lines = year.all_lines if whole else year.all_lines[year.all_lines["store"].isin(year.pairs["store"].unique())]
     say(0, 2, "dimensions into the lake")
     stores = pd.DataFrame({"store_id": np.unique(year.pairs["store_id"]), "utc_offset_hours": cj.UTC_OFFSET_HOURS,
                            "open_hour": OPEN_HOUR, "close_hour": CLOSE_HOUR})  # fmt: skip
-    declare_stores(spark, lake, stores)
-    declare_products(spark, lake, year.catalogue[year.catalogue["product_id"].isin(lines["product"].unique().astype(str))])
+    declare_stores(spark, settings, stores)
+    declare_products(spark, settings, year.catalogue[year.catalogue["product_id"].isin(lines["product"].unique().astype(str))])
     say(1, 2, "purchase history into the lake")
-    remember_purchases(spark, lake, history(lines[lines["day"] <= (last - cj.FIRST).days]))
+    remember_purchases(spark, settings, history(lines[lines["day"] <= (last - cj.FIRST).days]))
     say(2, 2, "purchase history into the lake")
 
 

@@ -27,7 +27,6 @@ from data_ingest.till import baskets_by_hour, opening_feed, purchases, returns, 
 from data_ingest.truth import DEMAND, demand_truth, open_truth, write_truth
 from infra.errors import BadInput
 from infra.event_log import EventLog, event_log
-from infra.lake import Lake
 from infra.settings import Settings
 
 if TYPE_CHECKING:
@@ -88,8 +87,8 @@ def simulate(
         if value < 1:
             raise BadInput(f"simulate: {name} is {value}: expected at least 1")
     world, say = make_world(stores, products, days, seed, start), progress or (lambda done, total, label: None)
-    log, lake = event_log(settings), Lake(settings.lake_url)
-    declare(spark, lake, world)
+    log = event_log(settings)
+    declare(spark, settings, world)
     events: Counter[str] = Counter()
     strange: list[pa.Table] = []
     written, demanded, sold = 0, 0.0, 0.0
@@ -100,7 +99,7 @@ def simulate(
             block = live_block(world, rows)
             feed = block_feed(world, block)
             written += _write(log, world, done, feed)
-            remember_purchases(spark, lake, _history(feed["sales"]))
+            remember_purchases(spark, settings, _history(feed["sales"]))
             truth.write_table(demand_truth(block.shelf, block.pairs, start))
             strange.append(_anomaly_truth(world, block))
             events.update({topic: table.num_rows for topic, table in feed.items()})
@@ -242,8 +241,8 @@ def _history(sales: pa.Table) -> pa.Table:
         "ds", pa.array(local.astype("datetime64[D]"))).append_column("revenue", revenue)  # fmt: skip
 
 
-def declare(spark: SparkSession, lake: Lake, world: World) -> None:
+def declare(spark: SparkSession, settings: Settings, world: World) -> None:
     """Declare the retailer's stores and products to the lake."""
     places = world.stores[["store_id"]].assign(utc_offset_hours=UTC_OFFSET_HOURS, open_hour=OPEN_HOUR, close_hour=CLOSE_HOUR)
-    declare_stores(spark, lake, places)
-    declare_products(spark, lake, world.products[PRODUCTS.names])
+    declare_stores(spark, settings, places)
+    declare_products(spark, settings, world.products[PRODUCTS.names])

@@ -100,7 +100,7 @@ PROMOTIONS = Table(
     "promotions", "silver",
     columns(*_KEYS, ("promotion_id", "string"), ("promotion_kind", "string", "discount, display or mailer"),
             ("starts_on", "date"), ("ends_on", "date", "last day; null while it runs"), ("price", "double", "promotional price")),
-    ("store_id", "product_id", "promotion_id"), doc="each promotion of a pair, once",
+    ("store_id", "product_id", "promotion_id", "starts_on"), doc="each promotion of a pair, once for each time that it ran",
 )  # fmt: skip
 
 VISITS_DAILY = Table(

@@ -11,6 +11,11 @@ import pandas as pd
 
 from infra.errors import BadInput
 
+#: what a file may write for "not known", but for an id
+_BLANKS = ["", "NA", "N/A", "NaN", "nan", "null", "NULL", "None"]
+#: a time of day with its distance from UTC, and one with a sign behind it, which only such a distance has
+_ZONED, _SIGNED = r"[T ]\d\d.*(?:Z|[+-]\d\d(?::?\d\d)?)$", r"[T ]\d\d.*[+-]"
+
 
 @dataclass(frozen=True)
 class UserFile:
@@ -34,30 +39,32 @@ class UserFile:
         return column
 
     def text(self, field: str, *, required: bool = True) -> pd.Series:
-        """The field as text without surrounding blanks; empty is None, and refused when required."""
+        """The field as text without surrounding blanks; empty is None, and refused when required. An id "NA" is an id; where
+        there may be none, it says that there is none."""
         column = self.column(field)
         values = self.frame[column]
         if pd.api.types.is_float_dtype(values):
             # a column of whole numbers with gaps arrives as floats: 17.0 was 17
             values = values.map(lambda v: None if pd.isna(v) else f"{v:.0f}" if float(v).is_integer() else str(v))
         out = values.where(values.isna(), values.astype(str).str.strip()).astype(object)
-        out = out.where(out.notna() & (out != ""), None)
+        out = out.where(out.notna() & ~out.isin([""] if required else _BLANKS), None)
         if required:
-            self._refuse(column, out.isna().to_numpy(), "is empty", f"{field} as text")
+            self.refuse(column, out.isna().to_numpy(), "is empty", f"{field} as text")
         return out
 
     def number(self, field: str, low: float, high: float, *, default: float | None = None) -> np.ndarray:
         """The field as numbers within [low, high]; empty is `default`, or refused when that is None."""
         column = self.column(field)
         raw = self.frame[column]
+        raw = raw.mask(raw.astype(str).str.strip().isin(_BLANKS))
         values = pd.to_numeric(raw, errors="coerce").to_numpy(float, na_value=np.nan)
         expected = f"{field} as a number from {low:g} to {high:g}"
-        empty = raw.isna().to_numpy() | (raw.astype(str).str.strip() == "").to_numpy()
-        self._refuse(column, np.isnan(values) & ~empty, "is not a number", expected)
+        empty = raw.isna().to_numpy()
+        self.refuse(column, np.isnan(values) & ~empty, "is not a number", expected)
         if default is None:
-            self._refuse(column, empty, "is empty", expected)
+            self.refuse(column, empty, "is empty", expected)
         values = np.where(empty, 0.0 if default is None else default, values)
-        self._refuse(column, (values < low) | (values > high), "is out of range", expected)
+        self.refuse(column, (values < low) | (values > high), "is out of range", expected)
         return values
 
     def times(self, field: str, utc_offset_hours: float) -> np.ndarray:
@@ -67,12 +74,13 @@ class UserFile:
         shift = np.timedelta64(round(utc_offset_hours * 3600), "s")
         if isinstance(raw.dtype, pd.DatetimeTZDtype):
             return raw.dt.tz_convert("UTC").dt.tz_localize(None).to_numpy("datetime64[us]")
-        text = raw.astype(str).str.strip()
-        zoned = text.str.contains(r"(?:Z|[+-]\d\d:?\d\d)$", regex=True).to_numpy()
-        aware = pd.to_datetime(text.where(zoned), errors="coerce", utc=True, format="ISO8601").dt.tz_localize(None)
-        naive = pd.to_datetime(text.where(~zoned), errors="coerce", format="ISO8601") - shift
-        times = aware.where(zoned, naive)
-        self._refuse(column, times.isna().to_numpy(), "is not a time", f"{field} as ISO 8601, such as 2024-05-31T17:20:00")
+        text = raw.astype(str).str.strip().str.upper()
+        zoned = text.str.contains(_ZONED, regex=True)
+        # pandas also reads zones that are none of ISO 8601 (+2, -5:00): what it would take for one is not local either
+        unsure = text.str.contains(_SIGNED, regex=True) & ~zoned
+        read = pd.to_datetime(text.mask(unsure), errors="coerce", utc=True, format="ISO8601").dt.tz_localize(None)
+        times = read.where(zoned, read - shift)
+        self.refuse(column, times.isna().to_numpy(), "is not a time", f"{field} as ISO 8601, such as 2024-05-31T17:20:00")
         return times.to_numpy("datetime64[us]")
 
     def days(self, field: str) -> np.ndarray:
@@ -80,10 +88,11 @@ class UserFile:
         column = self.column(field)
         text = self.frame[column].astype(str).str.strip().str.slice(0, 10)
         days = pd.to_datetime(text, errors="coerce", format="%Y-%m-%d")
-        self._refuse(column, days.isna().to_numpy(), "is not a day", f"{field} as YYYY-MM-DD")
+        self.refuse(column, days.isna().to_numpy(), "is not a day", f"{field} as YYYY-MM-DD")
         return days.to_numpy("datetime64[D]")
 
-    def _refuse(self, column: str, wrong: np.ndarray, said: str, expected: str) -> None:
+    def refuse(self, column: str, wrong: np.ndarray, said: str, expected: str) -> None:
+        """Raise BadInput naming the first of the rows that are `wrong` in a column, where there is one."""
         if wrong.any():
             row = int(wrong.argmax())
             found = self.frame[column].iloc[row]
@@ -98,7 +107,9 @@ def read_user_file(path: Path, mapping: Mapping[str, str]) -> UserFile:
     if path.suffix.lower() not in (".csv", ".parquet"):
         raise BadInput(f"{path} ends in {path.suffix or 'nothing'!r}: expected a .csv or .parquet file")
     try:
-        frame = pd.read_csv(path, dtype=str) if path.suffix.lower() == ".csv" else pd.read_parquet(path)
+        frame = (
+            pd.read_csv(path, dtype=str, keep_default_na=False, na_values=[""]) if path.suffix.lower() == ".csv" else pd.read_parquet(path)
+        )
     except pd.errors.EmptyDataError as error:
         raise BadInput(f"{path.name} is empty: expected a header and at least one row") from error
     except (ValueError, OSError, pd.errors.ParserError) as error:

@@ -18,6 +18,7 @@ from feature_repo.demand_daily import demand_daily_frame, last_whole_day, read_o
 from feature_repo.demand_snapshots import demand_features_frame
 from feature_repo.materialize import materialize
 from feature_repo.pair_activity import pair_activity_frame
+from feature_repo.panel import LONGEST_DAYS
 from feature_repo.purchases import purchases
 from feature_repo.shut import shut_stores
 from feature_repo.stock_features import stock_features_frame
@@ -115,7 +116,9 @@ def _panel(spark: SparkSession, lake: Lake, until: date, since: date | None) -> 
 
 
 def _demand(spark: SparkSession, lake: Lake, until: date, since: date | None) -> DataFrame:
-    first = since or lake.read(spark, STORE_DAYS).agg({"ds": "min"}).collect()[0][0]
+    # no feature is older than what a panel keeps
+    known = since or lake.read(spark, STORE_DAYS).agg({"ds": "min"}).collect()[0][0]
+    first = max(known, until - timedelta(days=LONGEST_DAYS - 1))
     days = [first + timedelta(days=at) for at in range((until - first).days + 1)]
     shut = spark.createDataFrame(shut_stores(lake, days), "store_id string, ds date")
     return demand_features_frame(lake.read(spark, DEMAND_DAILY), lake.read(spark, PRODUCTS), until, since, shut)

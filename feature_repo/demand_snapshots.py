@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -48,10 +48,12 @@ def demand_features_frame(
 ) -> DataFrame:
     """Rows of DEMAND_FEATURES for every pair and day of `daily` (DEMAND_DAILY) from `since` on; `products` gives the
     categories, `shut` (`store_id, ds`; None: none) the days by which a store had shut. The groups' sums are collected: they are
-    bounded by (stores + products + categories) x days."""
+    bounded by (stores + products + categories) x LONGEST_DAYS."""
     from pyspark.sql import functions as F
 
-    rows = _panel_rows(daily.where(F.col("ds") <= F.lit(until)), products)
+    # a till whose clock says 1990 would make every sum as long as its error
+    recent = daily.where((F.col("ds") > F.lit(until - timedelta(days=LONGEST_DAYS))) & (F.col("ds") <= F.lit(until)))
+    rows = _panel_rows(recent, products)
     spark = daily.sparkSession
     totals = spark.sparkContext.broadcast(totals_of(rows, until))
     parts = max(spark.sparkContext.defaultParallelism, 2)
@@ -133,7 +135,9 @@ def block_features(block: pd.DataFrame, totals: Mapping[str, Totals], since: dat
     categories = block.groupby(["store_id", "product_id"], sort=True)["category"].first().reset_index(drop=True)
     # as wide as all the data, so that a young pair's groups are seen before its birth, whoever shares its block
     panel = _grouped(_widened(panel, totals["all"].first_day), categories, totals)
-    positions = range(max(panel.position(since), 0) if since else 0, len(panel.days))
+    # nothing is asked of the days before the first of the block's series was born
+    born = first_days.min().astype("datetime64[D]").astype(object)
+    positions = range(max(panel.position(max(born, since or born)), 0), len(panel.days))
     if not positions:
         return
     values = origin_features(panel, positions)

@@ -20,8 +20,9 @@ _EVENT_TIMESTAMP = "event_timestamp"
 
 
 def history(spark: SparkSession, settings: Settings, spine: DataFrame, service: str) -> DataFrame:
-    """`spine` with the features of `service` as they were known at each row's `known_at` (a timestamp; the entity's key
-    columns beside it), null where nothing was known. Every row of the spine comes back once, equal rows too.
+    """`spine` with the features of `service` as they were known at each row's `known_at` (a timestamp, the label of a day as
+    `snapshots.known_at` makes it; the entity's key columns beside it), null where nothing was known. Every row of the spine comes
+    back once, equal rows too.
 
     The answer is cached, since it is counted here and read again by who asked: `unpersist` it when done. Raises
     BadInput naming a column that the spine lacks or has in common with the features."""

@@ -20,10 +20,13 @@ from infra.lake import Lake
 from infra.settings import Settings
 
 if TYPE_CHECKING:
+    from feast import FeatureStore
     from pyspark.sql import DataFrame, SparkSession
 
 #: rows handed to the online store at once
 CHUNK_ROWS = 5_000
+#: about as many rows are on the driver at once, of millions of keys
+COLLECTED_ROWS = 200_000
 
 
 def materialize(spark: SparkSession, settings: Settings, until: date) -> dict[str, int]:
@@ -34,17 +37,29 @@ def materialize(spark: SparkSession, settings: Settings, until: date) -> dict[st
     lake = Lake(settings.lake_url)
     written = {}
     for view in VIEWS:
-        rows = latest_rows(lake.read(spark, view.table), view, until).toPandas()
-        # what was UTC in Spark is without a zone in pandas; the Feast store wants it said
-        rows[KNOWN_AT] = pd.to_datetime(rows[KNOWN_AT]).dt.tz_localize("UTC")
         # last: a kill before it leaves new rows under the old moment, which makes none of them stale
         stored = pd.DataFrame({view.key.join_key: [STORED_UNTIL], KNOWN_AT: [pd.Timestamp(_closing(until), tz="UTC")]})
-        written[view.name] = len(rows)
-        numbers = {name: float for name in view.features if view.types[name] == "double"}
-        rows = pd.concat([rows, stored.reindex(columns=rows.columns)], ignore_index=True).astype(numbers)
+        written[view.name] = _store(store, view, latest_rows(lake.read(spark, view.table), view, until), stored)
+    return written
+
+
+def _store(store: FeatureStore, view: View, latest: DataFrame, final: pd.DataFrame) -> int:
+    """Write the rows of `latest`, part by part, then the row `final`; returns how many `latest` has."""
+    kept = latest.persist()
+    count = kept.count()
+    parts = max(-(-count // COLLECTED_ROWS), 1)
+    numbers = {name: float for name in view.features if view.types[name] == "double"}
+    for part in range(parts):
+        rows = kept.where(f"pmod(hash({view.key.join_key}), {parts}) = {part}").toPandas()
+        # what was UTC in Spark is without a zone in pandas; the Feast store wants it said
+        rows[KNOWN_AT] = pd.to_datetime(rows[KNOWN_AT]).dt.tz_localize("UTC")
+        if part == parts - 1:
+            rows = pd.concat([rows, final.reindex(columns=rows.columns)], ignore_index=True)
+        rows = rows.astype(numbers)
         for start in range(0, len(rows), CHUNK_ROWS):
             store.write_to_online_store(view.name, df=rows.iloc[start : start + CHUNK_ROWS].reset_index(drop=True))
-    return written
+    kept.unpersist()
+    return count
 
 
 def latest_rows(frame: DataFrame, view: View, until: date) -> DataFrame:

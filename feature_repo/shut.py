@@ -14,13 +14,15 @@ from infra.lake import Lake
 
 #: a store that was closed on every day of so many has shut
 SHUT_DAYS = 28
+#: days of them that must have been heard of: a word or two among weeks of silence is of a feed that is missing
+LEAST_HEARD_DAYS = 14
 #: a pair that was on offer for no hour of so many days has left the shelf
 OFF_SHELF_DAYS = 91
 
 
 def shut_stores(lake: Lake, days: Sequence[date]) -> pd.DataFrame:
     """`store_id, ds`, a row for each of `days` (ds) by which a store had shut: of the last SHUT_DAYS up to it those that
-    were heard of were closed. A store of which nothing was heard has not shut; its feed is missing. Needs no JVM."""
+    were heard of, LEAST_HEARD_DAYS or more, were closed. Of a store of which less was heard the feed is missing. Needs no JVM."""
     first, last = min(days) - timedelta(days=SHUT_DAYS - 1), max(days)
     known = lake.read_pandas(STORE_DAYS, filters=[("ds", ">=", first), ("ds", "<=", last)])
     heard = known[known["status"] != "feed_missing"]
@@ -36,7 +38,7 @@ def shut_stores(lake: Lake, days: Sequence[date]) -> pd.DataFrame:
         return so_far[:, ends] - so_far[:, ends - SHUT_DAYS]
 
     open_days, heard_days = within((heard["status"] != "closed").to_numpy(dtype=float)), within(np.ones(len(heard)))
-    store, day = np.nonzero((open_days == 0) & (heard_days > 0))
+    store, day = np.nonzero((open_days == 0) & (heard_days >= LEAST_HEARD_DAYS))
     return pd.DataFrame({"store_id": names[store].astype(object), "ds": pd.Series([days[each] for each in day.tolist()], dtype=object)})
 
 

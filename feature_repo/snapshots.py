@@ -12,12 +12,14 @@ if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
     from pyspark.sql.window import WindowSpec
 
-#: the column from which on a row was known
+#: the column of the moment from which on a row counts as known
 KNOWN_AT = "known_at"
 
 
 def known_at(ds: str = "ds") -> Column:
-    """The moment at which a day has closed: the next day's midnight, UTC."""
+    """The moment that stands for a day that has closed, in every store alike: the next day's midnight, UTC. It is a label of the day
+    and not a reading of a clock: west of Greenwich the store still sells then. A spine asks for what was known at the end of a day
+    by the day's label; the moment of an event would be given the row of a day that still runs."""
     from pyspark.sql import functions as F
 
     return F.date_add(F.col(ds), 1).cast("timestamp").alias(KNOWN_AT)

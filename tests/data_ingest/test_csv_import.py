@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import json
 import re
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
+from threading import Thread
 
 import pandas as pd
 import pytest
 from pyspark.sql import SparkSession
 
+from data_ingest.catalogue import declare_stores
 from data_ingest.contracts import TOPICS, problem
 from data_ingest.csv_import import import_csv
 from data_ingest.ingest import ingest
 from data_ingest.tables import EVENTS, PRODUCTS, PURCHASE_HISTORY, STORES
+from data_ingest.user_file import UserFile, read_user_file
+from infra.alone import alone
 from infra.errors import BadInput
 from infra.lake import Lake
 from infra.settings import Settings, load_settings
@@ -113,6 +117,40 @@ def test_day_rows_are_a_basket_each_and_a_zero_says_the_store_was_open(spark: Sp
     assert goods.loc["p1", "category"] == "tea" and goods.loc["p2", "description"] == "p2" and (done.first.day, done.last.day) == (1, 2)
 
 
+def test_a_later_file_completes_what_is_not_known_of_a_product_and_changes_nothing_else(
+    spark: SparkSession, settings: Settings, tmp_path: Path
+) -> None:
+    import_csv(spark, settings, write(tmp_path, DAYS))
+    more = "store_id,product_id,ds,units,category,unit_cost,lead_time_days,description\ns1,p1,2024-01-03,1,coffee,1.5,,Green tea\n"
+    done = import_csv(spark, settings, write(tmp_path, more))
+    assert (done.new_products, done.completed_products, done.completed_stores) == (0, 1, 0)
+    lake = Lake(settings.lake_url)
+    goods = lake.read_pandas(PRODUCTS).set_index("product_id")
+    assert goods.loc["p1", ["category", "unit_cost", "description"]].tolist() == ["tea", 1.5, "Green tea"]
+    assert pd.isna(goods.loc["p1", "lead_time_days"]) and goods.loc["p2", "description"] == "p2" and pd.isna(goods.loc["p2", "unit_cost"])
+    version = lake.version(PRODUCTS)
+    again = import_csv(spark, settings, write(tmp_path, more.replace("1.5,", "9,").replace("Green", "Black")))
+    assert again.completed_products == 0 and lake.version(PRODUCTS) == version
+    lake.overwrite(spark.createDataFrame([("s1", 0.0, None, None)], STORES.spark_schema()), STORES)
+    assert import_csv(spark, settings, write(tmp_path, more.replace("p1", "p2"))).completed_stores == 1
+    assert lake.read_pandas(STORES)[["open_hour", "close_hour"]].values.tolist() == [[7, 22]]
+
+
+def test_two_imports_at_once_lose_none_of_each_others_stores(spark: SparkSession, settings: Settings) -> None:
+    lake, place = Lake(settings.lake_url), {"utc_offset_hours": 0.0, "open_hour": 7, "close_hour": 22}
+    lake.overwrite(spark.createDataFrame([("s1", 0.0, 7, 22)], STORES.spark_schema()), STORES)
+    second = Thread(target=declare_stores, args=(spark, settings, pd.DataFrame([{"store_id": "s2", **place}])), kwargs={"keep": True})
+    with alone(settings, "dimensions"):
+        there = lake.read_pandas(STORES)
+        second.start()
+        second.join(5)
+        lake.overwrite(
+            spark.createDataFrame(pd.concat([there, pd.DataFrame([{"store_id": "s3", **place}])]), STORES.spark_schema()), STORES
+        )
+    second.join()
+    assert set(lake.read_pandas(STORES)["store_id"]) == {"s1", "s2", "s3"}
+
+
 def test_parquet_reads_as_csv_does(spark: SparkSession, settings: Settings, tmp_path: Path) -> None:
     frame = pd.DataFrame(
         {"store_id": [1, 2], "product_id": [7.0, 8.0], "ds": pd.to_datetime(["2024-01-01", "2024-01-02"]), "units": [1, 2]}
@@ -128,6 +166,46 @@ def test_stock_rows_are_counts_or_what_they_say(spark: SparkSession, settings: S
     assert [(e["event_type"], e["units"]) for e in events(settings)["stock"]] == [("count", 5), ("adjustment", -2)]
 
 
+def test_a_count_of_a_day_is_of_its_end_and_what_moved_on_a_day_moved_before(
+    spark: SparkSession, settings: Settings, tmp_path: Path
+) -> None:
+    sold = "store_id,product_id,occurred_at,units\ns1,p1,2024-01-01T09:00,3\ns1,p1,2024-01-01T23:30,3\n"
+    import_csv(spark, settings, write(tmp_path, sold), utc_offset_hours=-5.0)
+    rows = "store_id,product_id,ds,units,event_type\ns1,p1,2024-01-01,5,count\ns1,p1,2024-01-01,9,receipt\n"
+    import_csv(spark, settings, write(tmp_path, rows), kind="stock", utc_offset_hours=-5.0)
+    import_csv(spark, settings, write(tmp_path, "store_id,product_id,ds,units\ns1,p1,2024-01-03,4\n"), kind="stock", utc_offset_hours=-5.0)
+    times = {(e["event_type"], e["units"]): e["occurred_at"] for e in events(settings)["stock"]}
+    assert times == {("count", 5): "2024-01-02T04:59:59Z", ("receipt", 9): "2024-01-01T17:00:00Z", ("count", 4): "2024-01-04T04:59:59Z"}
+    assert max(e["occurred_at"] for e in events(settings)["sales"]) < times["count", 5]
+    import_csv(spark, settings, write(tmp_path, "store_id,product_id,occurred_at,units\ns1,p1,2024-01-05T06:00,4\n"), kind="stock",
+               utc_offset_hours=-5.0)  # fmt: skip
+    assert "2024-01-05T11:00:00Z" in {e["occurred_at"] for e in events(settings)["stock"]}
+
+
+def test_an_id_may_read_as_no_value_and_a_number_or_a_customer_may_not(tmp_path: Path) -> None:
+    text = "store_id,product_id,customer_id,discount,units\nNA,null,NULL,NA,1\nnorth,None,anna,,\n"
+    file = read_user_file(write(tmp_path, text), {})
+    assert file.text("store_id").tolist() == ["NA", "north"] and file.text("product_id").tolist() == ["null", "None"]
+    assert file.text("customer_id", required=False).tolist() == [None, "anna"]
+    assert file.number("discount", 0, 9, default=0.0).tolist() == [0.0, 0.0]
+    with pytest.raises(BadInput, match=r"column 'units', row 2: is empty; expected units as a number"):
+        file.number("units", 0, 9)
+
+
+@pytest.mark.parametrize("zone", ["+02", "+0200", "+02:00", " +02"])
+def test_a_time_says_its_own_zone_and_one_without_is_local(zone: str) -> None:
+    told = ["2024-05-31 10:00:00" + zone, "2024-05-31T10:00:00Z", "2024-05-31t10:00:00z", "2024-05-31 10:00:00", "2024-05-31"]
+    times = UserFile("own.csv", pd.DataFrame({"occurred_at": told}), {}).times("occurred_at", -5.0)
+    assert [str(time)[:16] for time in times] == ["2024-05-31T08:00", *["2024-05-31T10:00"] * 2, "2024-05-31T15:00", "2024-05-31T05:00"]
+
+
+@pytest.mark.parametrize("zone", ["+2", "-5:00", "+020", "+02:00:00"])
+def test_a_zone_that_is_none_of_iso_8601_is_refused(zone: str) -> None:
+    told = pd.DataFrame({"occurred_at": ["2024-05-31 10:00:00", "2024-05-31 10:00:00" + zone]})
+    with pytest.raises(BadInput, match=r"own.csv: column 'occurred_at', row 2: '2024-05-31 10:00:00\S+' is not a time; expected"):
+        UserFile("own.csv", told, {}).times("occurred_at", 0.0)
+
+
 @pytest.mark.parametrize(
     ("text", "more", "said"),
     [
@@ -139,6 +217,9 @@ def test_stock_rows_are_counts_or_what_they_say(spark: SparkSession, settings: S
         (TILL.replace("2024-06-01T09", "yesterday"), {"mapping": NAMES}, r"column 'When', row 3: .* is not a time; expected occurred_at"),
         (DAYS.splitlines()[0] + "\n", {}, "has no rows"),
         ("", {}, "own.csv is empty"),
+        (DAYS.replace("2024-01-02", "2042-01-02"), {}, r"column 'ds', row 2: '2042-01-02' is in the future; expected nothing later than"),
+        (TILL.replace("05-31T23:30:00,1", "06-02T23:30:00,1"), {"mapping": NAMES, "now": datetime(2024, 6, 1, 23, tzinfo=UTC)},
+         r"column 'When', row 2: '2024-06-02T23:30:00' is in the future; expected nothing later than 2024-06-02 23:00 UTC"),
         ("\x00\x00", {"name": "own.parquet"}, "cannot be read as parquet"),
         (DAYS, {"name": "own.xls"}, "expected a .csv or .parquet file"),
         (DAYS, {"kind": "fish"}, "kind is 'fish': expected sales or stock"),

@@ -11,6 +11,7 @@ import pytest
 
 from data_ingest import quarantine
 from data_ingest.facts import facts
+from data_ingest.facts.promotions import promotions
 from data_ingest.ingest import ingest
 from data_ingest.quarantine import replay_quarantine
 from data_ingest.tables import (
@@ -153,6 +154,32 @@ def test_prices_go_on_until_they_change_and_promotions_are_told_once(told) -> No
     assert rows_of(told, PRICE_DAILY) == [("s1", "p1", january(day), *prices) for day, prices in enumerate(expected, start=1)]
     assert rows_of(told, PROMOTIONS) == [
         ("s1", "p1", "x", "discount", january(1), january(3), 1.8), ("s1", "p1", "y", "display", january(5), None, None),
+    ]  # fmt: skip
+
+
+def test_a_promotion_whose_id_is_used_again_ran_twice(spark) -> None:
+    def told(promotion: str, *moments: tuple[str, int, float]) -> list[dict[str, Any]]:
+        more = {"product_id": "p1", "promotion_id": promotion}
+        kinds = {"started": lambda day: {"promotion_kind": "discount", "price": float(day)}, "ended": lambda day: {}}
+        return [events.event(f"promotion_{kind}", local(day, hour), **more, **kinds[kind](day)) for kind, day, hour in moments]
+
+    bodies = [
+        *told("twice", ("started", 1, 4), ("ended", 3, 23), ("started", 20, 4), ("ended", 22, 23)),
+        *told("told again", ("started", 1, 4), ("started", 3, 4), ("ended", 5, 23), ("ended", 9, 23)),
+        *told("without a gap", ("started", 1, 4), ("ended", 5, 4), ("started", 5, 5), ("ended", 9, 23)),
+        *told("of a day", ("ended", 4, 0), ("started", 4, 7)),
+        *told("runs again", ("ended", 2, 4), ("started", 4, 4), ("ended", 5, 4), ("started", 8, 4)),
+    ]
+    pos = spark.createDataFrame(
+        [(b["event_id"], b["event_type"], at, (at + timedelta(hours=OFFSET)).date(), "s1", "p1", b["promotion_id"], b.get("promotion_kind"),
+          b.get("price")) for b in bodies for at in [datetime.fromisoformat(b["occurred_at"])]],
+        "event_id string, event_type string, occurred_at timestamp, ds date, store_id string, product_id string, promotion_id string, "
+        "promotion_kind string, price double",
+    )  # fmt: skip
+    found = sorted((row.promotion_id, row.starts_on.day, row.ends_on and row.ends_on.day, row.price) for row in promotions(pos).collect())
+    assert found == [
+        ("of a day", 4, 4, 4.0), ("runs again", 4, 5, 4.0), ("runs again", 8, None, 8.0), ("told again", 1, 5, 3.0),
+        ("twice", 1, 3, 1.0), ("twice", 20, 22, 20.0), ("without a gap", 1, 9, 5.0),
     ]  # fmt: skip
 
 

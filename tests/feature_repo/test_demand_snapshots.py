@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,12 +10,13 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pyspark.sql import functions as F
 
 from data_ingest.tables import PRODUCTS
 from feature_repo import demand_snapshots
 from feature_repo.demand_features import ORIGIN_FEATURES, origin_features
-from feature_repo.demand_snapshots import KNOWN, demand_features_frame, whole_series
-from feature_repo.panel import from_frame
+from feature_repo.demand_snapshots import KNOWN, Totals, block_features, demand_features_frame, whole_series
+from feature_repo.panel import Panel, from_frame
 from feature_repo.tables import DEMAND_DAILY, DEMAND_FEATURES
 from infra.lake import Lake
 from infra.settings import Settings
@@ -56,6 +58,37 @@ def test_rows_since_a_day_are_the_rows_of_the_whole(spark: SparkSession, built: 
     part = part.sort_values(["pair_id", "ds"]).reset_index(drop=True)
     assert part["ds"].tolist() == whole["ds"].tolist()
     np.testing.assert_array_equal(part[list(ORIGIN_FEATURES)].to_numpy(dtype=float), whole[list(ORIGIN_FEATURES)].to_numpy(dtype=float))
+
+
+def test_a_row_of_a_clock_that_was_reset_changes_no_feature(spark: SparkSession, built: Settings) -> None:
+    lake = Lake(built.lake_url)
+    daily, products = lake.read(spark, DEMAND_DAILY), lake.read(spark, PRODUCTS)
+    daily = daily.where(daily["ds"] >= day(30)).localCheckpoint()
+    old = daily.where(daily["ds"] == day(30)).limit(1).withColumn("ds", F.lit(date(1990, 1, 1)))
+    order = ["pair_id", "ds"]
+    without, found = (demand_features_frame(rows, products, day(39)).toPandas().sort_values(order, ignore_index=True)
+                      for rows in (daily, daily.unionByName(old)))  # fmt: skip
+    pd.testing.assert_frame_equal(found, without)
+
+
+def test_a_block_of_young_series_is_computed_from_its_first_day_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its groups are older, and still seen."""
+    asked = []
+
+    def counted(panel: Panel, positions: range) -> np.ndarray:
+        asked.extend(positions)
+        return origin_features(panel, positions)
+
+    monkeypatch.setattr(demand_snapshots, "origin_features", counted)
+    days = pd.date_range("2023-01-01", periods=400).to_numpy().astype("datetime64[D]")
+    sums = np.full((1, 400), 6.0)
+    totals = {name: Totals(pd.Index([member]), days[0], sums, sums / 2)
+              for name, member in {"store": "new", "product": "p1", "category": "", "all": ""}.items()}  # fmt: skip
+    block = pd.DataFrame({"store_id": "new", "product_id": "p1", "ds": days[-3:], "units": [1.0, 2.0, 3.0], "in_stock": 1.0, "category": "",
+                          "price": 1.0, "promotion": 0.0})  # fmt: skip
+    (found,) = block_features(block, totals, None, days[-1].astype(object))
+    assert len(asked) == 3 and found["ds"].tolist() == days[-3:].astype(object).tolist()
+    assert found["product_mean_28"].tolist() == [2.0] * 3 and found["last_1"].tolist() == [1.0, 2.0, 3.0]
 
 
 @given(st.lists(st.integers(1, 9), min_size=1, max_size=8), st.integers(1, 7), st.integers(1, 12))

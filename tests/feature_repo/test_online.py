@@ -24,7 +24,7 @@ from tests.feature_repo.facts import PAIRS, day
 from tests.feature_repo.test_history import spine
 
 if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
+    from pyspark.sql import DataFrame, SparkSession
 
 
 def assert_online_is_offline(spark: SparkSession, settings: Settings, service: str, at: date) -> None:
@@ -54,6 +54,27 @@ def test_materializing_an_earlier_day_again_gives_that_day(spark: SparkSession, 
     assert written == {view.name: 2 if view.name == "customer_features" else len(PAIRS) for view in VIEWS}
     for service in SERVICES:
         assert_online_is_offline(spark, settings, service, day(33))
+
+
+def test_of_many_keys_the_driver_holds_a_part_at_once(
+    spark: SparkSession, built: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frame = type(spark.range(1))
+    collect, held = frame.toPandas, []
+
+    def collected(rows: DataFrame) -> pd.DataFrame:
+        found = collect(rows)
+        held.append(len(found))
+        return found
+
+    monkeypatch.setattr("feature_repo.materialize.COLLECTED_ROWS", 2)
+    monkeypatch.setattr(frame, "toPandas", collected)
+    settings = built.model_copy(update={"online_url": f"sqlite:///{tmp_path}/online.db"})
+    apply(settings)
+    written = materialize(spark, settings, day(39))
+    assert sum(held) == sum(written.values()) and max(held) < len(PAIRS)
+    monkeypatch.undo()
+    assert_online_is_offline(spark, settings, "demand_v1", day(39))
 
 
 def test_a_key_that_is_not_known_gives_nulls_and_says_so(built: Settings) -> None:

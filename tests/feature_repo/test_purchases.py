@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
 from data_ingest.tables import BASKETS, PURCHASE_HISTORY
@@ -36,3 +37,10 @@ def test_a_receipt_number_that_a_till_uses_again_is_another_basket(spark: SparkS
     elsewhere = {**bought("cleo", "0001", "x", 0), "store_id": "2"}
     lake.overwrite(frame_of(spark, BASKETS, [bought("anna", "0001", "x", 0), bought("ben", "0001", "x", 1), elsewhere]), BASKETS)
     assert sorted(row["customer_id"] for row in purchases(spark, lake).collect()) == ["anna", "ben", "cleo"]
+
+
+def test_a_remembered_purchase_of_a_day_to_come_is_none(spark: SparkSession, settings: Settings) -> None:
+    lines = [bought("anna", "b1", "x", 0), {**bought("ben", "b2", "x", 0), "ds": date.today() + timedelta(days=9)}]
+    lake = Lake(settings.lake_url)
+    lake.overwrite(frame_of(spark, PURCHASE_HISTORY, lines), PURCHASE_HISTORY)
+    assert [row["customer_id"] for row in purchases(spark, lake).collect()] == ["anna"]

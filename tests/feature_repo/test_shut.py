@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from data_ingest.tables import STORE_DAYS
-from feature_repo.shut import OFF_SHELF_DAYS, SHUT_DAYS, off_shelf, shut_stores, sold
+from feature_repo.shut import LEAST_HEARD_DAYS, OFF_SHELF_DAYS, SHUT_DAYS, off_shelf, shut_stores, sold
 from infra.lake import Lake
 from infra.settings import Settings
 
@@ -38,7 +38,7 @@ def test_the_rule_holds_on_every_day_of_any_calendar(spark: SparkSession, settin
     for day in days:
         for store, own in rows[(rows["ds"] <= day) & (rows["ds"] > day - timedelta(days=SHUT_DAYS))].groupby("store_id"):
             heard = own.loc[own["status"] != "feed_missing", "status"]
-            if len(heard) and (heard == "closed").all():
+            if len(heard) >= LEAST_HEARD_DAYS and (heard == "closed").all():
                 expected.add((store, day))
     assert 0 < len(expected) < 12 * 70
     assert {(row.store_id, row.ds) for row in shut_stores(lake, days).itertuples()} == expected
@@ -51,6 +51,8 @@ def test_a_store_has_shut_when_all_that_was_heard_of_four_weeks_is_that_it_was_c
         days_of("shut", ("open", 10), ("closed", SHUT_DAYS)),
         days_of("nearly", ("open", 10), ("closed", SHUT_DAYS - 1)),
         days_of("heard of once", ("open", 10), ("feed_missing", SHUT_DAYS - 1), ("closed", 1)),
+        days_of("heard of enough", ("open", 10), ("feed_missing", SHUT_DAYS - LEAST_HEARD_DAYS), ("closed", LEAST_HEARD_DAYS)),
+        days_of("new, on a Sunday", ("closed", 1)),
         days_of("unheard", ("open", 10), ("feed_missing", 30)),
         days_of("open again", ("closed", 39), ("open", 1)),
     ])  # fmt: skip
@@ -58,7 +60,7 @@ def test_a_store_has_shut_when_all_that_was_heard_of_four_weeks_is_that_it_was_c
     before = TODAY - timedelta(days=1)
     found = shut_stores(lake, [TODAY, before])
     assert {(row.store_id, row.ds) for row in found.itertuples()} == {
-        ("shut", TODAY), ("heard of once", TODAY), ("open again", before),
+        ("shut", TODAY), ("heard of enough", TODAY), ("open again", before),
     }  # fmt: skip
 
 
