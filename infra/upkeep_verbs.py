@@ -107,11 +107,12 @@ def maintain(
 
 def works(table: Table) -> Sequence[str]:
     """The works that write a table. Facts read what is landed: both have to be at rest for bronze; the others have one each."""
+    from data_ingest import catalogue
     from data_ingest.landing import LANDING
     from data_ingest.tables import DIMENSIONS
 
     if table in DIMENSIONS:
-        return ("dimensions",)
+        return (catalogue.DIMENSIONS,)
     return {"bronze": ("facts", LANDING), "decisions": (table.name,), "monitoring": (table.name,)}.get(table.layer, ("facts",))
 
 
