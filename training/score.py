@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING
 
+from feature_repo.tables import DEMAND_DAILY
 from infra.alone import alone
 from infra.errors import NothingToDo
 from infra.lake import Lake
@@ -59,7 +60,15 @@ def _score_one(spark: SparkSession, settings: Settings, name: str) -> Scored:
     with alone(settings, table.name, wait=True):  # alerts are kept by the watch too
         scored = family.score(spark, settings, model, version).select(*table.names).persist()
         rows: dict[date, int] = dict(scored.groupBy(table.day).count().collect())
-        lake.replace_days(scored, table, rows)
+        # the newest day too where nothing is said of it any more: what was said before would stand
+        lake.replace_days(scored, table, [*rows, *_newest_day(spark, lake)])
         publish(settings, table)
     scored.unpersist()
     return Scored(name, f"{table.layer}/{table.name}", version, sorted(rows), sum(rows.values()))
+
+
+def _newest_day(spark: SparkSession, lake: Lake) -> list[date]:
+    """The last day that features are of; none where there are no features, which not every family reads."""
+    if not lake.exists(DEMAND_DAILY):
+        return []
+    return [row[0] for row in lake.read(spark, DEMAND_DAILY).agg({"ds": "max"}).collect() if row[0]]

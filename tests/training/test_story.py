@@ -117,4 +117,9 @@ def test_a_family_is_trained_registered_and_decides(spark: SparkSession, home: S
     score(spark, home, [name])
     rows = Lake(home.lake_url).read_pandas(table)
     assert set(rows.loc[rows[table.day] == rows[table.day].max(), "store_id"]) == {"1", "12"}
+    # nor does what was said of the others stand when all have
+    lake.replace_days(known.withColumn("store_shut", F.lit(1.0)), DEMAND_FEATURES, [day(DAYS - 1)])
+    (scored,) = score(spark, home, [name])
+    assert scored.rows == 0 and lake.read_pandas(table).empty
+    assert int(Warehouse(home.warehouse_url).query(f"SELECT count() AS n FROM {table.name}").n[0]) == 0
     lake.replace_days(known, DEMAND_FEATURES, [day(DAYS - 1)])
