@@ -59,9 +59,9 @@ CREATE TABLE IF NOT EXISTS promotions (
     price          Nullable(Float64) COMMENT 'promotional price'
 )
 ENGINE = MergeTree
-ORDER BY (store_id, product_id, promotion_id)
+ORDER BY (store_id, product_id, promotion_id, starts_on)
 SETTINGS non_replicated_deduplication_window = 1000
-COMMENT 'each promotion of a pair, once';
+COMMENT 'each run of a promotion of a pair, once';
 
 CREATE TABLE IF NOT EXISTS visits_daily (
     store_id LowCardinality(String),
