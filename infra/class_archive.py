@@ -33,9 +33,9 @@ def archive_of(java_home: Path) -> Path:
 
 
 def sharing(java_home: Path) -> str:
-    """The option by which a JVM uses the archive; empty where there is none."""
+    """The options by which a JVM uses the archive, as Spark's launcher reads them; empty where there is none."""
     archive = archive_of(java_home)
-    return f"-XX:SharedArchiveFile={archive} {_QUIET}" if archive.is_file() else ""
+    return f'"-XX:SharedArchiveFile={archive}" {_QUIET}' if archive.is_file() else ""
 
 
 def make_archive(settings: Settings) -> bool:
@@ -48,7 +48,7 @@ def make_archive(settings: Settings) -> bool:
         return False
     partial = archive.with_suffix(f".{os.getpid()}.partial")
     alone = settings.model_copy(update={"spark_url": "local[2]"})
-    spark = session(alone, "shelfcast-classes", f"-XX:ArchiveClassesAtExit={partial} {_QUIET}")
+    spark = session(alone, "shelfcast-classes", f'"-XX:ArchiveClassesAtExit={partial}" {_QUIET}')
     gateway: Any = spark.sparkContext._gateway
     with tempfile.TemporaryDirectory() as folder:
         _work(spark, f"{folder}/table")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 
 #: the partition column that the lake adds to tables with a `day`
 MONTH = "month"
+#: how delta-rs says that an S3 store has refused
+_DENIED = re.compile(r"\b40[13] (Unauthorized|Forbidden)\b")
 
 
 @dataclass(frozen=True)
@@ -42,7 +46,8 @@ class Lake:
         """Whether the table has had a first commit (needs no JVM)."""
         from deltalake import DeltaTable
 
-        return DeltaTable.is_deltatable(self._local(table))
+        with _refusals_told(self.path(table)):
+            return DeltaTable.is_deltatable(self._local(table))
 
     def holds(self, table: Table) -> bool:
         """Whether the table is there with all its declared columns: one of an earlier release may lack some (needs no JVM)."""
@@ -84,7 +89,7 @@ class Lake:
         """Files of the table at a version that a step had seen; none where it is not there any more: all are news then."""
         try:
             return self.files(table, version)
-        except NotReady:
+        except _VersionGone:
             return set()
 
     def identity(self, table: Table) -> str:
@@ -156,20 +161,41 @@ class Lake:
         from deltalake import DeltaTable
         from deltalake.exceptions import DeltaError, TableNotFoundError
 
-        try:
-            delta = DeltaTable(self._local(table))
-        except TableNotFoundError as error:
-            raise NotReady(_missing(table)) from error
-        if version is not None:
+        with _refusals_told(self.path(table)):
             try:
-                delta.load_as_version(version)
-            except (DeltaError, ValueError) as error:
-                raise NotReady(f"{self.path(table)} does not have its version {version} any more: {error}") from error
-        return delta
+                delta = DeltaTable(self._local(table))
+            except TableNotFoundError as error:
+                raise NotReady(_missing(table)) from error
+            if version is not None:
+                try:
+                    delta.load_as_version(version)
+                except (DeltaError, ValueError) as error:
+                    raise _VersionGone(f"{self.path(table)} does not have its version {version} any more: {error}") from error
+            return delta
 
     def _local(self, table: Table) -> str:
         # delta-rs names S3 `s3://` where Hadoop says `s3a://`
         return self.path(table).replace("s3a://", "s3://", 1)
+
+
+class _VersionGone(NotReady):
+    """A table's version is older than what is kept, or of a table that was lost."""
+
+
+@contextmanager
+def _refusals_told(path: str) -> Iterator[None]:
+    """Raise NotReady for what an S3 store refuses until somebody mends it: a bucket that is not there, keys that are not right."""
+    try:
+        yield
+    except OSError as error:
+        if "NoSuchBucket" in str(error):
+            raise NotReady(f"the S3 store has no bucket for {path}: run `shelfcast bootstrap`, then the same again.") from error
+        if denied := _DENIED.search(str(error)):
+            raise NotReady(
+                f"the S3 store does not open {path} ({denied[0]}): check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, then run the same "
+                "again."
+            ) from error
+        raise
 
 
 def _as_spark(uri: str) -> str:

@@ -98,7 +98,8 @@ def _configuration(settings: Settings, java_options: str) -> dict[str, str]:
         "spark.sql.execution.pythonUDF.arrow.enabled": "true",
         "spark.databricks.delta.snapshotPartitions": "1",
         "spark.driver.memory": settings.spark_memory,
-        "spark.driver.extraJavaOptions": f"{JAVA_OPTIONS} -Dlog4j2.configurationFile=file://{LOG_SETTINGS} {java_options}",
+        # in quotes: Spark's launcher splits at blanks, and a checkout may lie in a folder with one
+        "spark.driver.extraJavaOptions": f'{JAVA_OPTIONS} "-Dlog4j2.configurationFile={LOG_SETTINGS.as_uri()}" {java_options}',
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
         # without the UI nobody reads them; with their plans they fill a small heap

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import sys
 
@@ -39,7 +40,7 @@ def test_an_archive_that_does_not_fit_is_passed_over_in_silence(tmp_path, monkey
     (tmp_path / "broken.jsa").write_bytes(b"no archive" * 1000)
     plain, given = (
         subprocess.run([java / "bin" / "java", *options, "--version"], capture_output=True, text=True)
-        for options in ((), sharing(java).split())
+        for options in ((), shlex.split(sharing(java)))
     )
     # a JVM that cannot share says no more than that it does not
     assert given.returncode == 0 and (given.stdout, given.stderr) == (plain.stdout.replace(", sharing", ""), "")

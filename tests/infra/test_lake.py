@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from datetime import date, datetime
 
 import pytest
@@ -168,3 +170,51 @@ def test_files_are_read_by_name_and_a_tables_batch_is_known(spark, tmp_path) -> 
     assert (lake.batch(table, "app"), lake.batch(table, "other")) == (0, None)
     read = lake.read_files(spark, table, of_parts(lake.files(table), kind=["x"]))
     assert [tuple(row) for row in read.collect()] == rows[:1]
+
+
+#: an S3 store that answers everything with one refusal; a process of its own, since delta-rs holds Python back while it waits
+_REFUSING = """
+import sys
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+class Store(BaseHTTPRequestHandler):
+    def do_GET(self):
+        body = f"<Error><Code>{sys.argv[2]}</Code></Error>".encode()
+        self.send_response(int(sys.argv[1]))
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+server = HTTPServer(("127.0.0.1", 0), Store)
+print(server.server_port, flush=True)
+server.serve_forever()
+"""
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "said"),
+    [
+        (404, "NoSuchBucket", "no bucket for s3a://b/lake/silver/t: run `shelfcast bootstrap`"),
+        (403, "InvalidAccessKeyId", "403 Forbidden.*: check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"),
+        (401, "Unauthorized", "401 Unauthorized.*: check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"),
+    ],
+)
+def test_what_a_store_refuses_is_told_in_one_sentence(monkeypatch, status: int, code: str, said: str) -> None:
+    lake = Lake("s3a://b/lake")
+    with subprocess.Popen(
+        [sys.executable, "-c", _REFUSING, str(status), code], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as store:
+        assert store.stdout is not None
+        endpoint = f"http://127.0.0.1:{store.stdout.readline().strip()}"
+        for name, value in {
+            "ENDPOINT_URL": endpoint,
+            "ALLOW_HTTP": "true",
+            "REGION": "us-east-1",
+            "ACCESS_KEY_ID": "a",
+            "SECRET_ACCESS_KEY": "b",
+        }.items():
+            monkeypatch.setenv(f"AWS_{name}", value)
+        for ask in (lake.exists, lake.version, lambda table: lake.files_seen(table, 0)):
+            with pytest.raises(NotReady, match=said):
+                ask(T)
+        store.kill()
