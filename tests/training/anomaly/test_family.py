@@ -220,6 +220,24 @@ def test_a_watch_judges_what_lands_by_the_champion_of_the_moment(spark, home, da
         watch(spark, home)
 
 
+def test_a_watch_that_was_off_until_upkeep_removed_what_it_had_not_read_says_what_to_do(spark, shop, data, tmp_path) -> None:
+    register(shop, "anomaly", FAMILY.contenders()[1].fit(data, {}).portable(), tmp_path / "model")
+    Registry(shop).promote("anomaly", "1", "test", "first")
+    lake, day = Lake(shop.lake_url), _sold_on(spark, shop)
+    lake.append(_events(spark, 1.0, day, "e0"), EVENTS, "test", 0)
+    watch(spark, shop)
+    for number in (1, 2):
+        lake.append(_events(spark, 500.0, day, f"e{number}"), EVENTS, "test", number)
+    before = lake.files(EVENTS)
+    spark.sql(f"OPTIMIZE delta.`{lake.path(EVENTS)}`")
+    for file in before - lake.files(EVENTS):  # as VACUUM does a week later
+        Path(file.removeprefix("file://")).unlink()
+    with pytest.raises(NotReady, match=f"remove {shop.checkpoints / 'alerts'}, and the next watch judges"):
+        watch(spark, shop)
+    shutil.rmtree(shop.checkpoints / "alerts")
+    assert watch(spark, shop).days >= 1
+
+
 def test_a_day_that_was_missed_is_filled_in_by_its_champion_and_never_replaced(spark, shop, data, tmp_path) -> None:
     lake, registry, day = Lake(shop.lake_url), Registry(shop), _sold_on(spark, shop) - timedelta(days=3)
     for version in ("1", "2"):
