@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -62,8 +63,8 @@ def ingest(
     A micro-batch is written to the lake under the checkpoint's identity and its own number, then the tables `copied` (none
     of them: the lake alone) to the warehouse by the lake's version, and it is committed to the checkpoint last: wherever a
     run is killed, the next one repeats that batch and changes nothing that was there. While a service is away it waits,
-    told to `tell`, and goes on from the checkpoint. Raises NotReady while another ingest works on the same checkpoint, and
-    where the lake lacks what the checkpoint has landed."""
+    told to `tell`, and goes on from the checkpoint. Raises NotReady while another ingest works on the same checkpoint,
+    where the lake lacks what the checkpoint has landed, and where Kafka has dropped what was not read yet."""
     run = _Run(settings, now, progress, settings.checkpoints / "ingest", copied)
     with alone(settings, "ingest"):
         persevere(settings, lambda: run.follow(spark, available_now), tell or (lambda said: None))
@@ -94,14 +95,18 @@ class _Run:
         """Run the query to its end."""
         self.stopped = None
         self._require_what_was_landed()
-        query = self.start(spark, available_now)
+        query, lost = self.start(spark, available_now), None
         try:
             query.awaitTermination()
         except Exception as error:
-            # Spark tells as text what a batch raised; what was raised on purpose is handed on as it was
-            raise (self.stopped or error) from error
+            lost = dropped_unread(error, self.checkpoint)
+            if lost is None:
+                # Spark tells as text what a batch raised; what was raised on purpose is handed on as it was
+                raise (self.stopped or error) from error
         finally:
             query.stop()
+        if lost is not None:  # raised alone: what it came from reads as if a server had been away, and would be tried again
+            raise lost
 
     def _require_what_was_landed(self) -> None:
         """Raise NotReady where the checkpoint has gone further than the lake: what lies between would never come into it."""
@@ -136,6 +141,22 @@ class _Run:
         if self.progress:
             aside = sum(self.summary.quarantined.values())
             self.progress(self.summary.events, 0, f"ingested {self.summary.events:,} events, {aside:,} to quarantine")
+
+
+#: what Spark's reader says of records that Kafka has dropped, and then of which
+_DROPPED = re.compile(r"not available in Kafka any more;.*?Reason:\s*(?P<which>[^\n]+)", re.DOTALL)
+
+
+def dropped_unread(error: BaseException, checkpoint: Path) -> NotReady | None:
+    """One sentence for an error that records which Kafka dropped before they were read are behind; None for any other."""
+    found = _DROPPED.search(str(error))
+    if found is None:
+        return None
+    return NotReady(
+        f"Kafka has dropped records that the ingest had not read ({found['which'].strip().rstrip('.')}): unless their source writes them "
+        f"again, they are lost. Move the folder {checkpoint} away, and the next ingest lands what the log still holds; what was landed "
+        "before is not doubled, since its ids are known."
+    )
 
 
 def _query_id(checkpoint: Path) -> str:

@@ -240,12 +240,25 @@ def history(family: FamilyName, as_json: Json = False) -> None:
 
 
 @app.command(rich_help_panel=DECISIONS)
-def score(family: Annotated[str, typer.Argument(help="A family, or all.")] = "all", as_json: Json = False) -> None:
+def score(
+    family: Annotated[str, typer.Argument(help="A family, or all.")] = "all",
+    day: Annotated[
+        str | None,
+        typer.Option(metavar="YYYY-MM-DD", help="A past day that has no decisions, by its features and its champion; else exit code 5."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
     """Fill today's decision tables by the champions: forecasts, orders, alerts, slow movers, recommendations."""
+    from training.fill_in import fill_in
     from training.score import score as story
 
-    settings, names = load_settings(), None if family == "all" else _families(family)
+    settings, names, past = load_settings(), None if family == "all" else _families(family), day_of(day, "--day")
+    if past is not None and names is None:
+        raise BadInput(f"--day is {past} and no family is named: expected one of them, such as `shelfcast score demand --day {past}`")
     with spark_of(settings) as spark, progress() as say:
+        if past is not None:
+            show(patiently(settings, partial(fill_in, spark, settings, family, past)), as_json)
+            return
         show(patiently(settings, lambda: story(spark, settings, names, progress=say)), as_json)
 
 

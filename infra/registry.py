@@ -18,7 +18,7 @@ import time
 import uuid
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -139,6 +139,11 @@ class Registry:
     def history(self, family: str) -> list[Move]:
         """Every move, oldest first; a move whose aliases have not followed is marked not done."""
         return [move for _, move in self._recorded(family)]
+
+    def champion_on(self, family: str, day: date) -> str | None:
+        """The version that was champion at the end of a day (UTC), or None."""
+        past = [move.to_version for move in self.history(family) if datetime.fromisoformat(move.at).date() <= day]
+        return past[-1] if past else None
 
     def _recorded(self, family: str) -> list[tuple[str, Move]]:
         """The moves of `history` with the name of each one's record."""

@@ -138,8 +138,9 @@ class Family(Protocol):
         """The portable model that serves, calibrated on data the fit has not seen where that applies."""
         ...
 
-    def score(self, spark: SparkSession, settings: Settings, model: Portable, version: str) -> DataFrame:
-        """Today's rows of `decisions`, by the champion, from the newest features of the lake."""
+    def score(self, spark: SparkSession, settings: Settings, model: Portable, version: str, day: date | None = None) -> DataFrame:
+        """Today's rows of `decisions`, by the champion, from the newest features of the lake; with `day`, that day's rows from
+        the features of that day. Raises BadInput where the family cannot look back."""
         ...
 
     def parity(self, fitted: Fitted, portable: Portable, sample: DataFrame) -> float:

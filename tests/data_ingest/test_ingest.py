@@ -14,7 +14,7 @@ from pyspark.sql import functions as F
 
 from data_ingest import landing, log_compare
 from data_ingest.contracts import TOPICS
-from data_ingest.ingest import ingest
+from data_ingest.ingest import dropped_unread, ingest
 from data_ingest.rules import LONGEST_LINE
 from data_ingest.tables import EVENTS, INGESTED, PRODUCTS, QUARANTINE, STORES
 from infra.errors import NotReady
@@ -232,6 +232,19 @@ def test_a_lake_that_lacks_what_was_landed_is_refused(spark, settings) -> None:
         with pytest.raises(NotReady, match=said):
             ingest(spark, elsewhere, now=NOW)
     assert ingest(spark, settings, now=NOW).events == 0
+
+
+def test_what_kafka_dropped_unread_is_named_with_the_folder_to_move_away(tmp_path) -> None:
+    """In the words of Spark 4.2; tests/stack lets a real broker drop them."""
+    said = (
+        "KafkaIllegalStateException: Some data may have been lost because they are not available in Kafka any more;\n"
+        "either the data was aged out by Kafka or the topic may have been deleted before all the data in the\ntopic was processed.\n"
+        "Reason: Could not read records in offset [1, 3) for topic partition t.sales-0\nwith consumer group spark-kafka-source-1."
+    )
+    found = dropped_unread(RuntimeError(said), tmp_path)
+    assert found is not None and "(Could not read records in offset [1, 3) for topic partition t.sales-0)" in str(found)
+    assert f"Move the folder {tmp_path} away" in str(found) and found.exit_code == 3
+    assert dropped_unread(RuntimeError("Connection refused"), tmp_path) is None
 
 
 def test_days_that_python_does_not_know_are_set_aside_and_stop_nothing(spark, settings) -> None:

@@ -49,6 +49,7 @@ def test_help_lists_the_verbs_by_the_story(tmp_path: Path) -> None:
             "Nothing to do: demand has no challenger to promote: the gates kept",
         ),
         (["rollback", "demand", "--why", "because"], 3, "demand has no previous champion"),
+        (["score", "--day", "2024-05-01"], 2, "--day is 2024-05-01 and no family is named"),
         (["replay", "--start", "yesterday"], 2, "--start is 'yesterday': expected a day as YYYY-MM-DD"),
         (["simulate", "--stores", "0"], 2, "--stores is 0: expected at least 1"),
         (["train", "demand", "--trials", "0"], 2, "--trials is 0: expected at least 1"),

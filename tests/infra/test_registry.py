@@ -4,6 +4,7 @@ import os
 import shutil
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -58,6 +59,8 @@ def test_promotion_and_rollback_move_the_aliases_and_are_remembered(two_versions
     assert [registry.version("demand", alias) for alias in (CHAMPION, PREVIOUS, CHALLENGER)] == ["2", "1", None]
     registry.rollback("demand", "ann", "complaints from store 7")
     assert [registry.version("demand", alias) for alias in (CHAMPION, PREVIOUS)] == ["1", "2"]
+    today = datetime.now(UTC).date()
+    assert [registry.champion_on("demand", day) for day in (today - timedelta(days=2), today)] == [None, "1"]
     assert [(m.action, m.from_version, m.to_version, m.who, m.why, dict(m.numbers)) for m in registry.history("demand")] == [
         ("promote", None, "1", "ann", "first model", {"wql": 1.0}),
         ("promote", "1", "2", "ben", "better by a tenth", {"wql": 2.0}),

@@ -104,6 +104,35 @@ def test_a_new_checkpoint_drops_nothing_and_doubles_nothing(spark, settings) -> 
     assert sold(spark, settings)[:2] == (8, 8) and accepted(settings) == 8
 
 
+def test_records_that_kafka_dropped_unread_are_told_and_the_rest_lands(spark, settings) -> None:
+    """An ingest that was off for longer than the retention."""
+    events.send(settings, [events.purchase(DAY, event_id="a")])
+    ingest(spark, settings, now=NOW)
+    events.send(settings, [events.purchase(DAY, event_id=f"b{number}") for number in range(5)])
+    drop_all(settings, "sales")
+    events.send(settings, [events.purchase(DAY, event_id="c")])
+    checkpoint = settings.checkpoints / "ingest"
+    with pytest.raises(NotReady, match=rf"Kafka has dropped records .*sales-\d.* Move the folder {checkpoint} away") as told:
+        ingest(spark, settings, now=NOW)
+    assert "\n" not in str(told.value)
+    checkpoint.rename(settings.home / "away")
+    assert ingest(spark, settings, now=NOW).accepted == {"sales": 1}
+    assert sold(spark, settings) == (2, 2, 2.0)
+
+
+def drop_all(settings: Settings, topic: str) -> None:
+    """What retention does in time: the log begins after all that it holds now."""
+    from confluent_kafka import TopicPartition
+    from confluent_kafka.admin import AdminClient
+
+    address, _, prefix = settings.events_url.removeprefix("kafka://").partition("?")[0].partition("/")
+    admin = AdminClient({"bootstrap.servers": address})
+    name = f"{prefix}.{topic}"
+    parts = [TopicPartition(name, part, -1) for part in admin.list_topics(name, timeout=30).topics[name].partitions]
+    for done in admin.delete_records(parts).values():
+        done.result(30)
+
+
 def test_late_events_newer_producers_and_unknown_types_give_the_facts_of_events_in_time(spark, on_stack) -> None:
     told, rng = fortnight(11, 150), random.Random(11)
     in_time, late = on_stack(), on_stack()

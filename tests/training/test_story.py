@@ -21,6 +21,7 @@ from infra.warehouse import Warehouse
 from tests.feature_repo.facts import PAIRS, day, silver_rows, write_silver
 from training.demand.dataset import HORIZON
 from training.family import load_family
+from training.portable import load_portable
 from training.runner import train
 from training.score import score
 from training.stock.model import LONGEST_COVER_DAYS
@@ -107,6 +108,10 @@ def test_a_family_is_trained_registered_and_decides(spark: SparkSession, home: S
     assert scored.version == "1" and scored.rows == len(rows) and not rows.duplicated(list(table.key)).any()
     assert set(zip(rows["store_id"], rows["product_id"], strict=True)) == set(PAIRS)
     assert int(Warehouse(home.warehouse_url).query(f"SELECT count() AS n FROM {table.name}").n[0]) == len(rows)
+    # a past day by its own features
+    model = load_portable(registry.folder(name, "1"))
+    past = load_family(name).score(spark, home, model, "1", day(DAYS - 9))
+    assert {row[0] for row in past.select(table.day).distinct().collect()} == {day(DAYS - 9)}
     # a store that has shut gets none any more
     from pyspark.sql import functions as F
 

@@ -81,10 +81,15 @@ class AnomalyFamily:
         # the portable model rounds its scores to four decimals
         return largest_gap(mine, theirs.round(4), floor=1.0)
 
-    def score(self, spark: SparkSession, settings: Settings, model: Portable, version: str) -> DataFrame:
-        """Every pair's newest SCORED_DAYS days; an alert of the watch on a day of which the facts do not know all yet stands."""
+    def score(self, spark: SparkSession, settings: Settings, model: Portable, version: str, day: date | None = None) -> DataFrame:
+        """Every pair's newest SCORED_DAYS days, or `day` alone; an alert of the watch on a day of which the facts do not know all
+        yet stands."""
+        from pyspark.sql import functions as F
+
         lake = Lake(settings.lake_url)
         last = newest_day(lake.read(spark, DEMAND_DAILY))
+        if day is not None:
+            return scored(known_days(spark, settings, (last - day).days + 1).where(F.col("ds") == F.lit(day)), model, version)
         standing = standing_alerts(spark, lake, last - timedelta(days=SCORED_DAYS), last)
         judged = known_days(spark, settings, SCORED_DAYS).join(standing.select(*KEYS), list(KEYS), "left_anti")
         return scored(judged, model, version).unionByName(standing)

@@ -6,12 +6,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from data_ingest.tables import EVENTS, of_topic
 from feature_repo.tables import DEMAND_FEATURES
 from infra.alone import alone
-from infra.errors import NothingToDo
+from infra.errors import NothingToDo, NotReady
 from infra.lake import Lake
 from infra.publish import publish
 from infra.registry import CHAMPION, Registry
@@ -46,7 +47,8 @@ def watch(spark: SparkSession, settings: Settings, *, available_now: bool = True
     A day is judged anew from all of its events whenever one more lands, so a repeated micro-batch changes nothing, and an
     alert that no longer holds is taken back. A day that has not closed can sell too much, at a wrong price, or be fed
     twice, but not yet too little: drops are left to the batch, and so are days further from the newest features than
-    FRESH_DAYS. Raises NotReady without champion, sales or features, and while another watch works on the same checkpoint."""
+    FRESH_DAYS. Raises NotReady without champion, sales or features, while another watch works on the same checkpoint, and where
+    the lake no longer has what was not read yet."""
     with alone(settings, "watch"):
         return _watch(spark, settings, available_now, progress or (lambda done, total, label: None))
 
@@ -63,9 +65,25 @@ def _watch(spark: SparkSession, settings: Settings, available_now: bool, say: Pr
     query = (writer.trigger(availableNow=True) if available_now else writer.trigger(processingTime="5 seconds")).start()
     try:
         query.awaitTermination()
+    except Exception as error:
+        raise (_removed_unread(error, checkpoint) or error) from error
     finally:
         query.stop()
     return judges.summary
+
+
+#: what Spark and Delta say of a file, or of a part of the log, that upkeep has removed
+_REMOVED = ("FILE_NOT_EXIST", "DELTA_FILE_NOT_FOUND", "DELTA_LOG_FILE_NOT_FOUND", "DELTA_MISSING_FILES", "DELTA_TRUNCATED_TRANSACTION_LOG")
+
+
+def _removed_unread(error: BaseException, checkpoint: Path) -> NotReady | None:
+    """One sentence for an error that files which `maintain` removed before they were read are behind; None for any other."""
+    if not any(name in str(error) for name in _REMOVED):
+        return None
+    return NotReady(
+        f"the watch was off so long that the lake's upkeep has removed files of events which it had not read: remove {checkpoint}, and "
+        "the next watch judges the newest days of all events that the lake holds."
+    )
 
 
 @dataclass

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from datetime import date
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -79,14 +80,14 @@ class DemandFamily:
         mine, theirs = portable.units(rows_of(frame)), frame["units_mean"].to_numpy()
         return largest_gap(mine, theirs)
 
-    def score(self, spark: SparkSession, settings: Settings, model: Portable, version: str) -> DataFrame:
+    def score(self, spark: SparkSession, settings: Settings, model: Portable, version: str, day: date | None = None) -> DataFrame:
         """The next seven days of every pair that is sold (feature_repo/shut.py), from its newest features, in groups of pairs by the
         portable model. Days before are left as they were forecast: their champion would tell what it was trained on."""
         from pyspark.sql import functions as F
 
         lake = Lake(settings.lake_url)
         features = lake.read(spark, DEMAND_FEATURES)
-        last = features.agg(F.max("ds")).collect()[0][0]
+        last = day or features.agg(F.max("ds")).collect()[0][0]
         asked = features.where(F.col("ds") == F.lit(last)).withColumn("horizon", F.lit(HORIZON))
 
         def forecast(frames: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:

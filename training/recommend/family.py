@@ -12,6 +12,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from feature_repo.purchases import PURCHASES, purchases
+from infra.errors import BadInput
 from infra.lake import Lake
 from infra.settings import Settings
 from training.family import Card, Contender, Fitted, Fold
@@ -75,10 +76,12 @@ class Recommend:
         """The lists of the refitted contender; they need no calibration."""
         return fitted.portable()
 
-    def score(self, spark: SparkSession, settings: Settings, model: Portable, version: str) -> DataFrame:
+    def score(self, spark: SparkSession, settings: Settings, model: Portable, version: str, day: date | None = None) -> DataFrame:
         """Ten products for every customer: the champion's own lists, or its recipe on the newest lines when there are newer
         ones than it has seen, or more customers than its lists hold."""
         assert isinstance(model, RecommendModel)
+        if day is not None:
+            raise BadInput(f"--day is {day}: recommend makes its lists of all that is known now, and cannot look back; expected no day")
         data = self.dataset(spark, settings)
         newest = newest_day(data)
         whole = len(model.customers) < EXPORTED

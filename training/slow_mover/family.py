@@ -85,9 +85,9 @@ class SlowMoverFamily:
         mine = portable.probability(named(frame)[list(FEATURES)])
         return largest_gap(mine, frame["chance"])
 
-    def score(self, spark: SparkSession, settings: Settings, model: Portable, version: str) -> DataFrame:
+    def score(self, spark: SparkSession, settings: Settings, model: Portable, version: str, day: date | None = None) -> DataFrame:
         """Every pair that ever sold, from its newest features and its shelf."""
-        return scored(newest(spark, Lake(settings.lake_url)), model, version)
+        return scored(newest(spark, Lake(settings.lake_url), day), model, version)
 
     def example(self, test: DataFrame) -> pd.DataFrame:
         """Two requests with their online features."""
@@ -129,13 +129,13 @@ def _shaped(rows: DataFrame) -> DataFrame:
     return rows.select(*keys, F.array(*(value.cast("double") for value in known)).alias(TABULAR))
 
 
-def newest(spark: SparkSession, lake: Lake) -> DataFrame:
+def newest(spark: SparkSession, lake: Lake, day: date | None = None) -> DataFrame:
     """`store_id, product_id, origin`, the card's features, the shelf and `product_others` of every pair that ever sold, at
-    the newest day."""
+    `day`, the newest unless given."""
     from pyspark.sql import functions as F
 
     activity = lake.read(spark, PAIR_ACTIVITY)
-    last = _last_day(activity)
+    last = day or _last_day(activity)
     rows = activity.where((F.col("ds") == F.lit(last)) & F.col("days_since_sale").isNotNull())
     known = rows.select("store_id", "product_id", F.col("ds").alias("origin"), *FEATURES, SHUT, "product_others")
     if not lake.exists(STOCK_FEATURES):

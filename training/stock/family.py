@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -75,7 +76,7 @@ class StockFamily:
         mine = ruled(theirs, portable)
         return max(largest_gap(mine[name], theirs[name]) for name in POLICY)
 
-    def score(self, spark: SparkSession, settings: Settings, model: Portable, version: str) -> DataFrame:
+    def score(self, spark: SparkSession, settings: Settings, model: Portable, version: str, day: date | None = None) -> DataFrame:
         """Today's orders of the pairs that are sold (feature_repo/shut.py) and whose stock is known, in groups of pairs by the
         portable model, then ranked by money at risk over all: an unknown shelf is no empty one."""
         from pyspark.sql import Window
@@ -83,7 +84,7 @@ class StockFamily:
 
         lake = Lake(settings.lake_url)
         stock, demand = lake.read(spark, STOCK_FEATURES), lake.read(spark, DEMAND_FEATURES)
-        last = stock.agg(F.max("ds")).collect()[0][0]
+        last = day or stock.agg(F.max("ds")).collect()[0][0]
         today = stock.where(F.col("ds") == F.lit(last)).join(demand.drop("known_at", "pair_id"), ["store_id", "product_id", "ds"])
         today = today.where(F.col("on_hand").isNotNull())
         wanted = ["ds", "store_id", "product_id", "supplier_id", *[n for n in service_features("stock_v1") if n != "supplier_id"]]

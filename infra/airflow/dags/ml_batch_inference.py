@@ -1,12 +1,12 @@
 """After new features: the champions fill today's decision tables, in the lake and in the warehouse; the same day again
-replaces itself."""
+replaces itself. What waits for an asset cannot be backfilled: trigger a run with a `day` to fill in one that was missed."""
 
 from __future__ import annotations
 
 from datetime import datetime, timedelta
 
 from airflow.providers.standard.operators.bash import BashOperator
-from airflow.sdk import DAG, Asset
+from airflow.sdk import DAG, Asset, Param
 
 FEATURES, DECISIONS = Asset("shelfcast_features"), Asset("shelfcast_decisions")
 #: demand first: the other families may read its forecasts
@@ -21,17 +21,22 @@ with DAG(
     max_active_runs=1,
     dagrun_timeout=timedelta(hours=12),
     max_active_tasks=1,
+    params={"day": Param(None, type=["null", "string"], format="date", description="a past day without decisions; empty: today")},
     default_args={"retries": 2, "retry_delay": timedelta(minutes=10)},
     tags=["shelfcast"],
 ) as dag:
     scored = [
         BashOperator(
             task_id=f"score_{family}",
-            bash_command=f"shelfcast score {family} --json",
+            # recommend is of all that is known now, and cannot look back
+            bash_command=f"shelfcast score {family} {{% if params.day and '{family}' != 'recommend' %}}"
+            "--day {{ params.day }} {% endif %}--json",
             append_env=True,
             execution_timeout=timedelta(hours=2),
-            # 5: the family has no champion yet
+            # 5: the family has no champion yet, or the past day its decisions
             skip_on_exit_code=5,
+            # one that is skipped holds up no other
+            trigger_rule="none_failed",
             outlets=[DECISIONS],
         )
         for family in FAMILIES

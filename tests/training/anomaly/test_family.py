@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import shutil
-from datetime import date
+from datetime import date, timedelta
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -13,7 +15,7 @@ from pyspark.sql import functions as F
 from data_ingest.tables import EVENTS, PRICE_DAILY
 from feature_repo.tables import DEMAND_DAILY, DEMAND_FEATURES
 from infra.alone import alone
-from infra.errors import NothingToDo, NotReady
+from infra.errors import BadInput, NothingToDo, NotReady
 from infra.lake import Lake
 from infra.registry import Registry
 from infra.settings import Settings, load_settings
@@ -25,6 +27,7 @@ from training.anomaly.alerts import merge_alerts
 from training.anomaly.examples import examples
 from training.anomaly.family import FAMILY
 from training.anomaly.stream import Watched, _judge, watch
+from training.fill_in import fill_in
 from training.score import score
 from training.tables import ALERTS
 
@@ -215,6 +218,51 @@ def test_a_watch_judges_what_lands_by_the_champion_of_the_moment(spark, home, da
     assert (row.alert, row.kind, row.model_version) == (True, "spike", "2")
     with alone(home, "watch"), pytest.raises(NotReady, match="another watch"):
         watch(spark, home)
+
+
+def test_a_watch_that_was_off_until_upkeep_removed_what_it_had_not_read_says_what_to_do(spark, shop, data, tmp_path) -> None:
+    register(shop, "anomaly", FAMILY.contenders()[1].fit(data, {}).portable(), tmp_path / "model")
+    Registry(shop).promote("anomaly", "1", "test", "first")
+    lake, day = Lake(shop.lake_url), _sold_on(spark, shop)
+    lake.append(_events(spark, 1.0, day, "e0"), EVENTS, "test", 0)
+    watch(spark, shop)
+    for number in (1, 2):
+        lake.append(_events(spark, 500.0, day, f"e{number}"), EVENTS, "test", number)
+    before = lake.files(EVENTS)
+    spark.sql(f"OPTIMIZE delta.`{lake.path(EVENTS)}`")
+    for file in before - lake.files(EVENTS):  # as VACUUM does a week later
+        Path(file.removeprefix("file://")).unlink()
+    with pytest.raises(NotReady, match=f"remove {shop.checkpoints / 'alerts'}, and the next watch judges"):
+        watch(spark, shop)
+    shutil.rmtree(shop.checkpoints / "alerts")
+    assert watch(spark, shop).days >= 1
+
+
+def test_a_day_that_was_missed_is_filled_in_by_its_champion_and_never_replaced(spark, shop, data, tmp_path) -> None:
+    lake, registry, day = Lake(shop.lake_url), Registry(shop), _sold_on(spark, shop) - timedelta(days=3)
+    for version in ("1", "2"):
+        register(shop, "anomaly", FAMILY.contenders()[1].fit(data, {}).portable(), tmp_path / version)
+    registry.promote("anomaly", "1", "test", "first")
+    with pytest.raises(NothingToDo, match=f"anomaly had no champion on {day}"):
+        fill_in(spark, shop, "anomaly", day)
+    _at(registry, "2000-01-01T00:00:00+00:00")
+    registry.promote("anomaly", "2", "test", "second")
+    filled = fill_in(spark, shop, "anomaly", day)
+    assert (filled.version, filled.days) == ("1", [day]) and filled.rows > 1
+    rows = lake.read_pandas(ALERTS)
+    assert set(rows["ds"]) == {day} and set(rows["model_version"]) == {"1"} and len(rows) == filled.rows
+    with pytest.raises(NothingToDo, match=f"alerts has rows of {day}"):
+        fill_in(spark, shop, "anomaly", day)
+    with pytest.raises(BadInput, match="--day is 2016-01-01: the lake has no features of it"):
+        fill_in(spark, shop, "anomaly", date(2016, 1, 1))
+    assert len(lake.read_pandas(ALERTS)) == filled.rows
+
+
+def _at(registry: Registry, moment: str) -> None:
+    """Write the only move so far as one of that moment."""
+    tags = registry.client.get_registered_model("shelfcast-anomaly").tags
+    ((key, value),) = [(key, value) for key, value in tags.items() if ".move." in key]
+    registry.client.set_registered_model_tag("shelfcast-anomaly", key, json.dumps(json.loads(value) | {"at": moment}))
 
 
 def test_watch_and_score_never_write_the_alerts_at_the_same_time(spark, shop, data, tmp_path, monkeypatch) -> None:

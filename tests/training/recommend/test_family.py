@@ -12,7 +12,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from data_ingest.tables import BASKETS, PURCHASE_HISTORY
-from infra.errors import NotReady
+from infra.errors import BadInput, NotReady
 from infra.lake import Lake
 from infra.settings import Settings
 from tests.training.recommend.shop import lines
@@ -90,6 +90,8 @@ def test_customers_without_an_exported_list_are_proved_by_none_and_listed_anew(
     assert FAMILY.parity(fitted["personal_frequency"], model, folds[-1].test) < 1e-6
     lines = folds[-1].train.withColumn("store_id", F.lit("s")).withColumn("revenue", F.lit(1.0))
     Lake(settings.lake_url).overwrite(lines, PURCHASE_HISTORY)
+    with pytest.raises(BadInput, match="--day is 2024-05-01: recommend makes its lists of all that is known now"):
+        FAMILY.score(spark, settings, model, "3", date(2024, 5, 1))
     scored = FAMILY.score(spark, settings, model, "3")
     assert scored.select("customer_id").distinct().count() == lines.select("customer_id").distinct().count() > 5
 

@@ -115,6 +115,8 @@ def test_every_contender_answers_and_its_export_says_the_same(data, tmp_path) ->
 def test_scoring_fills_the_table(spark, home, data) -> None:
     model = contenders()[0].fit(data, {}).portable()
     rows = FAMILY.score(spark, home, model, "3").toPandas()
+    earlier = rows["origin"].max() - timedelta(days=9)
+    assert {row[0] for row in FAMILY.score(spark, home, model, "3", earlier).select("origin").distinct().collect()} == {earlier}
     assert list(rows.columns) == SLOW_MOVERS.names and not rows.duplicated(list(SLOW_MOVERS.key)).any()
     assert (
         set(rows["action"]) <= {"keep", "watch", "mark down", "clear", "delist", "transfer"}
