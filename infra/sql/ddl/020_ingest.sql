@@ -21,7 +21,7 @@ CREATE TABLE IF NOT EXISTS quarantine (
     topic          LowCardinality(String),
     rule           LowCardinality(String) COMMENT 'name of the rule it broke',
     reason         Nullable(String) COMMENT 'what was found, in words',
-    raw            String COMMENT 'the first 1000 of the bytes as they came; the lake has all',
+    raw            String COMMENT 'the first 1000 of the bytes as they came; the lake has all' CODEC(ZSTD(3)),
     position       String,
     event_id       Nullable(String) COMMENT 'where it could be read',
     ds             Date COMMENT 'day of quarantine, UTC',
