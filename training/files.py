@@ -133,6 +133,13 @@ def require_unbroken(days: pd.Series, where: str, until: pd.Timestamp | None = N
         )
 
 
+def begun_on(label: pd.Timestamp, step: int) -> list[str]:
+    """A sentence where weeks of `step` 7 days are not labelled by Mondays: some tools label a week by its last day."""
+    if step == 1 or label.dayofweek == 0:
+        return []
+    return [f"weeks are labelled by a {label.day_name()}, and are read as beginning on it: expected the week's Monday"]
+
+
 def strangers(items: pd.DataFrame, pairs: pd.DataFrame) -> int:
     """How many rows of `items` name a product, a store or both of which there is no pair."""
     fits = np.ones(len(items), bool)

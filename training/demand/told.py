@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from feature_repo.panel import Panel
+from training.files import begun_on
 
 #: a planned column that says which cells have a row
 ROW = "a row of its own"
@@ -31,7 +32,7 @@ def assumptions(panel: Panel) -> tuple[str, ...]:
         told.append(f"{unsold:,} {unit} without a row, between a series' first and last, are taken as {unit} without a sale")
     if unknown:
         told.append(f"{unknown:,} {unit} without a row, in stores that write their zeros, are taken as not known")
-    return (*told, *_weekdays_off(panel))
+    return (*told, *_weekdays_off(panel), *begun_on(panel.days[0], panel.step))
 
 
 def _weekdays_off(panel: Panel) -> list[str]:

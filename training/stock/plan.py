@@ -119,7 +119,7 @@ def _planned(
     tell: Callable[[str], None],
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The orders and moves of frames whose columns are checked; `names` of the three in messages."""
-    from training.files import day_of, strangers
+    from training.files import begun_on, day_of, strangers
 
     pairs = pairs_of(stock, names[1])
     if items is not None:
@@ -130,6 +130,8 @@ def _planned(
     if not known.exposure.any():
         first, sold = (" ".join(frame[PAIR].iloc[0]) for frame in (pairs, history))
         raise BadInput(f"{names[1]}: none of its pairs has history; expected ids as in {names[0]} (here {first!r}, there {sold!r})")
+    for said in begun_on(known.last, known.days):
+        tell(f"{names[0]}: {said}")
     here, notes = shelf(stock, pairs, known.last, known.days)
     facts = by_pair(items, known.pairs, rules.columns).assign(**{VELOCITY: _velocity(known)})
     for idle in rules.idle(facts):

@@ -13,6 +13,7 @@ from training.demand.forecast import forecast, forecast_file
 from training.demand.history_file import bring
 from training.demand.overrides import overridden, value_added
 from training.demand.what_if import change_of, what_if
+from training.stock.plan import order_file
 
 FIRST = pd.Timestamp("2023-01-02")
 
@@ -77,6 +78,19 @@ def test_without_a_plan_no_example_knows_the_price_of_its_day() -> None:
     assert (told["units_sold"] <= told["q0.9"]).mean() > 0.86
     planned = forecast(past, 28, future=later).merge(later, on=["store_id", "product_id", "ds"])
     assert planned.groupby("price")["units"].mean().to_dict() == pytest.approx({0.7: 10.0, 1.0: 4.0}, rel=0.1)
+
+
+def test_weeks_that_are_labelled_by_their_last_day_are_told(tmp_path: Path) -> None:
+    weeks = pd.date_range("2023-01-01", periods=60, freq="W-SUN")
+    frame = pd.DataFrame({"store_id": "s", "product_id": "p", "ds": weeks, "units": 4.0})
+    (said,) = bring(frame, 2).assumed
+    assert said.startswith("weeks are labelled by a Sunday, and are read as beginning on it")
+    assert not bring(frame.assign(ds=weeks + pd.Timedelta(days=1)), 2).assumed
+    frame.to_csv(tmp_path / "h.csv", index=False)
+    pd.DataFrame({"store_id": ["s"], "product_id": ["p"], "on_hand": [1.0]}).to_csv(tmp_path / "s.csv", index=False)
+    told: list[str] = []
+    order_file(tmp_path / "h.csv", tmp_path / "s.csv", None, None, tmp_path / "o.csv", tell=told.append)
+    assert told == [f"history file {tmp_path / 'h.csv'}: {said}"]
 
 
 def test_a_day_that_neither_file_has_means_the_same_in_both() -> None:
