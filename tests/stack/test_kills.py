@@ -3,6 +3,7 @@ again: at the end every event is in the lake once and in the warehouse once."""
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import signal
@@ -54,26 +55,33 @@ class Victim:
             stdout=subprocess.DEVNULL, stderr=(self.settings.home / "ingest.log").open("ab"),
         )  # fmt: skip
 
-    def reached(self) -> dict[str, int]:
-        """How far the ingest has come: batches that its checkpoint has begun, versions of the lake's events, batches done."""
-        lake, checkpoint = Lake(self.settings.lake_url), self.settings.checkpoints / "ingest"
-        begun, done = (sum(1 for _ in (checkpoint / name).glob("[0-9]*")) for name in ("offsets", "commits"))
-        return {"begun": begun, "in the lake": lake.version(EVENTS) + 1 if lake.exists(EVENTS) else 0, "done": done}
+    def reached(self) -> tuple[int, str]:
+        """The newest batch that the checkpoint has begun, and how far it is: one of POINTS."""
+        checkpoint, lake = self.settings.checkpoints / "ingest", Lake(self.settings.lake_url)
+        newest, done = (max((int(file.name) for file in (checkpoint / name).glob("[0-9]*")), default=-1) for name in ("offsets", "commits"))
+        if newest < 0 or done == newest:
+            return newest, "done"
+        query = json.loads((checkpoint / "metadata").read_text())["id"]
+        return newest, "in the lake" if lake.batch(EVENTS, query) == newest else "begun"
 
     def kill_once(self, point: str) -> str:
-        """Send events, start the ingest, and kill it a moment after its next batch is at `point` of `reached`; returns how far the
-        batch had come by then. An ingest that came to its end before is started again with more events."""
+        """Send events, start the ingest, and kill it a moment after a new batch is at `point`; returns how far the batch had come
+        by then. An ingest that came to its end before is started again with more events."""
         while True:
             self.send(self.rng.randint(20, 60))
-            before, process = self.reached(), self.start()
-            while self.reached()[point] == before[point] and process.poll() is None:
+            (before, _), process = self.reached(), self.start()
+            while not self._is_at(before, point) and process.poll() is None:
                 time.sleep(0.02)
             time.sleep(self.rng.uniform(0, self.rng.choice([0.0, 0.5, 2.0])))
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
-                return next((name for name, count in reversed(self.reached().items()) if count > before[name]), "not begun")
+                return self.reached()[1]
             assert process.returncode == 0, (self.settings.home / "ingest.log").read_text()[-2000:]
+
+    def _is_at(self, before: int, point: str) -> bool:
+        newest, stage = self.reached()
+        return newest > before and POINTS.index(stage) >= POINTS.index(point)
 
 
 @pytest.mark.slow
