@@ -119,13 +119,15 @@ def require_recent(ends: pd.Timestamp, day: pd.Timestamp, name: str, where: str)
 _LONGEST_GAP_DAYS = 366
 
 
-def require_unbroken(days: pd.Series, where: str, until: pd.Timestamp | None = None) -> None:
-    """Raise BadInput where rows up to `until` (default: all) stop for over a year and begin again: with a slip such as 2042 nothing
-    else would be looked at."""
-    distinct = np.sort((days if until is None else days[days <= until]).unique())
-    gaps = np.flatnonzero(np.diff(distinct) > np.timedelta64(_LONGEST_GAP_DAYS, "D"))
-    if len(gaps):
-        last, then = pd.Timestamp(distinct[gaps[0]]), pd.Timestamp(distinct[gaps[0] + 1])
+def require_unbroken(days: pd.Series, where: str, until: pd.Timestamp | None = None, *, placeholders: bool = False) -> None:
+    """Raise BadInput where rows up to `until` (default: all) stop for over a year and begin again: with a slip such as 2042 nothing else
+    would be looked at. With `placeholders` a gap is let through that most rows come after: a day such as 1900 is then only an old one."""
+    known = days if until is None else days[days <= until]
+    distinct = np.sort(known.unique())
+    for gap in np.flatnonzero(np.diff(distinct) > np.timedelta64(_LONGEST_GAP_DAYS, "D")):
+        last, then = pd.Timestamp(distinct[gap]), pd.Timestamp(distinct[gap + 1])
+        if placeholders and (known >= then).mean() >= 0.5:
+            continue
         row = int(np.flatnonzero((days == then).to_numpy())[0]) + 1
         raise BadInput(
             f"{where}: column 'ds', row {row} is {then:%Y-%m-%d}, {(then - last).days:,} days after the day before it, {last:%Y-%m-%d}; "

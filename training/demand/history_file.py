@@ -54,7 +54,7 @@ class Brought:
         those that history and future both have, and the price; text is replaced by what such days sold against the usual.
         Columns of `blank` are planned though the future has no value of them."""
         end, step = _ends(history, origin)
-        require_unbroken(history["ds"], "history", end)
+        require_unbroken(history["ds"], "history", end, placeholders=True)
         inside = history["ds"] <= end
         known = history if inside.all() else history[inside]
         if "in_stock" in known:

@@ -69,7 +69,7 @@ def indicator(rows: np.ndarray, cols: np.ndarray, shape: tuple[int, int]) -> spa
 def check_lines(lines: pd.DataFrame, where: str = "lines") -> pd.DataFrame:
     """Typed basket lines; a blank customer is an unknown one, negative units are returns. Raises BadInput."""
     checked = check_frame(lines, required=LINE_COLUMNS, where=where, blank={"customer_id"})
-    require_unbroken(checked["ds"], where)
+    require_unbroken(checked["ds"], where, placeholders=True)
     if not (checked["units"] > 0).any():
         raise BadInput(f"{where}: column 'units' has no value above 0: expected at least one purchase")
     return checked

@@ -62,7 +62,7 @@ def panel(history: pd.DataFrame, as_of: pd.Timestamp | None = None, pairs: pd.Da
     last = pd.Timestamp(history["ds"].max() if as_of is None else as_of).normalize()
     ends = history["ds"].max()
     require_recent(ends, last, "as_of", where)
-    require_unbroken(history["ds"], where, last)
+    require_unbroken(history["ds"], where, last, placeholders=True)
     if days == 7:
         # as_of may be any day of the last known week
         last = last - pd.Timedelta(days=int((last - history["ds"].iloc[0]).days % 7))
