@@ -51,9 +51,9 @@ def quality(
     from monitoring.quality import Bounds
     from monitoring.quality import quality as story
 
-    verdicts = story(load_settings(), Bounds(accepted, silent_stores, impossible_stock))
-    show(verdicts, as_json)
-    if not all(verdict.ok for verdict in verdicts):
+    checks = story(load_settings(), Bounds(accepted, silent_stores, impossible_stock))
+    show(checks, as_json)
+    if not all(check.ok for check in checks):
         raise typer.Exit(4)
 
 

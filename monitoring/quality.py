@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 
+from infra.doctor import Check
 from infra.errors import NotReady
 from infra.settings import Settings
 from infra.warehouse import Warehouse
@@ -23,18 +24,9 @@ class Bounds:
     impossible_stock: float = 0.05
 
 
-@dataclass(frozen=True)
-class Verdict:
-    """One check: whether it holds, what was found, and where to look when it does not."""
-
-    check: str
-    ok: bool
-    found: str
-    look: str = ""
-
-
-def quality(settings: Settings, bounds: Bounds | None = None) -> list[Verdict]:
-    """The verdicts over the newest landings and days. Raises NotReady before the first ingest."""
+def quality(settings: Settings, bounds: Bounds | None = None) -> list[Check]:
+    """The checks of the newest landings and days, each with where to look when it does not hold. Raises NotReady before the
+    first ingest."""
     warehouse, bounds = Warehouse(settings.warehouse_url), bounds or Bounds()
     warehouse.bootstrap()
     return [
@@ -44,13 +36,13 @@ def quality(settings: Settings, bounds: Bounds | None = None) -> list[Verdict]:
     ]
 
 
-def _accepted(warehouse: Warehouse, least: float) -> list[Verdict]:
+def _accepted(warehouse: Warehouse, least: float) -> list[Check]:
     lately = warehouse.named("quality_accepted_lately")
     if lately.empty:
         raise NotReady("the warehouse counts no landed lines yet: run `shelfcast ingest` first.")
     counted = zip(lately["topic"], lately["accepted"].astype(int), lately["told"].astype(int), strict=True)
     return [
-        Verdict(
+        _judged(
             f"accepted {topic}",
             accepted >= least * told,
             f"{accepted:,} of {told:,} lines of the last day of landings; expected at least {least:.0%}",
@@ -60,19 +52,19 @@ def _accepted(warehouse: Warehouse, least: float) -> list[Verdict]:
     ]
 
 
-def _silent(warehouse: Warehouse, most: int) -> Verdict:
+def _silent(warehouse: Warehouse, most: int) -> Check:
     missing = warehouse.named("quality_missing_feeds")
     newest = warehouse.query("SELECT max(ds) AS day FROM store_days")["day"].iloc[0]
     silent = [] if missing.empty else missing.loc[missing["last_missing"] == newest, "store_id"].tolist()
     named = f": {', '.join(silent[:5])}{', ...' if len(silent) > 5 else ''}" if silent else ""
     found = f"{len(silent)} stores told nothing of {newest:%Y-%m-%d}{named}; expected at most {most}"
-    return Verdict("stores heard", len(silent) <= most, found, "shelfcast query quality_missing_feeds")
+    return _judged("stores heard", len(silent) <= most, found, "shelfcast query quality_missing_feeds")
 
 
-def _impossible(warehouse: Warehouse, most: float) -> Verdict:
+def _impossible(warehouse: Warehouse, most: float) -> Check:
     known = warehouse.query("SELECT max(ds) AS day, count() AS n FROM stock_daily")
     if not known["n"].iloc[0]:
-        return Verdict("stock possible", True, "no stock is told of")
+        return _judged("stock possible", True, "no stock is told of")
     until = known["day"].iloc[0].date()
     asked = {"since": until - timedelta(days=STOCK_DAYS - 1), "until": until}
     days = int(warehouse.query("SELECT count() AS n FROM stock_daily WHERE ds BETWEEN {since:Date} AND {until:Date}", asked)["n"].iloc[0])
@@ -80,4 +72,8 @@ def _impossible(warehouse: Warehouse, most: float) -> Verdict:
     bad = 0 if wrong.empty else int(wrong[["days_below_zero", "days_sold_without_stock"]].to_numpy().sum())
     found = f"on {bad:,} of {days:,} days of pairs up to {until} the books contradict the shelf; expected at most {most:.0%}"
     look = f"shelfcast query quality_impossible_stock --with since={asked['since']} --with until={until}"
-    return Verdict("stock possible", bad <= most * days, found, look)
+    return _judged("stock possible", bad <= most * days, found, look)
+
+
+def _judged(name: str, ok: bool, found: str, look: str = "") -> Check:
+    return Check(name, ok, found, "" if ok else look)

@@ -43,7 +43,7 @@ def test_good_lines_of_all_stores_pass_and_a_line_sent_twice_is_no_bad_one(setti
     put(
         settings, STORE_DAYS, ("s1", date(2024, 5, 8), "feed_missing"), ("s1", date(2024, 5, 9), "open"), ("s2", date(2024, 5, 9), "closed")
     )
-    assert [(each.check, each.ok) for each in quality(settings)] == [
+    assert [(each.name, each.ok) for each in quality(settings)] == [
         ("accepted sales", True),
         ("stores heard", True),
         ("stock possible", True),
@@ -61,10 +61,10 @@ def test_each_check_fails_by_itself_and_says_what_it_found(settings: Settings) -
         *[("s2", "p1", day, 1.0, -1.0 if day.day in (2, 10) else 1.0, 0.0, 0.0, 0.0, 0.0 if day.day == 5 else 1.0) for day in days],
     )
     put(settings, SALES_DAILY, ("s2", "p1", days[4], 2.0, 0.0, 4.0, 0.0, 0.0, 1, 1))
-    verdicts = {each.check: each for each in quality(settings)}
-    assert {name: each.ok for name, each in verdicts.items()} == {
+    checks = {each.name: each for each in quality(settings)}
+    assert {name: each.ok for name, each in checks.items()} == {
         "accepted sales": False, "accepted stock": True, "stores heard": False, "stock possible": False,
     }  # fmt: skip
-    assert "94 of 100 lines" in verdicts["accepted sales"].found and "2024-05-09: s1" in verdicts["stores heard"].found
-    assert "on 2 of 7 days of pairs up to 2024-05-10" in verdicts["stock possible"].found
+    assert "94 of 100 lines" in checks["accepted sales"].found and "2024-05-09: s1" in checks["stores heard"].found
+    assert "on 2 of 7 days of pairs up to 2024-05-10" in checks["stock possible"].found
     assert all(each.ok for each in quality(settings, Bounds(accepted=0.9, silent_stores=1, impossible_stock=0.3)))
