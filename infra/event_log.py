@@ -7,7 +7,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlsplit
@@ -49,6 +49,7 @@ class LandingFolder:
     root: Path
     #: bytes of files a micro-batch takes, at least one file; bounds memory and makes progress visible
     bytes_per_batch: int = 128 * 2**20
+    _swept: set[str] = field(default_factory=set, repr=False, compare=False)
 
     def write(self, topic: str, lines: Iterable[bytes], name: str = "", keys: Iterable[bytes] | None = None) -> int:
         """One new file of the topic, its lines in their order whatever the keys; the same `name` again replaces it. Raises
@@ -58,7 +59,9 @@ class LandingFolder:
         if {"/", "\\"} & set(topic + name) or target.name.startswith((".", "_")):
             raise BadInput(f"{topic}: no file of the event log can be named {name!r}: expected no / or \\, and no . or _ to begin with")
         folder.mkdir(parents=True, exist_ok=True)
-        _sweep(folder)
+        if topic not in self._swept:  # to look at every file of a topic at each write would grow with what was ever written
+            _sweep(folder)
+            self._swept.add(topic)
         partial = folder / f".{target.name}.{os.getpid()}.partial"
         try:
             count = _write_lines(partial, lines)
