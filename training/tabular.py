@@ -68,7 +68,8 @@ class TabularContender:
         from pyspark.ml import Pipeline
         from pyspark.ml.feature import VectorSlicer
 
-        shown = sampled(train, self.rows)
+        # the vector is made before it is cached: Spark fills an array element by element, and a learner reads it several times
+        shown = sampled(with_vector(train) if self.fills else train, self.rows)
         at = self._places(shown, params["features_kept"])
         estimator = self.build(params)
         reads = "kept" if self.fills else FEATURES
@@ -76,7 +77,7 @@ class TabularContender:
         if self.weight and estimator.hasParam("weightCol"):
             estimator = estimator.copy({estimator.getParam("weightCol"): self.weight})
         stages: list[Any] = [VectorSlicer(inputCol="vector", outputCol="kept", indices=list(at)), estimator] if self.fills else [estimator]
-        model = Pipeline(stages=stages).fit(with_vector(shown) if self.fills else shown)
+        model = Pipeline(stages=stages).fit(shown)
         return TabularFitted(model, tuple(self.features), tuple(at), self.present, self.export, self.fills)
 
     def _places(self, shown: DataFrame, share: float) -> Sequence[int]:
@@ -165,22 +166,18 @@ def matrix_of(arrays: pd.Series, columns: int) -> np.ndarray:
 def with_vector(frame: DataFrame) -> DataFrame:
     """`frame` with FEATURES as an MLlib `vector` too, FILL where one is missing."""
     from pyspark.ml.functions import array_to_vector
+    from pyspark.sql import functions as F
 
-    return frame.withColumn("vector", array_to_vector(_filled()))
+    filled = F.transform(FEATURES, lambda value: F.when(value.isNull() | F.isnan(value), F.lit(FILL)).otherwise(value.cast("double")))
+    return frame.withColumn("vector", array_to_vector(filled))
 
 
 def ranked(train: DataFrame, label: str) -> list[int]:
-    """The places of the features by their absolute correlation with `label`, strongest first; constant ones last. One pass."""
-    from pyspark.ml.functions import array_to_vector
+    """The places of the features in `vector` by their absolute correlation with `label`, strongest first; constant ones last. One
+    pass."""
+    from pyspark.ml.feature import VectorAssembler
     from pyspark.ml.stat import Correlation
-    from pyspark.sql import functions as F
 
-    both = train.select(array_to_vector(F.concat(_filled(), F.array(F.col(label).cast("double")))).alias("both"))
+    both = VectorAssembler(inputCols=["vector", label], outputCol="both").transform(train)
     strength = np.abs(Correlation.corr(both, "both").collect()[0][0].toArray()[-1, :-1])
     return [int(place) for place in np.argsort(-np.nan_to_num(strength, nan=-1.0), kind="stable")]
-
-
-def _filled() -> Column:
-    from pyspark.sql import functions as F
-
-    return F.transform(FEATURES, lambda value: F.when(value.isNull() | F.isnan(value), F.lit(FILL)).otherwise(value.cast("double")))

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from training.tabular import FEATURES, FILL, TabularContender, at_most, in_order, matrix_of, ranked, sampled
+from training.tabular import FEATURES, FILL, TabularContender, at_most, in_order, matrix_of, ranked, sampled, with_vector
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -34,7 +34,7 @@ def contender(**more: object) -> TabularContender:
 
 
 def test_features_are_ranked_by_correlation_and_a_constant_one_is_last(data: DataFrame) -> None:
-    places, rows = ranked(data, "label"), data.toPandas()
+    places, rows = ranked(with_vector(data), "label"), data.toPandas()
     matrix = np.nan_to_num(matrix_of(rows[FEATURES], 4), nan=FILL)
     by_hand = [abs(np.corrcoef(matrix[:, at], rows["label"])[0, 1]) for at in (0, 2, 3)]
     assert [NAMES[at] for at in places] == ["strong", "weak", "noise", "constant"] and by_hand[1] > by_hand[2] > by_hand[0]

@@ -57,13 +57,16 @@ class Listed:
         """`customer_id, product_id, rank, score, why` of each customer, filled up from `everyone`."""
         best = self.lists_for(customers).withColumn("rank", F.row_number().over(_best_first())).where(F.col("rank") <= MOST_K)
         row = F.struct("rank", "product_id", "score", "why")
-        own = best.groupBy("customer_id").agg(F.array_sort(F.collect_list(row)).alias("own"))
+        own = best.groupBy("customer_id").agg(
+            F.array_sort(F.collect_list(row)).alias("own"),
+            F.collect_list("product_id").alias("have"),  # taken out of `own` it would be made anew for every product of `everyone`
+        )
         ordered = F.array_sort(F.collect_list(F.struct((-F.col("score")).alias("first"), "product_id", "score", "why")))
         both = customers.join(own, "customer_id", "left").crossJoin(F.broadcast(self.everyone.agg(ordered.alias("everyone"))))
         # a filling never claims more than the last product of the customer's own list
         rows = both.selectExpr(
             "customer_id", "coalesce(own, array()) AS own", "array_min(own.score) AS lowest",
-            "filter(everyone, e -> own IS NULL OR NOT array_contains(own.product_id, e.product_id)) AS others",
+            "filter(everyone, e -> own IS NULL OR NOT array_contains(have, e.product_id)) AS others",
         ).selectExpr(
             "customer_id",
             "concat(transform(own, o -> struct(o.product_id, o.score, o.why)), transform(others, e -> struct(e.product_id AS product_id, "
