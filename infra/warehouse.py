@@ -113,7 +113,6 @@ class Swap:
         self.staging = f"staging_{self.table.name}_{time.time():.0f}_{uuid4().hex}"
 
     def __enter__(self) -> Swap:
-        declare(self.client)
         self._drop_what_kills_left()
         self.client.command(f"CREATE TABLE {self.staging} AS {self.table.name}")
         return self

@@ -15,15 +15,25 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 
-#: folders whose tests share what is built or started once in a session
-_TOGETHER = ("feature_repo", "stack")
+#: what is built or started once in a session, beside Spark, which every worker has
+_SHARED = ("built", "stack")
 
 
+# before xdist's hook of this name, which reads the marks
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """With several workers, tests that share a costly fixture run on one: those of a file, or of a whole folder."""
+    """With several workers, tests that share a costly fixture run on one: those of a run's fixture, or of a module's. The others go
+    where there is time."""
     for item in items:
-        folder = item.path.parent.name
-        item.add_marker(pytest.mark.xdist_group(folder if folder in _TOGETHER else str(item.path)))
+        if group := _group(item):
+            item.add_marker(pytest.mark.xdist_group(group))
+
+
+def _group(item: pytest.Item) -> str | None:
+    fixtures = item._fixtureinfo.name2fixturedefs  # type: ignore[attr-defined]
+    shared = next((name for name in _SHARED if name in fixtures), None)
+    of_module = any(found[-1].scope == "module" for found in fixtures.values())
+    return shared or (str(item.path) if of_module else None)
 
 
 @pytest.fixture

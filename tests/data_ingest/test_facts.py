@@ -309,40 +309,42 @@ def walked(told: list[dict[str, Any]], store: str, product: str, open_days: set[
     return rows
 
 
-def test_stock_agrees_with_a_walk_over_every_minute(spark, settings) -> None:
-    told = fortnight(7, 400)
+@pytest.fixture(scope="module")
+def in_time(spark, tmp_path_factory) -> tuple[Settings, list[dict[str, Any]]]:
+    """A home that was told of a fortnight's events at once, and the events."""
+    settings, told = load_settings(home=tmp_path_factory.mktemp("in_time")), fortnight(7, 400)
     set_stores(spark, settings)
     events.to_bronze(spark, settings, told, 0, OFFSET)
     facts(spark, settings)
-    last = max(row[1] for row in rows_of(settings, STORE_DAYS))
-    found = [(*row[:5], row[8]) for row in rows_of(settings, STOCK_DAILY)]
+    return settings, told
+
+
+def test_stock_agrees_with_a_walk_over_every_minute(in_time) -> None:
+    home, told = in_time
+    last = max(row[1] for row in rows_of(home, STORE_DAYS))
+    found = [(*row[:5], row[8]) for row in rows_of(home, STOCK_DAILY)]
     for store in ("s1", "s2"):
-        open_days = {day for name, day, status in rows_of(settings, STORE_DAYS) if name == store and status == "open"}
+        open_days = {day for name, day, status in rows_of(home, STORE_DAYS) if name == store and status == "open"}
         for product in ("p1", "p2", "p3"):
             assert [row for row in found if row[:2] == (store, product)] == walked(told, store, product, open_days, last)
 
 
-def test_late_events_give_the_facts_they_would_have_given_in_time(spark, settings, tmp_path) -> None:
-    told = fortnight(3)
-    in_time, late = settings, load_settings(home=tmp_path / "late")
-    for place in (in_time, late):
-        set_stores(spark, place)
-    events.to_bronze(spark, in_time, told, 0, OFFSET)
-    facts(spark, in_time)
+def test_late_events_give_the_facts_they_would_have_given_in_time(spark, settings, in_time) -> None:
+    home, told = in_time
+    set_stores(spark, settings)
     rng = random.Random(3)
     # mostly in order, as feeds are: most events by day, some at any time later
     order = sorted(
         told, key=lambda body: (datetime.fromisoformat(body["occurred_at"][:16]) + timedelta(days=rng.choice([0, 0, 0, 0, 3, 9]))).date()
     )
-    cuts = [0, *sorted(rng.sample(range(40, len(order)), 3)), len(order)]
+    cuts = [0, *sorted(rng.sample(range(40, len(order)), 2)), len(order)]
     for batch, (start, end) in enumerate(itertools.pairwise(cuts)):
-        events.to_bronze(spark, late, order[start:end], batch, OFFSET)
-        facts(spark, late)
+        events.to_bronze(spark, settings, order[start:end], batch, OFFSET)
+        facts(spark, settings)
     for table in FACTS:
-        assert rows_of(late, table) == rows_of(in_time, table), table.name
-        assert int(Warehouse(late.warehouse_url).query(f"SELECT count() AS n FROM {table.name}").n[0]) == len(rows_of(in_time, table)), (
-            table.name
-        )
+        expected = rows_of(home, table)
+        assert rows_of(settings, table) == expected, table.name
+        assert int(Warehouse(settings.warehouse_url).query(f"SELECT count() AS n FROM {table.name}").n[0]) == len(expected), table.name
 
 
 def test_only_the_touched_days_are_recomputed(spark, settings) -> None:

@@ -8,15 +8,17 @@ import pandas as pd
 import pyarrow as pa
 
 from infra.tables import Table
-from infra.warehouse import WHOLE, Swap, Warehouse
+from infra.warehouse import WHOLE, Swap, Warehouse, declare
 
 
 def fill(warehouse: Warehouse, table: Table, frame: pd.DataFrame, months: Sequence[str] = ()) -> None:
     """Swap in the `months` (YYYYMM; those of the rows by default) of a table: they hold the rows of `frame` and no others."""
     own = sorted({f"{pd.Timestamp(day):%Y%m}" for day in frame[table.day]}) if table.day else [WHOLE]
-    with warehouse.client() as client, Swap(client, table) as swap:
-        swap.fill([arrow_rows(table, frame)])
-        swap.into(months or own)
+    with warehouse.client() as client:
+        declare(client)
+        with Swap(client, table) as swap:
+            swap.fill([arrow_rows(table, frame)])
+            swap.into(months or own)
 
 
 def arrow_rows(table: Table, frame: pd.DataFrame) -> pa.Table:

@@ -56,8 +56,7 @@ def home(spark, tmp_path_factory) -> Settings:
 def data(spark, home):
     patched = pytest.MonkeyPatch()
     patched.setattr(made, "INJECTED", 0.05)
-    rows = examples(spark, home).persist()
-    rows.count()
+    rows = examples(spark, home).localCheckpoint()  # a cache is let go after each test
     patched.undo()
     return rows
 

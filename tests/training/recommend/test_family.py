@@ -29,7 +29,7 @@ PARAMS: Mapping[str, Mapping[str, Any]] = {"als": {"rank": 8, "regularisation": 
 @pytest.fixture(scope="module")
 def data(spark: SparkSession) -> DataFrame:
     frame = lines(customers=30, days=150)
-    return spark.createDataFrame(frame).withColumn("ds", F.to_date("ds")).persist()
+    return spark.createDataFrame(frame).withColumn("ds", F.to_date("ds")).localCheckpoint()  # a cache is let go after each test
 
 
 @pytest.fixture(scope="module")

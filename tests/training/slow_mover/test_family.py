@@ -43,7 +43,7 @@ def home(spark, tmp_path_factory) -> Settings:
 
 @pytest.fixture(scope="module")
 def data(spark, home):
-    return FAMILY.dataset(spark, home).persist()
+    return FAMILY.dataset(spark, home).localCheckpoint()  # a cache is let go after each test
 
 
 def test_the_label_is_what_followed(spark, home, data) -> None:

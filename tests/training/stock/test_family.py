@@ -50,7 +50,9 @@ def examples() -> pd.DataFrame:
 def data(spark: SparkSession):
     from pyspark.sql import functions as F
 
-    return spark.createDataFrame(examples(), schema()).withColumn("simulated", F.lit(True)).cache()
+    return (
+        spark.createDataFrame(examples(), schema()).withColumn("simulated", F.lit(True)).localCheckpoint()
+    )  # a cache is let go after each test
 
 
 def test_cover_is_chosen_on_the_weeks_before_and_the_arithmetic_is_cheaper(data) -> None:
