@@ -187,7 +187,7 @@ def _filled(n: int, periods: int, cells: tuple[np.ndarray, np.ndarray], values: 
 
 
 def zero_gaps(units: np.ndarray, where: np.ndarray) -> None:
-    """Nothing sold, in place, where a row is missing after a series' first one; `where`: (n, 1) or (1, T), which are filled so."""
+    """Nothing sold, in place, where a row is missing after a series' first one; `where`: (n, 1) or (n, T), which are filled so."""
     started = np.maximum.accumulate(~np.isnan(units), axis=1)
     units[started & np.isnan(units) & where] = 0
 

@@ -47,7 +47,7 @@ def panel_of(history: pd.DataFrame) -> Panel:
     whether zeros are written from those up to each of them, so that no later row can change an earlier score."""
     known = [name for name in EXTRA if name in history]
     panel = from_frame(history, known=known, writes_zeros=True, step=_step(history["ds"]), longest=None)
-    zero_gaps(panel.units, ~_zeros_written(history, panel.days)[None, :])
+    zero_gaps(panel.units, ~_zeros_written(history, panel.keys["store_id"], panel.days))
     return replace(panel, in_stock=offered(panel.units, panel.in_stock))
 
 
@@ -65,12 +65,16 @@ def _first_days(ds: pd.Series) -> np.ndarray:
     return np.sort(ds.unique())[:_TELLING_DAYS]
 
 
-def _zeros_written(history: pd.DataFrame, days: pd.DatetimeIndex) -> np.ndarray:
-    """(T,) whether up to each day one row in a hundred is a zero that was written."""
-    first = _first_days(history["ds"])
-    rows = history[history["ds"] <= first[-1]].groupby("ds")["units"].agg(["size", lambda units: (units == 0).sum()]).sort_index()
-    share = (rows.iloc[:, 1].cumsum() / rows.iloc[:, 0].cumsum()).to_numpy()
-    return share[np.searchsorted(first, days.to_numpy(), side="right") - 1] >= _ZERO_SHARE
+def _zeros_written(history: pd.DataFrame, stores: pd.Series, days: pd.DatetimeIndex) -> np.ndarray:
+    """(n, T) whether in the first days of each series' store, up to each day, one row in a hundred is a zero that was written."""
+    written = np.zeros((len(stores), len(days)), dtype=bool)
+    for store, rows in history.groupby("store_id"):
+        first = _first_days(rows["ds"])
+        told = rows[rows["ds"] <= first[-1]].groupby("ds")["units"].agg(["size", lambda units: (units == 0).sum()]).sort_index()
+        share = (told.iloc[:, 1].cumsum() / told.iloc[:, 0].cumsum()).to_numpy()
+        at = np.maximum(np.searchsorted(first, days.to_numpy(), side="right") - 1, 0)
+        written[(stores == store).to_numpy()] = share[at] >= _ZERO_SHARE
+    return written
 
 
 def judge(panel: Panel) -> Judged:

@@ -53,9 +53,11 @@ def _detect(history: pd.DataFrame, since: object, where: str) -> pd.DataFrame:
     if since is None or since == "":
         return table(judged, 0)
     first = day_of(since, "--since")
-    if first > days[-1]:
-        raise BadInput(f"--since is {first:%Y-%m-%d}: expected a date up to the last day of {where}, {days[-1]:%Y-%m-%d}")
-    return table(judged, int(np.searchsorted(days, np.datetime64(first))))
+    last = days[-1] + pd.Timedelta(days=judged.panel.step - 1)
+    if first > last:
+        raise BadInput(f"--since is {first:%Y-%m-%d}: expected a date up to the last day of {where}, {last:%Y-%m-%d}")
+    # a day in the middle of a week is asked about with its week
+    return table(judged, max(int(np.searchsorted(days, np.datetime64(first), side="right")) - 1, 0))
 
 
 def table(judged: Judged, first: int) -> pd.DataFrame:

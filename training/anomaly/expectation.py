@@ -10,6 +10,8 @@ import numpy as np
 #: share of the memory kept a period: the level follows two horizons (about 10 and 50 days), equally weighted
 _FAST, _SLOW = 0.90, 0.98
 _DOW_KEEP, _SPREAD_KEEP = 0.95, 0.985
+#: days that what all series sell a day counts for in a level, and units of it that go on counting
+_PRIOR_DAYS, _PRIOR_UNITS = 0.5, 1.0
 #: units (or days) by which a series' own profile, and a day's common factor, are drawn to what is known without them
 _PROFILE_UNITS, _FACTOR_UNITS = 15.0, 25.0
 #: a store or product may move this far by itself before the move is itself strange
@@ -55,6 +57,7 @@ class _Filter:
         self.stores, self.products = int(store.max(initial=0)) + 1, int(product.max(initial=0)) + 1
         self.sold = np.zeros((2, n))
         self.days = np.zeros((2, n))
+        self.prior_days = np.full((2, n), _PRIOR_DAYS)
         self.own_sold, self.own_due = np.zeros((7, n)), np.zeros((7, n))
         self.store_sold, self.store_due = np.zeros((7, self.stores)), np.zeros((7, self.stores))
         self.excess, self.square = np.zeros(n), np.zeros(n)
@@ -82,8 +85,9 @@ class _Filter:
         seen = self.days[1] > 0
         total = self.days[1][seen].sum()
         prior = self.sold[1][seen].sum() / total if total else 1.0
-        levels = (self.sold + 0.5 * prior) / (self.days + 0.5)
-        return levels.mean(axis=0)
+        # forgotten as the series' own days are, down to a small one: slow series would stay held against fast ones
+        lasting = (_PRIOR_DAYS - self.prior_days) * min(prior, _PRIOR_UNITS)
+        return ((self.sold + self.prior_days * prior + lasting) / (self.days + _PRIOR_DAYS)).mean(axis=0)
 
     def _store_profile(self, weekday: int) -> np.ndarray:
         chain = (self.store_sold[weekday].sum() + 30.0) / (self.store_due[weekday].sum() + 30.0)
@@ -118,6 +122,7 @@ class _Filter:
         for row, keep in enumerate((_FAST, _SLOW)):
             self.sold[row] = np.where(open_, keep * self.sold[row] + x, self.sold[row])
             self.days[row] = np.where(open_, keep * self.days[row] + of_store * own * passing * share, self.days[row])
+            self.prior_days[row] *= np.where(open_, keep, 1.0)
         self.own_sold[weekday] = np.where(open_, _DOW_KEEP * self.own_sold[weekday] + x, self.own_sold[weekday])
         due = level * of_store * factor * share
         self.own_due[weekday] = np.where(open_, _DOW_KEEP * self.own_due[weekday] + due, self.own_due[weekday])

@@ -40,7 +40,9 @@ class _Ratio:
 
     def step(self, v: np.ndarray, product: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Strangeness and usual value of a day; then learn from it."""
-        seen, begun = ~np.isnan(v), self.count > 0
+        begun = self.count > 0
+        # money without units, or units without money, is strange beside what was seen, and nothing to begin with
+        seen = ~np.isnan(v) & (begun | np.isfinite(v))
         v = np.where(np.isposinf(v), self.centre + _BROKEN, np.where(np.isneginf(v), self.centre - _BROKEN, v))
         move = np.where(seen & begun, v - self.centre, 0.0)
         usual = np.where(begun, self.centre, np.nan)

@@ -12,12 +12,12 @@ SELLS_ELSEWHERE = 3
 
 
 def decide(frame: pd.DataFrame, horizon_days: int) -> pd.DataFrame:
-    """Columns `action, why` for rows of `probability, recency, gap, sales_91, units_91` and, where known, `product_others`
+    """Columns `action, why` for rows of `probability, recency, age, gap, sales_91, units_91` and, where known, `product_others`
     (sale days in other stores), `on_hand` (units), `unit_cost`, `price` (money a unit), `never` (true: without any sale in the
     `recency` days that are known), `shut` (true: its store was closed as long as the horizon is)."""
     stock = _column(frame, "on_hand")
     expected = _expected_units(frame, horizon_days)
-    action = _actions(frame, stock, expected)
+    action = _actions(frame, stock, expected, horizon_days)
     why = [_why(row, stock[i], expected[i], horizon_days) for i, row in enumerate(frame.itertuples(index=False))]
     return pd.DataFrame({"action": action, "why": why}, index=frame.index)
 
@@ -27,22 +27,26 @@ def _column(frame: pd.DataFrame, name: str) -> np.ndarray:
 
 
 def _expected_units(frame: pd.DataFrame, horizon_days: int) -> np.ndarray:
-    """Units expected in the horizon: a sale happens with 1 - probability, and then at the pace of the last 91 days."""
-    pace = np.maximum(frame["units_91"].to_numpy(dtype=float) / 91.0 * horizon_days, 1.0)
+    """Units expected in the horizon: a sale happens with 1 - probability, and then at the pace of the last 91 days, or of those since
+    the first, 28 at least, where these are fewer."""
+    days = np.clip(np.nan_to_num(frame["age"].to_numpy(dtype=float), nan=91.0) + 1, 28.0, 91.0)
+    pace = np.maximum(frame["units_91"].to_numpy(dtype=float) / days * horizon_days, 1.0)
     return (1 - frame["probability"].to_numpy(dtype=float)) * pace
 
 
-def _actions(frame: pd.DataFrame, stock: np.ndarray, expected: np.ndarray) -> np.ndarray:
+def _actions(frame: pd.DataFrame, stock: np.ndarray, expected: np.ndarray, horizon_days: int) -> np.ndarray:
     p, price, cost = frame["probability"].to_numpy(dtype=float), _column(frame, "price"), _column(frame, "unit_cost")
     elsewhere = np.nan_to_num(_column(frame, "product_others")) >= SELLS_ELSEWHERE
     empty, margin = stock <= 0, np.where(price > 0, 1 - cost / np.where(price > 0, price, 1), np.nan)
     # a mark-down pays while the discounted price still covers the cost
     room = np.nan_to_num(margin, nan=0.3) >= 0.1
     surplus = np.isnan(stock) | (stock > expected)
+    # what is listed for less than a horizon has shown nothing yet
+    new = frame["never"].eq(True).to_numpy() & (frame["recency"].to_numpy(dtype=float) < horizon_days) if "never" in frame else False
     return np.select(
-        [p < WATCH, empty & (p >= CLEAR), empty, ~surplus & (p < CLEAR), (p >= MARK_DOWN) & elsewhere, p >= CLEAR,
+        [p < WATCH, new, empty & (p >= CLEAR), empty, ~surplus & (p < CLEAR), (p >= MARK_DOWN) & elsewhere, p >= CLEAR,
          (p >= MARK_DOWN) & room, p >= MARK_DOWN],
-        ["keep", "delist", "keep", "watch", "transfer", "clear", "mark down", "clear"],
+        ["keep", "watch", "delist", "keep", "watch", "transfer", "clear", "mark down", "clear"],
         default="watch",
     )  # fmt: skip
 

@@ -52,25 +52,27 @@ def slow_movers_file(history: str | Path, items: str | Path | None, origin: obje
 
 def _classify(history: pd.DataFrame, items: pd.DataFrame | None, origin: object, horizon: int, where: str) -> pd.DataFrame:
     day = _checked(history, origin, horizon, where)
+    require_unbroken(history["ds"], where, until=day)
     history = _of_stores(history, where)
     history = history[history["ds"] <= day].reset_index(drop=True)  # what came later decides nothing, weeks and stores included
-    require_unbroken(history["ds"], where)
     step = frequency(history["ds"])
     keys = ["store_id", "product_id"] if "store_id" in history and history["store_id"].nunique() > 1 else ["product_id"]
     category = None
     if items is not None and "category" in items:
         category = items.dropna(subset=["category"]).drop_duplicates("product_id").set_index("product_id")["category"]
-    book = ledger(history, keys, day, step, category)
+    # of the days after its last one the history says nothing, not that nothing was sold
+    known = min(day, history["ds"].max() + pd.Timedelta(days=step - 1))
+    book = ledger(history, keys, known, step, category)
     items = None if items is None else _of_units(items, keys, book, history)
     # a part of a week is asked about with its whole week, and so it is told
     periods = -(-horizon // step)
     blend = fit_blend(examples(book, periods), periods, float(periods * step))
     rows = pd.concat([book.keys, features(book, book.periods - 1, periods)], axis=1)
     rows["probability"] = blend.probability(rows[_feature_names(rows)])
-    wanted = _wanted(rows, book, items)
+    wanted = _wanted(rows, book, items, keys)
     if not wanted.any():
         raise BadInput(f"{where}: nothing in it sold within 365 days up to --origin {day:%Y-%m-%d}; its last day is {_last_day(history)}")
-    rows = _with_items(rows[wanted], items, keys, book, blend)
+    rows = _with_items(rows[wanted], items, keys, book, blend, history)
     said = decide(rows, periods * step)
     out = pd.concat([rows[keys], rows["probability"].round(6), said], axis=1)
     return out.sort_values(["probability", *keys], ascending=[False] + [True] * len(keys)).reset_index(drop=True)
@@ -139,34 +141,38 @@ def _of_all_stores(items: pd.DataFrame) -> pd.DataFrame:
     return items.groupby("product_id", as_index=False, sort=False).agg(told) if told else items[["product_id"]].drop_duplicates()
 
 
-def _wanted(rows: pd.DataFrame, book: Ledger, items: pd.DataFrame | None) -> np.ndarray:
+def _wanted(rows: pd.DataFrame, book: Ledger, items: pd.DataFrame | None, keys: list[str]) -> np.ndarray:
     living = alive(book, book.periods - 1)
     if items is None:
         return living
-    on = [name for name in ("store_id", "product_id") if name in items and name in rows]
-    named = pd.MultiIndex.from_frame(rows[on]).isin(pd.MultiIndex.from_frame(items[on]))
-    return living | named
+    return living | pd.MultiIndex.from_frame(rows[keys]).isin(pd.MultiIndex.from_frame(items[keys]))
 
 
-def _with_items(rows: pd.DataFrame, items: pd.DataFrame | None, keys: list[str], book: Ledger, blend: Blend) -> pd.DataFrame:
+def _with_items(
+    rows: pd.DataFrame, items: pd.DataFrame | None, keys: list[str], book: Ledger, blend: Blend, history: pd.DataFrame
+) -> pd.DataFrame:
     """The rows with what the items say of them, and a row for each named unit that never sold."""
     if items is None:
         return rows
-    on = [name for name in keys if name in items]
     facts = [name for name in ("on_hand", "unit_cost", "price") if name in items]
-    joined = rows.drop(columns=[f for f in facts if f in rows]).merge(items[[*on, *facts]].drop_duplicates(on), on=on, how="left")
-    if on != keys:
-        return joined
+    joined = rows.drop(columns=[f for f in facts if f in rows]).merge(items[[*keys, *facts]].drop_duplicates(keys), on=keys, how="left")
     known = pd.MultiIndex.from_frame(book.keys[keys])
     never = items[~pd.MultiIndex.from_frame(items[keys]).isin(known)].drop_duplicates(keys)
     if never.empty:
         return joined
-    return pd.concat([joined, _never_sold(never[[*keys, *facts]], book, blend)], ignore_index=True)
+    listed = never[keys].merge(history.groupby(keys, as_index=False)["ds"].min(), on=keys, how="left")["ds"]
+    return pd.concat([joined, _never_sold(never[[*keys, *facts]], listed, book, blend)], ignore_index=True)
 
 
-def _never_sold(named: pd.DataFrame, book: Ledger, blend: Blend) -> pd.DataFrame:
-    """Rows of units without any sale: as likely to stay silent as, in closed form, one that sold once before the first day."""
-    longest = float(book.periods * book.step)
-    silent = pd.DataFrame({"recency": [longest], "age": [longest], "sales": [1.0]})
-    chance = float(blend.closed.no_sale(silent, blend.horizon_days)[0])
-    return named.assign(recency=longest, gap=np.nan, sales_91=0.0, units_91=0.0, probability=chance, never=True)
+def _never_sold(named: pd.DataFrame, listed: pd.Series, book: Ledger, blend: Blend) -> pd.DataFrame:
+    """Rows of units without any sale: as likely to stay silent as, in closed form, one that sold once before it was listed, on the
+    first day that the history has a row of it, or before the history where it has none."""
+    first = (listed.fillna(book.first) - book.first).dt.days.to_numpy() // book.step
+    silence = (book.periods - first) * float(book.step)
+    chance = blend.closed.no_sale(pd.DataFrame({"recency": silence, "age": silence, "sales": 1.0}), blend.horizon_days)
+    out = named.assign(recency=silence, age=silence, gap=np.nan, sales_91=0.0, units_91=0.0, probability=chance, never=True)
+    if "product" not in book.groups:
+        return out
+    code, sums = book.groups["product"]
+    lately = pd.Series((sums[:, -1] - sums[:, max(book.periods - 28 // book.step, 0)])[code], index=book.keys["product_id"])
+    return out.assign(product_others=named["product_id"].map(lately[~lately.index.duplicated()]).fillna(0.0).to_numpy())

@@ -164,7 +164,7 @@ class SlowMoverModel:
         shut = rows[SHUT].eq(0).to_numpy() if SHUT in rows else np.zeros(len(rows), dtype=bool)
         probability = np.where(shut, 1.0, self.probability(rows))
         known = pd.DataFrame({"probability": probability, "recency": rows["days_since_sale"].fillna(rows["age_days"]), "shut": shut})
-        renamed = {"gap": "sale_gap_days", "sales_91": "sale_days_91", "units_91": "units_91", "on_hand": "on_hand",
+        renamed = {"age": "age_days", "gap": "sale_gap_days", "sales_91": "sale_days_91", "units_91": "units_91", "on_hand": "on_hand",
                    "unit_cost": "unit_cost", "price": "shelf_price", "product_others": "product_others"}  # fmt: skip
         for name, source in renamed.items():
             if source in rows:

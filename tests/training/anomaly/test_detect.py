@@ -211,3 +211,42 @@ def test_lines_are_told_as_lines() -> None:
     row = _row(detect(history), 140)
     assert row["alert"] and "sold" not in row["why"] and "line" in row["why"]
     assert (row["kind"], row["why"][:8]) in {("spike", "90 lines"), ("feed", "units a ")}
+
+
+def test_a_slow_series_is_held_against_itself_beside_fast_ones() -> None:
+    draw, days = np.random.default_rng(3), 300
+    slow, fast = (draw.poisson(rate, size=(20, days)) for rate in (0.02, 200.0))
+    slow[4, 250] = 6
+    rows = [
+        ("S", f"{kind}{at}", FIRST + pd.Timedelta(days=day), float(units[at, day]))
+        for kind, units in (("slow", slow), ("fast", fast)) for at in range(20) for day in range(days)
+    ]  # fmt: skip
+    found = detect(pd.DataFrame(rows, columns=["store_id", "product_id", "ds", "units"])).set_index(["product_id", "ds"])
+    assert found.loc[("slow4", FIRST + pd.Timedelta(days=250)), "alert"]
+    assert found.loc[[f"slow{at}" for at in range(20) if at != 4], "alert"].mean() < 0.005
+
+
+def test_a_store_that_writes_zeros_says_nothing_of_one_that_does_not() -> None:
+    rows = world(24, 120, mean=5.0)
+    silent = (rows["store_id"] == "S1") & (rows["units"] == 0)
+    gone = (rows["store_id"] == "S1") & (rows["product_id"] == "P3") & (rows["ds"] >= FIRST + pd.Timedelta(days=100))
+    rows.loc[rows["store_id"].eq("S0") & (rows["ds"].dt.dayofweek == 6) & rows["product_id"].eq("P1"), "units"] = 0.0
+    found = detect(rows.loc[~silent & ~gone, ["store_id", "product_id", "ds", "units"]])
+    assert found.loc[at(found, 110, "S1"), "alert"].all()
+
+
+def test_a_first_day_without_revenue_hides_no_later_price() -> None:
+    rows = world(4, 80)
+    first, wrong = at(rows, 0, "S0", "P0"), at(rows, 60, "S0", "P0")
+    rows.loc[first, ["units", "revenue"]] = [5.0, 0.0]
+    rows.loc[wrong, "units"] = 5.0
+    rows.loc[wrong, "revenue"] = rows.loc[at(rows, 61, "S0", "P0"), "revenue"].item() / 10
+    found = detect(rows)
+    assert found.loc[at(found, 60, "S0", "P0"), "kind"].tolist() == ["price"]
+
+
+def test_a_day_of_the_last_week_is_asked_about_with_its_week() -> None:
+    weeks = pd.DataFrame({"store_id": "S", "product_id": "P", "ds": pd.date_range("2024-01-01", periods=20, freq="7D"), "units": 5.0})
+    assert detect(weeks, "2024-05-15")["ds"].tolist() == [pd.Timestamp("2024-05-13")]
+    with pytest.raises(BadInput, match="expected a date up to the last day of the history, 2024-05-19"):
+        detect(weeks, "2024-05-20")

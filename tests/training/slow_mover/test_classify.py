@@ -170,3 +170,45 @@ def test_a_part_of_a_week_is_asked_about_with_its_week() -> None:
     ten, two = (slow_movers(weekly, None, FIRST + pd.Timedelta(days=378), days) for days in (10, 14))
     pd.testing.assert_frame_equal(ten, two)
     assert ten["why"].str.contains("none in 14 days").all()
+
+
+@pytest.mark.parametrize("later", [1, 14, 50])
+def test_days_after_the_last_row_are_unknown_and_not_silence(history: pd.DataFrame, found: pd.DataFrame, later: int) -> None:
+    before = history[history["ds"] <= _ORIGIN]
+    assert before["ds"].max() == _ORIGIN
+    pd.testing.assert_frame_equal(slow_movers(before, None, _ORIGIN + pd.Timedelta(days=later), 56), found)
+
+
+def test_what_is_listed_for_three_days_is_new_and_not_dead(history: pd.DataFrame) -> None:
+    days = pd.date_range(_ORIGIN - pd.Timedelta(days=2), _ORIGIN)
+    rows = pd.concat([history, pd.DataFrame({"product_id": "NEW", "ds": days, "units": 0.0})])
+    items = pd.DataFrame({"product_id": ["NEW", "OLD"], "on_hand": 20.0})
+    found = slow_movers(rows, items, _ORIGIN, 56).set_index("product_id")
+    assert found.loc["NEW", "action"] == "watch" and "never sold in 3 days" in found.loc["NEW", "why"]
+    assert found.loc["NEW", "probability"] < found.loc["OLD", "probability"] and "never sold in 361 days" in found.loc["OLD", "why"]
+
+
+def test_what_sells_elsewhere_and_never_here_is_moved() -> None:
+    sold = world(60, 300, stores=3, seed=2)
+    daily = pd.DataFrame({"product_id": "P7", "ds": pd.date_range(FIRST, periods=300), "units": 2.0, "revenue": 4.0})
+    rows = pd.concat([sold[sold["product_id"] != "P7"], daily.assign(store_id="S0"), daily.assign(store_id="S1")])
+    items = pd.DataFrame({"store_id": ["S2"], "product_id": ["P7"], "on_hand": [100.0]})
+    said = slow_movers(rows, items, FIRST + pd.Timedelta(days=299), 56).query("store_id == 'S2' and product_id == 'P7'").iloc[0]
+    assert said["action"] == "transfer" and "sold on 56 store-days elsewhere in 28" in said["why"]
+
+
+def test_the_pace_of_a_young_item_is_of_its_own_days() -> None:
+    rows = pd.DataFrame({"product_id": "P1", "ds": pd.date_range(FIRST, periods=30), "units": 3.0})
+    rows = pd.concat([rows, world(30, 30, seed=5).query("product_id != 'P1'")])
+    said = slow_movers(rows, pd.DataFrame({"product_id": ["P1"], "on_hand": [30.0]}), FIRST + pd.Timedelta(days=29), 56).set_index(
+        "product_id"
+    )
+    chance = said.loc["P1", "probability"]
+    assert f"against {(1 - chance) * 3 * 56:.2g} expected" in said.loc["P1", "why"]
+
+
+def test_a_slip_is_told_with_its_own_row(history: pd.DataFrame) -> None:
+    days = pd.to_datetime(["2024-06-25", "2022-01-01", "2024-02-01", "2024-03-01"])
+    rows = pd.DataFrame({"product_id": "P1", "ds": days, "units": 1.0})
+    with pytest.raises(BadInput, match="row 3 is 2024-02-01"):
+        slow_movers(rows, None, "2024-03-10", 56)
