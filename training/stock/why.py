@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from training.stock.named import POLICIES
 from training.stock.policies import Decision, Shelf
 from training.stock.terms import Terms
 
@@ -72,8 +73,8 @@ def sentences(
     notes = np.full(count, "", dtype=object) if notes is None else notes
     columns = (
         parts.demand, parts.lost, parts.spread, parts.lead, parts.target + parts.cycle, parts.cycle, parts.on_hand, parts.on_order,
-        parts.need, held.asked, lead, window, named, terms.pack, terms.minimum, terms.maximum, held.opened, notes,
-        held.cut, decision.order, terms.service,
+        parts.need, held.asked, lead, window, named, decision.lot, terms.minimum, terms.maximum, held.opened, notes,
+        held.cut, decision.order, terms.service, decision.ratio, terms.policy,
     )  # fmt: skip
     # plain numbers are written three times as fast as numpy's
     return [_sentence(*row) for row in zip(*(column.tolist() for column in columns), strict=True)]
@@ -82,12 +83,15 @@ def sentences(
 def _sentence(
     demand: float, lost: float, spread: float, lead_spread: float, up_to: float, cycle: float, on_hand: float, on_order: float,
     need: float, asked: float, lead: float, window: float, named: str, pack: float, minimum: float, maximum: float, may: bool, note: str,
-    cut: str, order: float, service: float,
+    cut: str, order: float, service: float, ratio: float, policy: int,
 ) -> str:  # fmt: skip
     before = f" - lost before arrival {lost:.1f}" if lost > 0 else ""
     after = f" + fixed-cost cycle {cycle:.1f}" if cycle > 0 else ""
     level = f"; at least a service level of {service:.2%}" if service > 0 else ""
-    ending = _ending(need, asked, may, pack, minimum, maximum, service) + (f", cut by the {cut} = {order:g}" if cut else "")
+    level += f"; {POLICIES[policy]}: critical ratio {ratio:.2%}" if policy else ""
+    ending = _ending(need, asked, may, pack, minimum, maximum, service > 0 or ratio > 0) + (
+        f", cut by the {cut} = {order:g}" if cut else ""
+    )
     return (
         f"expected demand {demand:.1f} over {lead + window:g} days (lead {lead:g} + {named} {window:g}){before}"
         f" + safety {spread + lead_spread:.1f} (demand spread {spread:.1f}, lead-time spread {lead_spread:.1f}{level}){after}"
@@ -95,7 +99,7 @@ def _sentence(
     )
 
 
-def _ending(need: float, order: float, may: bool, pack: float, minimum: float, maximum: float, service: float) -> str:
+def _ending(need: float, order: float, may: bool, pack: float, minimum: float, maximum: float, anyhow: bool) -> str:
     if need <= 0:
         return f"nothing to order = {order:g}"
     if not may:
@@ -104,14 +108,15 @@ def _ending(need: float, order: float, may: bool, pack: float, minimum: float, m
     most = f", at most {maximum:g}" if maximum < np.inf else ""
     if order <= 0:
         return f"too little to be worth an order (packs of {pack:g}{least}{most}) = {order:g}"
-    return f"{_packed(need, order, pack, service)}{least}{most} = {order:g}"
+    return f"{_packed(need, order, pack, anyhow)}{least}{most} = {order:g}"
 
 
-def _packed(need: float, order: float, pack: float, service: float) -> str:
-    """How whole packs were chosen: the cheaper number of the two around the need, the higher one where a service level is to be met."""
+def _packed(need: float, order: float, pack: float, anyhow: bool) -> str:
+    """How whole packs were chosen: the cheaper number of the two around the need, the higher one where a service level or a named
+    policy asks for it `anyhow`."""
     if abs(order - need) < _TENTH or abs(order - need) >= pack + _TENTH:  # the need itself, or a least or most that binds
         return f"in packs of {pack:g}"
-    if service > 0:
+    if anyhow:
         return f"rounded up to packs of {pack:g}"
     low = order if order < need else order - pack
     return f"the cheaper of {max(low, 0.0):g} and {max(low, 0.0) + pack:g} in packs of {pack:g}"
