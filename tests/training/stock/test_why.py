@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import numpy as np
 from hypothesis import given, settings
@@ -10,8 +11,9 @@ from hypothesis import strategies as st
 
 from tests.training.stock.test_policies import demand, shelf, terms
 from training.stock import why
+from training.stock.demand_distribution import Demand
 from training.stock.named import POLICIES
-from training.stock.policies import decision_of
+from training.stock.policies import Shelf, decision_of
 
 _NUMBER = r"(-?\d+(?:\.\d+)?)"
 
@@ -48,6 +50,35 @@ def test_the_numbers_add_up(mean: float, stock: float, coming: int, pack: int, l
         assert abs(order - need) < 0.051
     elif need > 0:
         assert "too little" in text
+
+
+def test_a_pairs_sentence_is_its_own_among_many() -> None:
+    draw, count = np.random.default_rng(3), 60
+    costs = replace(terms(count), policy=draw.integers(0, len(POLICIES), count), service=draw.choice([0.0, 0.95], count),
+                    maximum=draw.choice([np.inf, 8.0, 2.0], count), minimum=draw.choice([0.0, 3.0], count), pack=draw.choice([1.0, 4.0], count))  # fmt: skip
+    ahead = Demand(np.repeat(draw.gamma(1.0, 3.0, (count, 1)), 4, axis=1), np.full(count, 0.1), np.full(count, 0.3))
+    here = Shelf(draw.gamma(1.0, 4.0, count).round(1), np.zeros((count, 1)))
+    decision = decision_of(ahead, here, costs)
+    held = why.Held(draw.random(count) < 0.8, decision.order, draw.choice(["", "budget"], count).astype(object))
+    told = why.sentences(decision, here, costs, 1, np.array(["", "seen"], dtype=object)[np.arange(count) % 2], held)
+    for pair in range(count):
+        row = slice(pair, pair + 1)
+        alone = why.Held(held.opened[row], held.asked[row], held.cut[row])
+        note = np.array(["", "seen"], dtype=object)[[pair % 2]]
+        one = replace(decision, **{name: value[row] for name, value in decision.__dict__.items()})
+        assert told[pair] == why.sentences(one, here.take(row), costs.take(row), 1, note, alone)[0]
+        assert "-0.0" not in told[pair] and "  " not in told[pair]
+    for ending in (
+        "nothing to order",
+        "held until",
+        "too little",
+        "rounded up",
+        "the cheaper of",
+        "cut by the budget",
+        "at most 8",
+        "; seen",
+    ):
+        assert any(ending in text for text in told), ending
 
 
 def test_days_are_said() -> None:
