@@ -2,7 +2,8 @@
 
 Levels are for backorders, as in the textbook (Snyder and Shen, Fundamentals of Supply Chain Theory, 2nd ed., ch. 3 to 6);
 with a lead time of L periods the demand meant is that of L + review periods. `plan` has its own rule
-(`policies.marginal`), which these are a yardstick for: lost sales, random lead times and packs have no closed form."""
+(`policies.decision_of`), which these are a yardstick for: lost sales, random lead times and packs have no closed form. A user
+who wants one of them names it (`training.stock.named`)."""
 
 from __future__ import annotations
 
@@ -55,12 +56,18 @@ def newsvendor_poisson(holding: np.ndarray, shortage: np.ndarray, mean: np.ndarr
     return level, holding * (level - mean) + (holding + shortage) * short
 
 
+def negative_binomial_level(ratio: np.ndarray, mean: np.ndarray, variance: np.ndarray) -> np.ndarray:
+    """The least units that cover demand with chance `ratio`; a Poisson one where `variance` is not above `mean`."""
+    over = np.maximum(variance, mean * (1 + 1e-6))
+    return nbinom.ppf(ratio, mean**2 / (over - mean), mean / over)
+
+
 def newsvendor_negative_binomial(
     holding: np.ndarray, shortage: np.ndarray, mean: np.ndarray, variance: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Level and expected cost of negative binomial demand, `variance` above `mean`."""
     share, size = mean / variance, mean**2 / (variance - mean)
-    level = nbinom.ppf(shortage / (shortage + holding), size, share)
+    level = negative_binomial_level(shortage / (shortage + holding), mean, variance)
     # k p(k; n) = mean p(k - 1; n + 1)
     short = mean * nbinom.sf(level - 2, size + 1, share) - level * nbinom.sf(level - 1, size, share)
     return level, holding * (level - mean) + (holding + shortage) * short

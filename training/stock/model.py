@@ -19,7 +19,7 @@ from infra.tables import require_columns
 from training.portable import Portable, load_portable, save_portable
 from training.stock import why
 from training.stock.demand_distribution import FLOOR_WEEK, Demand
-from training.stock.policies import PATIENCE, Shelf, marginal
+from training.stock.policies import PATIENCE, Shelf, decision_of
 from training.stock.terms import NUMBERS, Terms, terms
 
 #: features that say what an item's terms call otherwise
@@ -44,7 +44,7 @@ class StockModel:
         require_columns(frame, ["level"], "the features of the stock model")
         costs, here = terms_of(frame), shelf_of(frame)
         expected = self.expected(frame, costs)
-        decision = marginal(expected, here, costs, self.patience)
+        decision = decision_of(expected, here, costs, self.patience)
         parts = why.sums(decision, here)
         return pd.DataFrame(
             {

@@ -13,8 +13,9 @@ import pandas as pd
 
 from training.stock import demand_distribution
 from training.stock.demand_distribution import Demand
+from training.stock.named import MARGINAL, TUNED_NEWSVENDOR
 from training.stock.panel import Panel
-from training.stock.policies import PATIENCE, Shelf, marginal
+from training.stock.policies import PATIENCE, Shelf, decision_of
 from training.stock.simulate import Costs, Outcome, simulate
 from training.stock.terms import Terms
 
@@ -28,13 +29,25 @@ WORTH = 0.005
 _CHOSEN: OrderedDict[str, float] = OrderedDict()
 
 
-def patience(panel: Panel, terms: Terms) -> float:
-    """The candidate that cost least on history before this month of origins; PATIENCE where that is too short."""
+def patience(panel: Panel, terms: Terms) -> np.ndarray:
+    """(pairs,) the candidate that cost least over all pairs of the same policy on history before this month of origins; PATIENCE
+    where that is too short, 1 where a named policy takes its ratio from the money alone."""
+    out = np.ones(len(terms.policy))
+    for policy in (MARGINAL, TUNED_NEWSVENDOR):
+        rows = np.flatnonzero(terms.policy == policy)
+        if len(rows):
+            out[rows] = _chosen(panel, terms, rows)
+    return out
+
+
+def _chosen(panel: Panel, terms: Terms, among: np.ndarray) -> float:
+    """The candidate of the pairs in the rows `among`."""
     lag = (panel.last - pd.Timestamp("2000-01-03")).days % 28 // panel.days
     periods = panel.units.shape[1] - lag
-    lead, review = round(float(np.median((terms.leads * terms.lead_share).sum(axis=1)))), int(np.median(terms.review))
+    lead = round(float(np.median((terms.leads * terms.lead_share).sum(axis=1)[among])))
+    review = int(np.median(terms.review[among]))
     replayed = max(PERIODS, 4 * (lead + review))
-    seen = np.flatnonzero(panel.exposure[:, : max(periods - replayed, 0)].sum(axis=1) >= 4 * panel.season)
+    seen = among[panel.exposure[among, : max(periods - replayed, 0)].sum(axis=1) >= 4 * panel.season]
     if periods - replayed < WEEKS_BEFORE * panel.season or len(seen) < LEAST_PAIRS:
         return PATIENCE
     pairs = int(np.clip(PAIRS * STEPS * review / (replayed * (lead + review)), LEAST_PAIRS, PAIRS))
@@ -71,7 +84,7 @@ def replays(past: Panel, terms: Terms, periods: int) -> dict[float, float]:
         out = np.zeros(len(stock))
         if len(turn):
             shelf = Shelf(stock[turn], np.pad(pipeline[turn], ((0, 0), (1, 0))))
-            out[turn] = marginal(_tiled(forecasts[period], tries).take(turn), shelf, many.take(turn), value[turn]).order
+            out[turn] = decision_of(_tiled(forecasts[period], tries).take(turn), shelf, many.take(turn), value[turn]).order
         return out
 
     costs = Costs(many.holding, many.shortage, many.fixed)

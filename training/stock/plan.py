@@ -24,7 +24,7 @@ from training.stock.echelons import Network
 from training.stock.order_days import calendar
 from training.stock.panel import PAIR, Panel, panel
 from training.stock.patience import patience
-from training.stock.policies import Decision, Shelf, marginal
+from training.stock.policies import Decision, Shelf, decision_of
 from training.stock.rules import VELOCITY, Rules, read_rules
 from training.stock.shelf import joined, pairs_of, shelf
 from training.stock.terms import HIGHEST_SERVICE, NUMBERS, WORDS, Terms, by_pair, check_items, misspelt, terms
@@ -150,7 +150,7 @@ def _planned(
     seen, costs = network.shelf(moved.shelf), network.terms(costs, demand)
 
     def decide(charge: np.ndarray) -> Decision:
-        found = marginal(demand, seen, costs, waits, charge)
+        found = decision_of(demand, seen, costs, waits, charge)
         return found if opened.all() else _held(found, opened)
 
     decision, asked, cut = _supplied(decide, network, moved.shelf, costs, known.pairs, _limits(rules, costs, network))

@@ -1,21 +1,23 @@
 """Order rules over the distribution of demand until the order after this one arrives.
 
-`marginal` is the platform's own: the stock that will be left when the order arrives is projected through the deliveries
+`marginal`, the platform's own: the stock that will be left when the order arrives is projected through the deliveries
 in transit, with what cannot be served lost, and the next unit is bought while it is worth more than it costs. For a unit
 that the following `review` periods need with probability s the saving is s x shortage and the cost is
 (1 - s) x review x holding x PATIENCE (an unsold unit is held on) plus s x holding x (review - 1) / 2 (a sold one waits
 half the way) plus the chance that it outlives its shelf life x unit cost. Without the last two and with PATIENCE 1 this
-is the newsvendor's critical ratio shortage / (shortage + review x holding) on lost-sales stock."""
+is the newsvendor's critical ratio shortage / (shortage + review x holding) on lost-sales stock. Pairs whose terms name
+another policy are ordered for by that (training.stock.named)."""
 
 from __future__ import annotations
 
 import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
+from functools import cached_property
 
 import numpy as np
 
-from training.stock import grid
+from training.stock import grid, named
 from training.stock.demand_distribution import Demand
 from training.stock.terms import Terms
 
@@ -47,7 +49,8 @@ class Decision:
     """Arrays over pairs, units or money: `order`; `target` (order-up-to of stock on hand and on order, for one review),
     `cycle` (units beyond it that spread the fixed cost); `demand` expected until the next order's arrival, `lost` of it
     before this order can arrive, `demand_spread` and `lead_spread` variances of it; `on_order` counted; `holding`,
-    `shortage` expected money between this and the next order's arrival, `idle_holding`, `idle_shortage` without this order."""
+    `shortage` expected money between this and the next order's arrival, `idle_holding`, `idle_shortage` without this order;
+    `lot` units that the order is counted in, `ratio` the chance of meeting demand that a named policy aims at (0: what pays)."""
 
     order: np.ndarray
     target: np.ndarray
@@ -61,9 +64,11 @@ class Decision:
     shortage: np.ndarray
     idle_holding: np.ndarray
     idle_shortage: np.ndarray
+    lot: np.ndarray
+    ratio: np.ndarray
 
 
-def marginal(
+def decision_of(
     demand: Demand, shelf: Shelf, terms: Terms, patience: np.ndarray | float = PATIENCE, charge: np.ndarray | float = 0.0
 ) -> Decision:
     """The decision of each pair, by slices of pairs that need equally long grids. `patience` (pairs,) or one number; `charge`
@@ -103,6 +108,25 @@ class _Need:
     on_order: np.ndarray
     excess: np.ndarray
 
+    @cached_property
+    def below(self) -> np.ndarray:
+        """P(need <= j)."""
+        return np.cumsum(self.pmf, axis=1)
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What a policy asks for, arrays over pairs in units: `wanted` beyond the stock that is counted (negative: too many are there),
+    `target`, `cycle`, `lost`, `on_order`, `lot` and `ratio` as in Decision."""
+
+    wanted: np.ndarray
+    target: np.ndarray
+    cycle: np.ndarray
+    lost: np.ndarray
+    on_order: np.ndarray
+    lot: np.ndarray
+    ratio: np.ndarray
+
 
 def _reach(demand: Demand, shelf: Shelf, terms: Terms) -> np.ndarray:
     """Units (pairs,) that a grid has to hold: what the window may need, and what the shelf may come to hold on the way there. Demand
@@ -125,17 +149,12 @@ def _slice(
     need = _need(demand, shelf, terms, width, buckets)
     # nothing is held beyond its shelf life
     patience = np.minimum(patience, np.maximum(terms.shelf_life / terms.review, 1.0))
-    below = np.cumsum(need.pmf, axis=1)  # P(need <= j)
-    review = terms.review[:, None]
-    keep = review * (terms.holding * patience)[:, None] * below
-    # the need for the k-th unit beyond is P(need >= k) = 1 - P(need <= k - 1): column j prices the unit after j
-    gain = (1.0 - below) * (terms.shortage[:, None] - terms.holding[:, None] * (review - 1) / 2) - keep - _waste(need, below, terms)
-    wanted = _wanted(gain - charge[:, None], need.width)
-    if terms.service.any():
-        wanted = np.where(terms.service > 0, np.maximum(wanted, _served(below, terms.service, need.width)), wanted)
-    position = shelf.on_hand + need.on_order
-    cycle = _cycle(terms, need.window / terms.review)
-    order = _rounded(np.maximum(wanted, 0.0) + np.where(wanted > 0, cycle, 0.0), wanted, need, terms, patience, charge)
+    asked = _asked(need, shelf, terms, patience, charge)
+    if terms.policy.any():
+        other = _named(need, shelf, terms, patience, charge)
+        by_name = terms.policy != named.MARGINAL
+        asked = _Asked(**{f.name: np.where(by_name, getattr(other, f.name), getattr(asked, f.name)) for f in fields(_Asked)})
+    order = _rounded(asked, need, terms, patience, charge)
     left, short = _outcome(need, order)
     idle_left, idle_short = _outcome(need, np.zeros_like(order))
 
@@ -143,11 +162,43 @@ def _slice(
         return terms.holding * (terms.review * left + (terms.review - 1) / 2 * np.maximum(need.window - short, 0.0))
 
     return Decision(
-        order=order, target=np.maximum(position - need.excess + wanted, 0.0), cycle=np.where(wanted > 0, cycle, 0.0),
-        demand=need.demand, lost=need.lost, demand_spread=need.variance, lead_spread=need.lead_variance, on_order=need.on_order,
-        holding=held(left, short), shortage=terms.shortage * short,
-        idle_holding=held(idle_left, idle_short), idle_shortage=terms.shortage * idle_short,
+        order=order, target=asked.target, cycle=asked.cycle, demand=need.demand, lost=asked.lost, demand_spread=need.variance,
+        lead_spread=need.lead_variance, on_order=asked.on_order, holding=held(left, short), shortage=terms.shortage * short,
+        idle_holding=held(idle_left, idle_short), idle_shortage=terms.shortage * idle_short, lot=asked.lot, ratio=asked.ratio,
     )  # fmt: skip
+
+
+def _asked(need: _Need, shelf: Shelf, terms: Terms, patience: np.ndarray, charge: np.ndarray) -> _Asked:
+    """What pays: the next unit while it is worth more than it costs."""
+    below, review = need.below, terms.review[:, None]
+    keep = review * (terms.holding * patience)[:, None] * below
+    # the need for the k-th unit beyond is P(need >= k) = 1 - P(need <= k - 1): column j prices the unit after j
+    gain = (1.0 - below) * (terms.shortage[:, None] - terms.holding[:, None] * (review - 1) / 2) - keep - _waste(need, terms)
+    wanted = _wanted(gain - charge[:, None], need.width)
+    if terms.service.any():
+        wanted = np.where(terms.service > 0, np.maximum(wanted, _served(below, terms.service, need.width)), wanted)
+    target = np.maximum(shelf.on_hand + need.on_order - need.excess + wanted, 0.0)
+    cycle = np.where(wanted > 0, _cycle(terms, need.window / terms.review), 0.0)
+    return _Asked(wanted, target, cycle, need.lost, need.on_order, terms.pack, np.zeros(len(wanted)))
+
+
+def _named(need: _Need, shelf: Shelf, terms: Terms, patience: np.ndarray, charge: np.ndarray) -> _Asked:
+    """What the policies of training.stock.named ask for."""
+    from training.stock.classics import negative_binomial_level
+
+    pace = need.window / terms.review
+    # in tenths, as the why tells them
+    cycle = np.where(named.spreads_fixed_cost(terms.policy), np.round(_cycle(terms, pace), 1), 0.0)
+    ratio = named.critical_ratio(terms, patience, charge, terms.review + cycle / np.maximum(pace, 1e-9))
+    wanted = _served(need.below, ratio, need.width)
+    target = np.maximum(shelf.on_hand + need.on_order - need.excess + wanted, 0.0)
+    lost, on_order, rows = need.lost.copy(), need.on_order.copy(), np.flatnonzero(named.counts_position(terms.policy))
+    lost[rows], on_order[rows] = 0.0, shelf.receipts[rows].sum(axis=1)
+    target[rows] = np.maximum(negative_binomial_level(ratio[rows], need.demand[rows], (need.variance + need.lead_variance)[rows]), 0.0)
+    wanted[rows] = target[rows] - np.round(shelf.on_hand[rows], 1) - np.round(on_order[rows], 1)
+    lot = named.lot(terms, cycle, pace)
+    cycle = np.where((wanted > 0) & (terms.policy == named.REORDER_UP_TO), cycle, 0.0)
+    return _Asked(wanted, target, cycle, lost, on_order, lot, ratio)
 
 
 def _need(demand: Demand, shelf: Shelf, terms: Terms, width: np.ndarray, buckets: int) -> _Need:
@@ -156,10 +207,8 @@ def _need(demand: Demand, shelf: Shelf, terms: Terms, width: np.ndarray, buckets
     expected_lead = (terms.leads * terms.lead_share).sum(axis=1)
     # what outlives its shelf life serves no later day
     window = np.minimum(terms.review, terms.shelf_life).astype(int)
-    facts = {name: np.zeros(count) for name in ("demand", "window", "lost", "on_order", "own", "square")}
+    facts = {name: np.zeros(count) for name in ("demand", "window", "lost", "on_order", "own", "square", "over")}
     pmf, life = np.zeros((count, 2 * buckets - 1)), np.zeros((count, 2 * buckets - 1))
-    # stock no demand can reach needs no grid: it only adds to what is held
-    excess = np.maximum(shelf.on_hand - (buckets - 1) * width, 0.0)
     coming = Coming(grid.point(shelf.on_hand, width, buckets), np.full(count, -1), np.zeros(count))
     for option in range(options):
         share = terms.lead_share[:, option]
@@ -174,11 +223,15 @@ def _need(demand: Demand, shelf: Shelf, terms: Terms, width: np.ndarray, buckets
         if np.isfinite(terms.shelf_life).any():
             life += share[:, None] * _outliving(demand, terms, lead, stock, width)
         total, own = demand.total(np.zeros(count, int), lead + window)
-        told = {"demand": total, "window": mean, "lost": coming.lost, "on_order": arrived, "own": own, "square": total**2}
+        # stock no demand can reach needs no grid: it only adds to what is held
+        over = np.maximum(shelf.on_hand + arrived - (total - mean - coming.lost) - grid.mean(stock, width), 0.0)
+        told = {"demand": total, "window": mean, "lost": coming.lost, "on_order": arrived, "own": own, "square": total**2, "over": over}
         for name, value in told.items():
             facts[name] += share * value
     lead_variance = np.maximum(facts["square"] - facts["demand"] ** 2, 0.0) * (expected_lead > 0)
-    return _Need(pmf, life, width, facts["demand"], facts["window"], facts["lost"], facts["own"], lead_variance, facts["on_order"], excess)
+    return _Need(
+        pmf, life, width, facts["demand"], facts["window"], facts["lost"], facts["own"], lead_variance, facts["on_order"], facts["over"]
+    )
 
 
 @dataclass(frozen=True)
@@ -242,7 +295,7 @@ def _outliving(demand: Demand, terms: Terms, lead: np.ndarray, stock: np.ndarray
     return out
 
 
-def _waste(need: _Need, below: np.ndarray, terms: Terms) -> np.ndarray | float:
+def _waste(need: _Need, terms: Terms) -> np.ndarray | float:
     """Money of the window's share of each further unit's waste (pairs, 2 B - 1), zero where nothing spoils. A unit that is
     not sold in its first window is there for the next ones: what its waste may cost is spread over the windows it stands
     for, the mean of min(time until sold, shelf life) by the trapezoid through both ends (renewal: for the first unit this is
@@ -252,7 +305,7 @@ def _waste(need: _Need, below: np.ndarray, terms: Terms) -> np.ndarray | float:
     outlived = np.cumsum(need.life, axis=1)
     life = np.where(np.isfinite(terms.shelf_life), terms.shelf_life, 0.0)[:, None]
     window = np.minimum(terms.review, terms.shelf_life)[:, None]
-    stands = window * (1.0 + below) / 2 + np.maximum(life - window, 0.0) * (below + outlived) / 2
+    stands = window * (1.0 + need.below) / 2 + np.maximum(life - window, 0.0) * (need.below + outlived) / 2
     return terms.unit_cost[:, None] * outlived * np.minimum(window / np.maximum(stands, 1e-9), 1.0)
 
 
@@ -288,21 +341,24 @@ def _outcome(need: _Need, order: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return short - (need.pmf * value).sum(axis=1) + need.excess, short
 
 
-def _rounded(units: np.ndarray, wanted: np.ndarray, need: _Need, terms: Terms, patience: np.ndarray, charge: np.ndarray) -> np.ndarray:
+def _rounded(asked: _Asked, need: _Need, terms: Terms, patience: np.ndarray, charge: np.ndarray) -> np.ndarray:
     """Whole packs and the minimum: the better of the packs below and above; a lump is bought once a window without it would
-    lose more than the lump's cost of a window (renewal: fixed cost and half the lump held, spread over its life)."""
-    packs = np.floor(units / terms.pack + 1e-9) * terms.pack
-    above = np.ceil(units / terms.pack - 1e-9) * terms.pack
-    least = np.ceil(terms.minimum / terms.pack - 1e-9) * terms.pack
+    lose more than the lump's cost of a window (renewal: fixed cost and half the lump held, spread over its life). What a service
+    level or a named policy asks for is bought whatever that costs."""
+    units, lot = np.maximum(asked.wanted, 0.0) + asked.cycle, asked.lot
+    packs = np.floor(units / lot + 1e-9) * lot
+    above = np.ceil(units / lot - 1e-9) * lot
+    least = np.ceil(terms.minimum / lot - 1e-9) * lot
     weight = terms.holding * terms.review * patience
     (left_low, short_low), (left_high, short_high) = _outcome(need, packs), _outcome(need, above)
     spoiled = _spoiled(need, above, terms) - _spoiled(need, packs, terms)
     better = terms.shortage * (short_low - short_high) > weight * (left_high - left_low) + spoiled + charge * (above - packs)
-    order = np.where(better | (packs <= 0) | (terms.service > 0), above, packs)
+    anyhow = (terms.service > 0) | (asked.ratio > 0)
+    order = np.where(better | (packs <= 0) | anyhow, above, packs)
     order = np.where(units > 1e-9, np.maximum(order, least), 0.0)
-    most = np.floor(np.minimum(terms.maximum, _FOREVER) / terms.pack + 1e-9) * terms.pack
+    most = np.floor(np.minimum(terms.maximum, _FOREVER) / lot + 1e-9) * lot
     order = np.where(most < least, 0.0, np.minimum(order, most))
-    lumpy = ((order > wanted + 1e-9) & (order > 0) | (terms.fixed > 0)) & (terms.service <= 0)
+    lumpy = ((order > asked.wanted + 1e-9) & (order > 0) | (terms.fixed > 0)) & ~anyhow
     return np.where(lumpy & ~_worth(order, need, terms, patience, charge), 0.0, order)
 
 

@@ -22,7 +22,7 @@ from training.stock.cover import FixedCover
 from training.stock.demand_distribution import Demand
 from training.stock.lead_time_demand import LEAD_TIME_FEATURES, LeadTimeDemand
 from training.stock.model import StockModel, terms_of
-from training.stock.policies import Shelf, marginal
+from training.stock.policies import Shelf, decision_of
 from training.stock.simulate import Costs, Outcome, simulate
 from training.stock.terms import Terms
 from training.tabular import FEATURES, matrix_of
@@ -136,4 +136,4 @@ def _orders(rows: pd.DataFrame, state: pd.DataFrame, costs: Terms, stock: np.nda
     scale = rows["expected"].to_numpy(dtype=float) / np.maximum(rows["base"].to_numpy(dtype=float), 1e-9)
     demand = Demand(plain.mean * scale[:, None], plain.common, plain.single)
     # an order placed now sees what is due from tomorrow on
-    return marginal(demand, Shelf(stock, np.pad(pipeline, ((0, 0), (1, 0)))), costs, rows["patience"].to_numpy(dtype=float)).order
+    return decision_of(demand, Shelf(stock, np.pad(pipeline, ((0, 0), (1, 0)))), costs, rows["patience"].to_numpy(dtype=float)).order

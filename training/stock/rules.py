@@ -12,6 +12,7 @@
     when = "category == 'dairy' and velocity > 2"
     service_level = 0.98
     order_days = "mon thu"
+    policy = "order_up_to" # one of training.stock.named.POLICIES
 
     [[item]]
     product_id = "milk"
@@ -34,6 +35,7 @@ import pandas as pd
 
 from infra.errors import BadInput
 from training.filters import columns_of, matches
+from training.stock.named import policy_number
 from training.stock.order_days import weekdays
 from training.stock.panel import PAIR
 from training.stock.terms import HIGHEST_SERVICE, NUMBERS, WORDS, lead_points
@@ -152,7 +154,12 @@ def _store_of(text: Any) -> str:
 
 
 #: how what is said in words is read
-_READ: dict[str, Callable[[Any], Any]] = {"order_days": weekdays, "lead_time_distribution": lead_points, "supplied_by": _store_of}
+_READ: dict[str, Callable[[Any], Any]] = {
+    "order_days": weekdays,
+    "lead_time_distribution": lead_points,
+    "supplied_by": _store_of,
+    "policy": policy_number,
+}
 
 
 def _values(table: Mapping[str, Any], where: str) -> Mapping[str, Any]:

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from infra.errors import BadInput
+from training.stock.named import MARGINAL, policy_number
 from training.stock.order_days import weekdays
 from training.stock.panel import PAIR
 
@@ -30,8 +31,9 @@ NUMBERS = {
     "price", "unit_cost", "holding_cost", "shortage_cost", "fixed_order_cost", "lead_time_days", "lead_time_days_sd",
     "review_period_days", "pack_size", "minimum_order", "maximum_order", "shelf_life_days", "service_level",
 }  # fmt: skip
-#: what items and rules say in words: JSON of days to probability, weekdays on which orders go out, the centre that supplies
-WORDS = {"lead_time_distribution", "order_days", "supplied_by"}
+#: what items and rules say in words: JSON of days to probability, weekdays on which orders go out, the centre that supplies, how an
+#: order is found
+WORDS = {"lead_time_distribution", "order_days", "supplied_by", "policy"}
 #: how alike two names are of which one may be the other misspelt, 0 to 1
 _ALIKE = 0.75
 #: what lasts longer than this does not spoil within any order: days
@@ -46,7 +48,7 @@ class Terms:
     `unit_cost` money a wasted unit, `review` periods between orders, `pack`, `minimum`, `maximum` units (infinite: none),
     `service` the least chance of no stockout between this order's arrival and the next one's (0: what pays), `shelf_life`
     periods (infinite: keeps); `leads` and `lead_share` (pairs, options): periods that pass before the order arrives, with
-    probabilities."""
+    probabilities; `policy` the number of the one that is named (training.stock.named)."""
 
     holding: np.ndarray
     shortage: np.ndarray
@@ -60,6 +62,7 @@ class Terms:
     shelf_life: np.ndarray
     leads: np.ndarray
     lead_share: np.ndarray
+    policy: np.ndarray
 
     def take(self, rows: np.ndarray | slice) -> Terms:
         """The terms of some pairs."""
@@ -67,7 +70,7 @@ class Terms:
 
 
 def terms(known: pd.DataFrame, price: np.ndarray, days: int) -> Terms:
-    """The terms of each row of `known` (the columns of NUMBERS and `lead_time_distribution`, where present; what is blank or
+    """The terms of each row of `known` (the columns of NUMBERS, `lead_time_distribution` and `policy`, where present; what is blank or
     absent takes DEFAULTS). `price` (rows,): the last one seen, NaN where none; `days` a period."""
     count, seen = len(known), price
 
@@ -95,6 +98,7 @@ def terms(known: pd.DataFrame, price: np.ndarray, days: int) -> Terms:
         shelf_life=np.where(shelf <= KEEPS_DAYS, np.maximum(np.floor(shelf / days), 1), np.inf),
         leads=leads,
         lead_share=share,
+        policy=_policies(known),
     )
 
 
@@ -109,7 +113,7 @@ def check_items(items: pd.DataFrame, where: str) -> None:
         raise BadInput(f"{where}: row {int(nameless.argmax()) + 1} has a blank {' and '.join(keys)}; expected one of them")
     if again.any():
         raise BadInput(f"{where}: row {int(again.argmax()) + 1} repeats the {' and '.join(keys)} of an earlier row; expected one row each")
-    for name, read in (("lead_time_distribution", lead_points), ("order_days", weekdays)):
+    for name, read in (("lead_time_distribution", lead_points), ("order_days", weekdays), ("policy", policy_number)):
         for text in items[name].dropna().unique() if name in items else ():
             try:
                 read(text)
@@ -142,6 +146,13 @@ def by_pair(items: pd.DataFrame | None, pairs: pd.DataFrame, more: Collection[st
         for name in names:
             if name in found:
                 out[name] = found[name].to_numpy() if name not in out else np.where(found[name].notna(), found[name], out[name])
+    return out
+
+
+def _policies(known: pd.DataFrame) -> np.ndarray:
+    out = np.full(len(known), MARGINAL, dtype=np.int8)
+    for text in known["policy"].dropna().unique() if "policy" in known else ():
+        out[(known["policy"] == text).to_numpy()] = policy_number(text)
     return out
 
 

@@ -3,10 +3,13 @@ less what is there and on its way, to the units ordered."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 
+from training.stock.named import MARGINAL, POLICIES
 from training.stock.policies import Decision, Shelf
 from training.stock.terms import Terms
 
@@ -34,17 +37,22 @@ def sums(decision: Decision, shelf: Shelf) -> Sums:
     """The parts of each decision, rounded so that they add up: safety takes the rounding, and is split between the spread
     of demand and of the lead time by their shares of the variance."""
     tenth = {
-        name: np.round(value, 1)
+        name: tenths(value)
         for name, value in (
             ("demand", decision.demand), ("lost", decision.lost), ("target", decision.target), ("cycle", decision.cycle),
             ("on_hand", shelf.on_hand), ("on_order", decision.on_order),
         )
     }  # fmt: skip
-    safety = np.round(tenth["target"] - tenth["demand"] + tenth["lost"], 1)
+    safety = tenths(tenth["target"] - tenth["demand"] + tenth["lost"])
     variance = np.maximum(decision.demand_spread + decision.lead_spread, 1e-12)
-    lead = np.round(safety * decision.lead_spread / variance, 1)
-    need = np.round(tenth["target"] + tenth["cycle"] - tenth["on_hand"] - tenth["on_order"], 1)
-    return Sums(spread=np.round(safety - lead, 1), lead=lead, need=need, **tenth)
+    lead = tenths(safety * decision.lead_spread / variance)
+    need = tenths(tenth["target"] + tenth["cycle"] - tenth["on_hand"] - tenth["on_order"])
+    return Sums(spread=tenths(safety - lead), lead=lead, need=need, **tenth)
+
+
+def tenths(units: np.ndarray) -> np.ndarray:
+    """Units as they are printed: to one decimal, and 0 is not below 0."""
+    return np.round(units, 1) + 0.0
 
 
 @dataclass(frozen=True)
@@ -64,54 +72,80 @@ def sentences(
     orders back, default nothing."""
     parts = sums(decision, shelf)
     count = len(decision.order)
+    held = held or Held(np.ones(count, bool), decision.order, np.full(count, "", dtype=object))
+    notes = np.full(count, "", dtype=object) if notes is None else notes
     lead = (terms.leads * terms.lead_share).sum(axis=1) * days
     # what outlives its shelf life serves no later day
     spoils = terms.shelf_life < terms.review
-    window, named = np.where(spoils, terms.shelf_life, terms.review) * days, np.where(spoils, "shelf life", "review")
-    held = held or Held(np.ones(count, bool), decision.order, np.full(count, "", dtype=object))
-    notes = np.full(count, "", dtype=object) if notes is None else notes
-    columns = (
-        parts.demand, parts.lost, parts.spread, parts.lead, parts.target + parts.cycle, parts.cycle, parts.on_hand, parts.on_order,
-        parts.need, held.asked, lead, window, named, terms.pack, terms.minimum, terms.maximum, held.opened, notes,
-        held.cut, decision.order, terms.service,
-    )  # fmt: skip
-    # plain numbers are written three times as fast as numpy's
-    return [_sentence(*row) for row in zip(*(column.tolist() for column in columns), strict=True)]
-
-
-def _sentence(
-    demand: float, lost: float, spread: float, lead_spread: float, up_to: float, cycle: float, on_hand: float, on_order: float,
-    need: float, asked: float, lead: float, window: float, named: str, pack: float, minimum: float, maximum: float, may: bool, note: str,
-    cut: str, order: float, service: float,
-) -> str:  # fmt: skip
-    before = f" - lost before arrival {lost:.1f}" if lost > 0 else ""
-    after = f" + fixed-cost cycle {cycle:.1f}" if cycle > 0 else ""
-    level = f"; at least a service level of {service:.2%}" if service > 0 else ""
-    ending = _ending(need, asked, may, pack, minimum, maximum, service) + (f", cut by the {cut} = {order:g}" if cut else "")
-    return (
-        f"expected demand {demand:.1f} over {lead + window:g} days (lead {lead:g} + {named} {window:g}){before}"
-        f" + safety {spread + lead_spread:.1f} (demand spread {spread:.1f}, lead-time spread {lead_spread:.1f}{level}){after}"
-        f" = order up to {up_to:.1f}; on hand {on_hand:.1f}, on order {on_order:.1f} -> {need:.1f}, {ending}{'; ' if note else ''}{note}"
+    window = np.where(spoils, terms.shelf_life, terms.review) * days
+    pieces = (
+        _said("expected demand {:.1f}", parts.demand),
+        _said(" over {:g} days", lead + window),
+        _said(" (lead {:g}", lead),
+        _said(" + review {:g})", window, where=~spoils),
+        _said(" + shelf life {:g})", window, where=spoils),
+        _said(" - lost before arrival {:.1f}", parts.lost, where=parts.lost > 0),
+        _said(" + safety {:.1f}", tenths(parts.spread + parts.lead)),
+        _said(" (demand spread {:.1f}", parts.spread),
+        _said(", lead-time spread {:.1f}", parts.lead),
+        _said("; at least a service level of {:.2%}", terms.service, where=terms.service > 0),
+        *(
+            _said(f"; {POLICIES[number]}: critical ratio {{:.2%}}", decision.ratio, where=terms.policy == number)
+            for number in np.unique(terms.policy[terms.policy != MARGINAL])
+        ),
+        _said(") + fixed-cost cycle {:.1f}", parts.cycle, where=parts.cycle > 0),
+        _words(")", parts.cycle <= 0),
+        _said(" = order up to {:.1f}", tenths(parts.target + parts.cycle)),
+        _said("; on hand {:.1f}", parts.on_hand),
+        _said(", on order {:.1f}", parts.on_order),
+        _said(" -> {:.1f}, ", parts.need),
+        *_endings(parts.need, decision, terms, held),
+        _said(", cut by the {}", held.cut, where=held.cut != ""),
+        _said(" = {:g}", decision.order, where=held.cut != ""),
+        _said("; {}", notes, where=notes != ""),
     )
+    return list(map("".join, zip(*pieces, strict=True)))
 
 
-def _ending(need: float, order: float, may: bool, pack: float, minimum: float, maximum: float, service: float) -> str:
-    if need <= 0:
-        return f"nothing to order = {order:g}"
-    if not may:
-        return f"held until an order goes out = {order:g}"
-    least = f", at least {minimum:g}" if minimum > 0 else ""
-    most = f", at most {maximum:g}" if maximum < np.inf else ""
-    if order <= 0:
-        return f"too little to be worth an order (packs of {pack:g}{least}{most}) = {order:g}"
-    return f"{_packed(need, order, pack, service)}{least}{most} = {order:g}"
+def _endings(need: np.ndarray, decision: Decision, terms: Terms, held: Held) -> Iterator[list[str]]:
+    """How the need became the units asked for. Whole packs are the cheaper number of the two around the need, the higher one where a
+    service level or a named policy asks for it."""
+    asked, lot = held.asked, decision.lot
+    none = need <= 0
+    shut = ~none & ~held.opened
+    little = ~none & ~shut & (asked <= 0)
+    packed = ~none & ~shut & ~little
+    gap = np.abs(asked - need)
+    even = packed & ((gap < _TENTH) | (gap >= lot + _TENTH))  # the need itself, or a least or most that binds
+    above = packed & ~even & ((terms.service > 0) | (decision.ratio > 0))
+    cheaper = packed & ~even & ~above
+    low = np.maximum(np.where(asked < need, asked, asked - lot), 0.0)
+    yield _words("nothing to order", none)
+    yield _words("held until an order goes out", shut)
+    yield _words("too little to be worth an order (", little)
+    yield _words("rounded up to ", above)
+    yield _said("the cheaper of {:g}", low, where=cheaper)
+    yield _said(" and {:g} ", low + lot, where=cheaper)
+    yield _words("in ", even | cheaper)
+    yield _said("packs of {:g}", lot, where=packed | little)
+    yield _said(", at least {:g}", terms.minimum, where=(packed | little) & (terms.minimum > 0))
+    yield _said(", at most {:g}", terms.maximum, where=(packed | little) & (terms.maximum < np.inf))
+    yield _words(")", little)
+    yield _said(" = {:g}", asked)
 
 
-def _packed(need: float, order: float, pack: float, service: float) -> str:
-    """How whole packs were chosen: the cheaper number of the two around the need, the higher one where a service level is to be met."""
-    if abs(order - need) < _TENTH or abs(order - need) >= pack + _TENTH:  # the need itself, or a least or most that binds
-        return f"in packs of {pack:g}"
-    if service > 0:
-        return f"rounded up to packs of {pack:g}"
-    low = order if order < need else order - pack
-    return f"the cheaper of {max(low, 0.0):g} and {max(low, 0.0) + pack:g} in packs of {pack:g}"
+def _words(text: str, where: np.ndarray) -> list[str]:
+    return np.where(where, text, "").tolist()
+
+
+def _said(pattern: str, values: np.ndarray, where: np.ndarray | None = None) -> list[str]:
+    """The pattern filled with the value of each pair, '' where it does not hold. Each distinct value is written once: a million
+    sentences repeat themselves, and writing them number by number takes longer than the arithmetic."""
+    place, distinct = pd.factorize(values if where is None else values[where])
+    texts = np.array([pattern.format(value) for value in distinct.tolist()], dtype=object)
+    if where is None:
+        return texts[place].tolist()
+    out = np.full(len(values), "", dtype=object)
+    if len(place):
+        out[where] = texts[place]
+    return out.tolist()

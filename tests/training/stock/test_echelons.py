@@ -16,7 +16,7 @@ from tests.training.stock.test_transfers import lost, world
 from training.stock import plan
 from training.stock.demand_distribution import Demand
 from training.stock.echelons import Network
-from training.stock.policies import Decision, Shelf, marginal
+from training.stock.policies import Decision, Shelf, decision_of
 from training.stock.rules import rules
 from training.stock.terms import Terms
 
@@ -26,15 +26,15 @@ def network(supplier: list[int]) -> Network:
 
 
 def decided(demand: Demand, shelf: Shelf, terms: Terms) -> Callable[[np.ndarray], Decision]:
-    return lambda charge: marginal(demand, shelf, terms, 1.0, charge)
+    return lambda charge: decision_of(demand, shelf, terms, 1.0, charge)
 
 
 def test_a_centre_with_one_store_orders_like_a_store_with_both_lead_times() -> None:
     _, demand, shelf, terms = world([5, 3], [9.9, 2.0], lead=3)
     net = network([-1, 0])
-    found = marginal(net.demand(demand, np.zeros(2, bool)), net.shelf(shelf), net.terms(terms, demand))
+    found = decision_of(net.demand(demand, np.zeros(2, bool)), net.shelf(shelf), net.terms(terms, demand))
     _, alone, _, through = world([0, 0], [2.0, 2.0], lead=6)
-    same = marginal(alone, Shelf(np.array([8.0, 8.0]), np.zeros((2, 1))), through)
+    same = decision_of(alone, Shelf(np.array([8.0, 8.0]), np.zeros((2, 1))), through)
     assert found.order[0] == same.order[0] and found.target[0] == pytest.approx(same.target[0])
     assert found.order[0] > 0
 
@@ -160,7 +160,7 @@ def test_a_delivery_that_comes_too_late_for_the_centres_horizon_is_none_of_its_s
         receipts = np.zeros((3, 101))
         receipts[1, place] = 300.0
         return float(
-            marginal(net.demand(demand, np.zeros(3, bool)), net.shelf(Shelf(shelf.on_hand, receipts)), net.terms(terms, demand)).order[0]
+            decision_of(net.demand(demand, np.zeros(3, bool)), net.shelf(Shelf(shelf.on_hand, receipts)), net.terms(terms, demand)).order[0]
         )
 
     assert ordered(0) == 0 < ordered(100)

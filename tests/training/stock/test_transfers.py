@@ -27,7 +27,7 @@ def world(on_hand: list[float], rates: list[float], lead: int = 4, shortage: flo
     one = np.ones(count)
     terms = Terms(
         holding=0.01 * one, shortage=shortage * one, fixed=0 * one, unit_cost=one, review=np.full(count, 7), pack=one, minimum=0 * one,
-        maximum=np.inf * one, service=0 * one, shelf_life=np.inf * one, leads=np.full((count, 1), lead), lead_share=np.ones((count, 1)),
+        maximum=np.inf * one, service=0 * one, shelf_life=np.inf * one, leads=np.full((count, 1), lead), lead_share=np.ones((count, 1)), policy=np.zeros(count, int),
     )  # fmt: skip
     return pairs, demand, Shelf(np.array(on_hand, float), np.zeros((count, 1))), terms
 
