@@ -117,7 +117,7 @@ def _block(known: Known, customers: np.ndarray, sources: tuple[int, int, int]) -
 
 def own_products(known: Known, customers: np.ndarray, limit: int) -> tuple[np.ndarray, np.ndarray]:
     """The `limit` products with the strongest habit of each customer, as (row, product)."""
-    total = len(known.past.products)
+    customers, total = customers.astype(np.int64), len(known.past.products)
     low, high = (np.searchsorted(known.habits.key, (customers + more) * total) for more in (0, 1))
     row = np.repeat(np.arange(len(customers)), high - low)
     index = np.arange(len(row)) - np.repeat(np.cumsum(high - low) - (high - low), high - low) + np.repeat(low, high - low)

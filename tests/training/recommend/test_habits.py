@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from tests.training.recommend.shop import lines
+from training.recommend.candidates import known_at, own_products
 from training.recommend.habits import FEATURES, Habits, habits, product_gaps
 from training.recommend.purchases import Purchases, check_lines, encode
 
@@ -53,3 +56,19 @@ def test_what_follows_an_origin_does_not_change_its_habits(past: Purchases) -> N
     assert early.last_day == (pd.Timestamp("2024-02-29") - pd.Timestamp(0)).days
     np.testing.assert_array_equal(ours.key, theirs.key)
     np.testing.assert_allclose(ours.values, theirs.values)
+
+
+def test_customers_times_products_beyond_two_billion_stay_whose_they_are(past: Purchases) -> None:
+    known = known_at(past, 28)
+    customers, total = np.arange(len(past.customers), dtype=np.int32), 2**30
+    customer, product = np.divmod(known.habits.key, len(past.products))
+    many = replace(
+        known, past=replace(past, products=np.broadcast_to(past.products[:1], total)),
+        habits=replace(known.habits, key=customer * total + product),
+    )  # fmt: skip
+    np.testing.assert_array_equal(own_products(many, customers, 5), own_products(known, customers, 5))
+
+
+def test_customers_times_days_beyond_two_billion_keep_their_trips(past: Purchases, made: Habits) -> None:
+    many = replace(past, customer=past.customer + np.int32(300_000), last_day=past.last_day + 8_000)
+    np.testing.assert_array_equal(habits(many, 28, product_gaps(many)).column("trips_since_last"), made.column("trips_since_last"))
