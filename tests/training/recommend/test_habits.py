@@ -58,6 +58,19 @@ def test_what_follows_an_origin_does_not_change_its_habits(past: Purchases) -> N
     np.testing.assert_allclose(ours.values, theirs.values)
 
 
+def test_what_is_brought_back_is_a_habit_until_it_is(past: Purchases) -> None:
+    sold = lines(customers=12, days=80).query("customer_id == 'c00' and product_id == 'milk'")
+    back = sold.assign(units=-1.0, basket_id="back", ds=pd.Timestamp("2024-03-10"))
+    found = encode(check_lines(pd.concat([lines(customers=12, days=80), back])))
+    milk = found.product[(found.customer == 0) & ~found.kept]
+    assert set(found.products[milk]) == {"milk"} and len(milk) == len(sold)
+    before = int((back["ds"].iloc[0] - pd.Timestamp(0)).days) - 1
+    np.testing.assert_array_equal(
+        habits(found.until(before), 28, product_gaps(past)).key, habits(past.until(before), 28, product_gaps(past)).key
+    )
+    assert not found.until(before + 1).kept.all()
+
+
 def test_customers_times_products_beyond_two_billion_stay_whose_they_are(past: Purchases) -> None:
     known = known_at(past, 28)
     customers, total = np.arange(len(past.customers), dtype=np.int32), 2**30

@@ -11,10 +11,11 @@ import pytest
 
 from infra.errors import BadInput
 from tests.training.recommend.shop import lines, split
-from training.recommend.candidates import known_at
+from training.recommend.blended import Blend
+from training.recommend.candidates import known_at, market_at
 from training.recommend.metrics import ranking_metrics
 from training.recommend.purchases import encode
-from training.recommend.ranking import Lists
+from training.recommend.ranking import Lists, learned_ranker
 from training.recommend.reasons import customer_reasons
 from training.recommend.recommend import recommend, recommend_file
 
@@ -72,6 +73,22 @@ def test_a_product_wholly_brought_back_is_no_habit(shop: pd.DataFrame) -> None:
     rows = recommend(pd.concat([shop, back]), 8).query("customer_id == 'c00' and product_id == 'bread'")
     assert not rows["why"].str.startswith("bought o").any()
     assert "bread" not in recommend(pd.concat([shop, back]), 8, novel=True).query("customer_id == 'c00'")["product_id"].tolist()
+
+
+def test_a_product_brought_back_was_bought_before_the_lines_began(shop: pd.DataFrame) -> None:
+    new = recommend(shop, 1, novel=True).query("customer_id == 'c00'")["product_id"].item()
+    back = pd.DataFrame({"customer_id": ["c00"], "basket_id": ["r"], "product_id": [new], "ds": [shop["ds"].min()], "units": [-1.0]})
+    with_back = pd.concat([shop, back])
+    baskets = pd.DataFrame({"basket_id": ["x"], "product_id": ["milk"], "customer_id": ["c00"]})
+    assert new not in recommend(with_back, 60, novel=True).query("customer_id == 'c00'")["product_id"].tolist()
+    assert new not in recommend(with_back, 60, novel=True, baskets=baskets)["product_id"].tolist()
+
+
+def test_a_group_of_customers_who_only_brought_back_is_listed_by_what_sells(shop: pd.DataFrame) -> None:
+    past = encode(shop)
+    blend = Blend(past.products, market_at(past, 28), learned_ranker(past, novel=False), 28, past.last_day)
+    assert blend.lists(shop.head(3).assign(units=-1.0)).empty
+    assert set(blend.lists(shop.head(40))["customer_id"]) == set(shop.head(40)["customer_id"])
 
 
 def test_reasons_tell_the_habit_as_it_is(shop: pd.DataFrame, answer: pd.DataFrame) -> None:
