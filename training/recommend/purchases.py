@@ -9,9 +9,6 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from infra.errors import BadInput
-from training.files import check_frame, require_unbroken
-
 LINE_COLUMNS = {"customer_id": "text", "basket_id": "text", "product_id": "text", "ds": "date", "units": "number"}
 
 
@@ -94,18 +91,10 @@ def indicator(rows: np.ndarray, cols: np.ndarray, shape: tuple[int, int]) -> spa
     return matrix
 
 
-def check_lines(lines: pd.DataFrame, where: str = "lines") -> pd.DataFrame:
-    """Typed basket lines; a blank customer is an unknown one, negative units are returns. Raises BadInput."""
-    checked = check_frame(lines, required=LINE_COLUMNS, where=where, blank={"customer_id"})
-    require_unbroken(checked["ds"], where, placeholders=True)
-    if not (checked["units"] > 0).any():
-        raise BadInput(f"{where}: column 'units' has no value above 0: expected at least one purchase")
-    return checked
-
-
 def encode(lines: pd.DataFrame, products: np.ndarray | None = None, last_day: int | None = None) -> Purchases:
-    """Purchases of checked lines; the order of the rows does not matter. `products` (sorted) numbers products as
-    another set of lines does, and drops the others; `last_day` is the newest line's when None."""
+    """Purchases of typed lines (LINE_COLUMNS; a blank customer is an unknown one, negative units are returns); the order of the
+    rows does not matter. `products` (sorted) numbers products as another set of lines does, and drops the others; `last_day`
+    is that of the newest purchase when None."""
     if products is not None:
         lines = lines[lines["product_id"].isin(products)]
     customer, customers = numbered(lines["customer_id"])

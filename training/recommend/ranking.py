@@ -32,7 +32,7 @@ class Lists:
 
 
 def horizon_of(past: Purchases) -> int:
-    """Days looked ahead: four weeks, less when the lines cover less than four times that."""
+    """Days looked ahead: four weeks, or a quarter of the days that the lines cover where that is less."""
     return max(1, min(HORIZON, past.span // 4))
 
 

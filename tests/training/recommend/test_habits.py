@@ -11,12 +11,12 @@ import pytest
 from tests.training.recommend.shop import lines
 from training.recommend.candidates import known_at, own_products
 from training.recommend.habits import FEATURES, Habits, habits, product_gaps
-from training.recommend.purchases import Purchases, check_lines, encode
+from training.recommend.purchases import Purchases, encode
 
 
 @pytest.fixture(scope="module")
 def past() -> Purchases:
-    return encode(check_lines(lines(customers=12, days=80)))
+    return encode(lines(customers=12, days=80))
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +51,7 @@ def test_unknown_pairs_have_no_habit(past: Purchases, made: Habits) -> None:
 
 def test_what_follows_an_origin_does_not_change_its_habits(past: Purchases) -> None:
     early = past.until(past.last_day - 20)
-    altered = encode(check_lines(lines(customers=12, days=80).query("ds <= '2024-02-29'")), past.products, early.last_day)
+    altered = encode(lines(customers=12, days=80).query("ds <= '2024-02-29'"), past.products, early.last_day)
     ours, theirs = habits(early, 28, product_gaps(early)), habits(altered.until(early.last_day), 28, product_gaps(early))
     assert early.last_day == (pd.Timestamp("2024-02-29") - pd.Timestamp(0)).days
     np.testing.assert_array_equal(ours.key, theirs.key)
@@ -61,7 +61,7 @@ def test_what_follows_an_origin_does_not_change_its_habits(past: Purchases) -> N
 def test_what_is_brought_back_is_a_habit_until_it_is(past: Purchases) -> None:
     sold = lines(customers=12, days=80).query("customer_id == 'c00' and product_id == 'milk'")
     back = sold.assign(units=-1.0, basket_id="back", ds=pd.Timestamp("2024-03-10"))
-    found = encode(check_lines(pd.concat([lines(customers=12, days=80), back])))
+    found = encode(pd.concat([lines(customers=12, days=80), back]))
     milk = found.product[(found.customer == 0) & ~found.kept]
     assert set(found.products[milk]) == {"milk"} and len(milk) == len(sold)
     before = int((back["ds"].iloc[0] - pd.Timestamp(0)).days) - 1

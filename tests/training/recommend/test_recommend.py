@@ -159,12 +159,25 @@ def test_from_file_to_file(shop: pd.DataFrame, tmp_path: Path) -> None:
     ({"ds": "soon"}, "column 'ds', row 1 is 'soon'; expected a date"),
     ({"product_id": None}, "column 'product_id', row 1 is blank"),
     ({"units": -1}, "column 'units' has no value above 0"),
+    ({"customer_id": None}, "column 'customer_id' is blank in every row"),
+    ({"ds": lambda shop: shop["ds"].mask(shop.index == 1, pd.Timestamp("2042-01-01"))}, "column 'ds', row 2 is 2042-01-01"),
 ])  # fmt: skip
 def test_bad_lines_are_named(shop: pd.DataFrame, tmp_path: Path, change: dict, said: str) -> None:
     shop.assign(**change).to_csv(tmp_path / "lines.csv", index=False)
-    with pytest.raises(BadInput, match=said):
+    with pytest.raises(BadInput, match=f"^lines file {tmp_path / 'lines.csv'}: {said}"):
         recommend_file(tmp_path / "lines.csv", 4, out=tmp_path / "out.csv")
     assert not (tmp_path / "out.csv").exists()
+
+
+def test_a_basket_is_one_customers(shop: pd.DataFrame, tmp_path: Path) -> None:
+    baskets = pd.DataFrame({"basket_id": ["x", "y", "x", "x"], "product_id": "milk", "customer_id": [None, "c02", "c01", "c02"]})
+    said = "column 'customer_id', row 4 is 'c02', and an earlier row of basket 'x' says 'c01'; expected one customer a basket"
+    with pytest.raises(BadInput, match=f"^baskets: {said}"):
+        recommend(shop, 3, baskets=baskets)
+    shop.to_csv(tmp_path / "lines.csv", index=False)
+    baskets.to_csv(tmp_path / "baskets.csv", index=False)
+    with pytest.raises(BadInput, match=f"^baskets file {tmp_path / 'baskets.csv'}: {said}"):
+        recommend_file(tmp_path / "lines.csv", 3, baskets=tmp_path / "baskets.csv", out=tmp_path / "out.csv")
 
 
 @pytest.mark.parametrize("k", [0, -1, 10_000])
