@@ -16,9 +16,10 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
+from training.files import check_frame
 from training.recommend.complete import hide
 from training.recommend.metrics import ranking_metrics
-from training.recommend.purchases import check_lines, encode
+from training.recommend.purchases import LINE_COLUMNS, encode
 from training.recommend.recommend import recommend
 from training.recommend.similar import cosine, most_sold
 
@@ -45,7 +46,7 @@ def online_retail(data: Path) -> pd.DataFrame:
 
 def _lines(customer: pd.Series, basket: pd.Series, product: pd.Series, days: pd.Series, units: pd.Series) -> pd.DataFrame:
     raw = {"customer_id": customer, "basket_id": basket, "product_id": product, "ds": days, "units": units}
-    return check_lines(pd.DataFrame(raw))
+    return check_frame(pd.DataFrame(raw), required=LINE_COLUMNS, blank={"customer_id"}, where="the set")
 
 
 SETS: dict[str, Callable[[Path], pd.DataFrame]] = {"complete_journey": complete_journey, "online_retail": online_retail}

@@ -46,7 +46,7 @@ class Blend:
     def lists(self, lines: pd.DataFrame) -> pd.DataFrame:
         """`customer_id, product_id, score, why` of the customers of `lines`, MOST_K each."""
         past = encode(lines, self.products, self.last_day)
-        if not len(past.customers):
+        if not len(past.day):
             return pd.DataFrame({"customer_id": [], "product_id": [], "score": [], "why": []})
         known = known_at(past, self.horizon, self.market)
         found = ranked(known, self.ranker, np.arange(len(past.customers)), MOST_K, False)
@@ -71,7 +71,7 @@ class Blended:
         groups = max(1, -(-train.select("customer_id").distinct().count() // GROUP))
 
         def lists(customers: DataFrame) -> DataFrame:
-            asked = train.where("units > 0").select(*_LINES).join(customers, "customer_id", "left_semi")
+            asked = train.select(*_LINES).join(customers, "customer_id", "left_semi")
             group = F.pmod(F.xxhash64("customer_id"), F.lit(groups))
             return asked.groupBy(group.alias("_group")).applyInPandas(lambda lines: _group_lists(blend, lines), _SCHEMA)
 
@@ -82,7 +82,7 @@ def learn_blend(train: DataFrame) -> Blend:
     """Fit market and ranker on all lines, or on those of a sample of customers when they are more than MOST_LINES."""
     parts = max(1, int(10_000 * min(1.0, MOST_LINES / max(train.count(), 1))))
     sampled = train.where(F.pmod(F.xxhash64(F.coalesce("customer_id", "basket_id")), F.lit(10_000)) < parts)
-    lines = sampled.where("units > 0").select(*_LINES).toPandas()
+    lines = sampled.select(*_LINES).toPandas()
     past = encode(lines.astype({"ds": "datetime64[ns]"}))
     horizon = horizon_of(past)
     return Blend(

@@ -101,11 +101,11 @@ def candidate_pairs(known: Known, customers: np.ndarray, novel: bool, depth: int
 def _block(known: Known, customers: np.ndarray, sources: tuple[int, int, int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Customer, product and taste score of the candidates of a few customers, sorted by customer and product."""
     own, alike, popular = sources
-    bought = known.past.bought[customers]
+    had = known.past.had[customers]
     scores = known.model.scores(known.taste[customers])
     fresh = scores.copy()
-    fresh[bought[:, known.model.products].nonzero()] = -np.inf
-    rows = [own_products(known, customers, own), best_columns(fresh, alike, known.model.products), _popular(known, bought, popular)]
+    fresh[had[:, known.model.products].nonzero()] = -np.inf
+    rows = [own_products(known, customers, own), best_columns(fresh, alike, known.model.products), _popular(known, had, popular)]
     row, product = (np.concatenate(parts) for parts in zip(*rows, strict=True))
     pair = distinct(row * len(known.past.products) + product)
     row, product = pair // len(known.past.products), pair % len(known.past.products)
@@ -117,7 +117,7 @@ def _block(known: Known, customers: np.ndarray, sources: tuple[int, int, int]) -
 
 def own_products(known: Known, customers: np.ndarray, limit: int) -> tuple[np.ndarray, np.ndarray]:
     """The `limit` products with the strongest habit of each customer, as (row, product)."""
-    total = len(known.past.products)
+    customers, total = customers.astype(np.int64), len(known.past.products)
     low, high = (np.searchsorted(known.habits.key, (customers + more) * total) for more in (0, 1))
     row = np.repeat(np.arange(len(customers)), high - low)
     index = np.arange(len(row)) - np.repeat(np.cumsum(high - low) - (high - low), high - low) + np.repeat(low, high - low)
@@ -139,10 +139,10 @@ def best_columns(scores: np.ndarray, limit: int, products: np.ndarray) -> tuple[
     return row[fine], products[top.ravel()[fine]]
 
 
-def _popular(known: Known, bought: sparse.csr_matrix, limit: int) -> tuple[np.ndarray, np.ndarray]:
-    """The most popular products that each customer has not bought, among the first `limit` and those they bought."""
+def _popular(known: Known, had: sparse.csr_matrix, limit: int) -> tuple[np.ndarray, np.ndarray]:
+    """The most popular products that each customer never had, among the first `limit` and those they had."""
     top = known.popular[: 4 * limit]
-    free = bought[:, top].toarray() == 0
+    free = had[:, top].toarray() == 0
     first = free & (np.cumsum(free, axis=1) <= limit)
     row, at = np.nonzero(first)
     return row, top[at]

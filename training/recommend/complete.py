@@ -114,11 +114,11 @@ def hide(window: Purchases, at_most: int, seed: int = 17) -> tuple[Partial, spar
 
 def completed(together: Together, ranker: Ranker, asked: Partial, k: int, novel: bool) -> Lists:
     """The `k` best products of each partial basket, filled up by popularity."""
-    parts, bought = [], together.known.past.bought
+    parts, had = [], together.known.past.had
     for rows in _chunks(asked):
         chunk = _rows(asked, rows)
         row, product, features = _candidates(together, chunk, max(DEPTH, 2 * k), novel)
-        barred = {number: _barred(chunk, bought, number, novel) for number in range(len(rows))}
+        barred = {number: _barred(chunk, had, number, novel) for number in range(len(rows))}
         best = best_of(row, product, ranker.score(features), k)
         lists = filled(best, np.arange(len(rows)), k, together.known.popular, barred)
         parts.append(Lists(lists.group + rows[0], lists.product, lists.score))
@@ -148,17 +148,17 @@ def _candidates(together: Together, asked: Partial, depth: int, novel: bool) -> 
         (known_rows[own], owned), (np.repeat(rows, len(popular)), np.tile(popular, baskets)),
     ]  # fmt: skip
     pair = distinct(np.concatenate([row.astype(np.int64) * total + product for row, product in sources]))
-    pair = pair[~np.isin(pair, _taken(asked, known.past.bought, total, novel))]
+    pair = pair[~np.isin(pair, _taken(asked, known.past.had, total, novel))]
     row, product = pair // total, pair % total
     return row, product, _features(together, asked, row, product, lift, alike)
 
 
-def _taken(asked: Partial, bought: sparse.csr_matrix, total: int, novel: bool) -> np.ndarray:
+def _taken(asked: Partial, had: sparse.csr_matrix, total: int, novel: bool) -> np.ndarray:
     row, product = asked.held.nonzero()
     taken = row.astype(np.int64) * total + product
     if novel:
         known_rows = np.flatnonzero(asked.customer >= 0)
-        row, product = bought[asked.customer[known_rows]].nonzero()
+        row, product = had[asked.customer[known_rows]].nonzero()
         taken = np.concatenate([taken, known_rows[row].astype(np.int64) * total + product])
     return taken
 
@@ -227,12 +227,12 @@ def _reasons(together: Together, asked: Partial, lists: Lists) -> list[str]:
     return words
 
 
-def _barred(chunk: Partial, bought: sparse.csr_matrix, number: int, novel: bool) -> np.ndarray:
+def _barred(chunk: Partial, had: sparse.csr_matrix, number: int, novel: bool) -> np.ndarray:
     held = chunk.held.indices[chunk.held.indptr[number] : chunk.held.indptr[number + 1]]
     customer = chunk.customer[number]
     if not novel or customer < 0:
         return held
-    return np.concatenate([held, bought.indices[bought.indptr[customer] : bought.indptr[customer + 1]]])
+    return np.concatenate([held, had.indices[had.indptr[customer] : had.indptr[customer + 1]]])
 
 
 def _chunks(asked: Partial) -> Sequence[np.ndarray]:

@@ -99,7 +99,7 @@ class _Trips:
         known = past.customer >= 0
         span = past.span + 1
         day = past.day[known].astype(np.int64) - int(past.day[0])
-        return cls(distinct(past.customer[known] * span + day), span, past.last_day - int(past.day[0]))
+        return cls(distinct(past.customer[known].astype(np.int64) * span + day), span, past.last_day - int(past.day[0]))
 
     def since(self, customer: np.ndarray, age: np.ndarray) -> np.ndarray:
         """Trips of each customer on days younger than `age`."""

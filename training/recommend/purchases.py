@@ -9,17 +9,29 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from infra.errors import BadInput
-from training.files import check_frame, require_unbroken
-
 LINE_COLUMNS = {"customer_id": "text", "basket_id": "text", "product_id": "text", "ds": "date", "units": "number"}
 
 
 @dataclass(frozen=True)
+class Returned:
+    """The lines as they came, purchases too, of every known customer's product that a line without units above 0 tells of: few.
+    `customer`, `product` and `day` as in Purchases; `units`, negative where brought back."""
+
+    customer: np.ndarray
+    product: np.ndarray
+    day: np.ndarray
+    units: np.ndarray
+
+    def until(self, day: int) -> Returned:
+        """The lines up to and including `day`."""
+        known = self.day <= day
+        return Returned(self.customer[known], self.product[known], self.day[known], self.units[known])
+
+
+@dataclass(frozen=True)
 class Purchases:
-    """Distinct (basket, product) lines, oldest first. `customer` is -1 where unknown; `day` counts from 1970-01-01;
-    `kept` is False for lines of a customer who brought back as many units of the product as they bought; `last_day` is
-    the day at whose end they are looked at."""
+    """Distinct (basket, product) lines, oldest first. `customer` is -1 where unknown; `day` counts from 1970-01-01; `returned`
+    tells what was brought back; `last_day` is the day at whose end they are looked at."""
 
     customers: np.ndarray
     products: np.ndarray
@@ -27,7 +39,7 @@ class Purchases:
     product: np.ndarray
     basket: np.ndarray
     day: np.ndarray
-    kept: np.ndarray
+    returned: Returned
     last_day: int
 
     @property
@@ -48,14 +60,27 @@ class Purchases:
         rows = slice(low, high)
         return replace(
             self, customer=self.customer[rows], product=self.product[rows], basket=self.basket[rows], day=self.day[rows],
-            kept=self.kept[rows], last_day=last_day,
+            returned=self.returned.until(last_day), last_day=last_day,
         )  # fmt: skip
 
     @cached_property
     def bought(self) -> sparse.csr_matrix:
-        """Customers x products, 1 where the customer ever bought the product, brought back or not."""
+        """Customers x products, 1 where the lines hold a purchase of the product by the customer, brought back or not."""
         known = self.customer >= 0
         return indicator(self.customer[known], self.product[known], (len(self.customers), len(self.products)))
+
+    @cached_property
+    def had(self) -> sparse.csr_matrix:
+        """`bought`, and what the customer brought back: that was bought before the lines begin where they hold no purchase."""
+        return self.bought.maximum(indicator(self.returned.customer, self.returned.product, self.bought.shape))
+
+    @cached_property
+    def kept(self) -> np.ndarray:
+        """(lines,) False where the customer had brought back as many units of the product as they bought, by the last day."""
+        total = len(self.products)
+        pair, line = np.unique(_pairs(self.returned.customer, self.returned.product, total), return_inverse=True)
+        wholly = pair[np.bincount(line, weights=self.returned.units, minlength=len(pair)) <= 0]
+        return ~pd.Index(_pairs(self.customer, self.product, total)).isin(wholly)
 
 
 def indicator(rows: np.ndarray, cols: np.ndarray, shape: tuple[int, int]) -> sparse.csr_matrix:
@@ -66,18 +91,10 @@ def indicator(rows: np.ndarray, cols: np.ndarray, shape: tuple[int, int]) -> spa
     return matrix
 
 
-def check_lines(lines: pd.DataFrame, where: str = "lines") -> pd.DataFrame:
-    """Typed basket lines; a blank customer is an unknown one, negative units are returns. Raises BadInput."""
-    checked = check_frame(lines, required=LINE_COLUMNS, where=where, blank={"customer_id"})
-    require_unbroken(checked["ds"], where, placeholders=True)
-    if not (checked["units"] > 0).any():
-        raise BadInput(f"{where}: column 'units' has no value above 0: expected at least one purchase")
-    return checked
-
-
 def encode(lines: pd.DataFrame, products: np.ndarray | None = None, last_day: int | None = None) -> Purchases:
-    """Purchases of checked lines; the order of the rows does not matter. `products` (sorted) numbers products as
-    another set of lines does, and drops the others; `last_day` is the newest line's when None."""
+    """Purchases of typed lines (LINE_COLUMNS; a blank customer is an unknown one, negative units are returns); the order of the
+    rows does not matter. `products` (sorted) numbers products as another set of lines does, and drops the others; `last_day`
+    is that of the newest purchase when None."""
     if products is not None:
         lines = lines[lines["product_id"].isin(products)]
     customer, customers = numbered(lines["customer_id"])
@@ -90,13 +107,15 @@ def encode(lines: pd.DataFrame, products: np.ndarray | None = None, last_day: in
     days = np.int64(day.max(initial=0) + 1)
     basket = np.unique(np.unique(of_customer, return_inverse=True)[1] * days + day, return_inverse=True)[1]
     units = lines["units"].to_numpy(dtype=float)
-    kept = _kept(customer, product, units, len(own))
+    pair = _pairs(customer, product, len(own))
+    told = (customer >= 0) & pd.Index(pair).isin(pair[units <= 0])
+    returned = Returned(customer[told], product[told], day[told], units[told])
     order = np.lexsort((product, basket, day))
     order = order[units[order] > 0]
     line = basket[order].astype(np.int64) * len(own) + product[order]
     order = order[np.sort(np.unique(line, return_index=True)[1])]
     last = int(day[order[-1]]) if last_day is None else last_day
-    return Purchases(customers, own, customer[order], product[order], basket[order], day[order], kept[order], last)
+    return Purchases(customers, own, customer[order], product[order], basket[order], day[order], returned, last)
 
 
 def distinct(codes: np.ndarray) -> np.ndarray:
@@ -116,8 +135,6 @@ def numbered(values: pd.Series) -> tuple[np.ndarray, np.ndarray]:
     return rank[codes], np.asarray(found, dtype=object)[order]
 
 
-def _kept(customer: np.ndarray, product: np.ndarray, units: np.ndarray, products: int) -> np.ndarray:
-    """Whether more units of the line's (customer, product) were bought than brought back."""
-    pair = customer.astype(np.int64) * products + product
-    _, code = np.unique(pair, return_inverse=True)
-    return (np.bincount(code, weights=units)[code] > 0) | (customer < 0)
+def _pairs(customer: np.ndarray, product: np.ndarray, products: int) -> np.ndarray:
+    """One int64 a (customer, product), below 0 where the customer is unknown."""
+    return customer.astype(np.int64) * products + product

@@ -32,7 +32,7 @@ class Lists:
 
 
 def horizon_of(past: Purchases) -> int:
-    """Days looked ahead: four weeks, less when the lines cover less than four times that."""
+    """Days looked ahead: four weeks, or a quarter of the days that the lines cover where that is less."""
     return max(1, min(HORIZON, past.span // 4))
 
 
@@ -70,12 +70,12 @@ def ranked(known: Known, ranker: Ranker, customers: np.ndarray, k: int, novel: b
 
 
 def _chunks(known: Known, ranker: Ranker, customers: np.ndarray, k: int, novel: bool) -> Iterator[Lists]:
-    bought = known.past.bought
+    had = known.past.had
     for low in range(0, len(customers), CHUNK):
         chunk = customers[low : low + CHUNK]
         pairs = candidate_pairs(known, chunk, novel, max(DEPTH, 2 * k))
         best = best_of(pairs.customer, pairs.product, ranker.score(pairs.values), k)
-        barred = {int(c): bought.indices[bought.indptr[c] : bought.indptr[c + 1]] if novel else [] for c in chunk}
+        barred = {int(c): had.indices[had.indptr[c] : had.indptr[c + 1]] if novel else [] for c in chunk}
         yield filled(best, chunk, k, known.popular, barred)
 
 

@@ -18,6 +18,7 @@ from infra.settings import Settings
 from tests.training.recommend.shop import lines
 from training.family import Fold
 from training.recommend import contenders, family
+from training.recommend.blended import Blended
 from training.recommend.contenders import Listed
 from training.recommend.cooccurrence import neighbours
 from training.recommend.family import FAMILY
@@ -68,6 +69,14 @@ def test_every_contender_ranks_for_every_customer_and_the_best_beats_popularity(
     assert 0 < values["blended"] < values["popularity"]
     assert values["als"] < 1.0
     assert values["personal_frequency"] < values["popularity"]
+
+
+def test_what_a_customer_brought_back_is_no_habit_of_the_blend(data: DataFrame) -> None:
+    bought = data.where("customer_id = 'c00' and product_id = 'bread'")
+    back = bought.withColumns({"units": F.lit(-1.0), "basket_id": F.lit("back")})
+    listed = Blended().fit(data.unionByName(back), {}).lists_for(bought.select("customer_id").distinct()).toPandas()
+    habits = listed[listed["why"].str.startswith("bought o")]["product_id"].tolist()
+    assert "butter" in habits and "bread" not in habits
 
 
 @pytest.mark.parametrize("name", ["personal_frequency", "als", "blended"])

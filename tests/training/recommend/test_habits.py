@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from tests.training.recommend.shop import lines
+from training.recommend.candidates import known_at, own_products
 from training.recommend.habits import FEATURES, Habits, habits, product_gaps
-from training.recommend.purchases import Purchases, check_lines, encode
+from training.recommend.purchases import Purchases, encode
 
 
 @pytest.fixture(scope="module")
 def past() -> Purchases:
-    return encode(check_lines(lines(customers=12, days=80)))
+    return encode(lines(customers=12, days=80))
 
 
 @pytest.fixture(scope="module")
@@ -48,8 +51,37 @@ def test_unknown_pairs_have_no_habit(past: Purchases, made: Habits) -> None:
 
 def test_what_follows_an_origin_does_not_change_its_habits(past: Purchases) -> None:
     early = past.until(past.last_day - 20)
-    altered = encode(check_lines(lines(customers=12, days=80).query("ds <= '2024-02-29'")), past.products, early.last_day)
+    altered = encode(lines(customers=12, days=80).query("ds <= '2024-02-29'"), past.products, early.last_day)
     ours, theirs = habits(early, 28, product_gaps(early)), habits(altered.until(early.last_day), 28, product_gaps(early))
     assert early.last_day == (pd.Timestamp("2024-02-29") - pd.Timestamp(0)).days
     np.testing.assert_array_equal(ours.key, theirs.key)
     np.testing.assert_allclose(ours.values, theirs.values)
+
+
+def test_what_is_brought_back_is_a_habit_until_it_is(past: Purchases) -> None:
+    sold = lines(customers=12, days=80).query("customer_id == 'c00' and product_id == 'milk'")
+    back = sold.assign(units=-1.0, basket_id="back", ds=pd.Timestamp("2024-03-10"))
+    found = encode(pd.concat([lines(customers=12, days=80), back]))
+    milk = found.product[(found.customer == 0) & ~found.kept]
+    assert set(found.products[milk]) == {"milk"} and len(milk) == len(sold)
+    before = int((back["ds"].iloc[0] - pd.Timestamp(0)).days) - 1
+    np.testing.assert_array_equal(
+        habits(found.until(before), 28, product_gaps(past)).key, habits(past.until(before), 28, product_gaps(past)).key
+    )
+    assert not found.until(before + 1).kept.all()
+
+
+def test_customers_times_products_beyond_two_billion_stay_whose_they_are(past: Purchases) -> None:
+    known = known_at(past, 28)
+    customers, total = np.arange(len(past.customers), dtype=np.int32), 2**30
+    customer, product = np.divmod(known.habits.key, len(past.products))
+    many = replace(
+        known, past=replace(past, products=np.broadcast_to(past.products[:1], total)),
+        habits=replace(known.habits, key=customer * total + product),
+    )  # fmt: skip
+    np.testing.assert_array_equal(own_products(many, customers, 5), own_products(known, customers, 5))
+
+
+def test_customers_times_days_beyond_two_billion_keep_their_trips(past: Purchases, made: Habits) -> None:
+    many = replace(past, customer=past.customer + np.int32(300_000), last_day=past.last_day + 8_000)
+    np.testing.assert_array_equal(habits(many, 28, product_gaps(many)).column("trips_since_last"), made.column("trips_since_last"))

@@ -11,10 +11,11 @@ import pytest
 
 from infra.errors import BadInput
 from tests.training.recommend.shop import lines, split
-from training.recommend.candidates import known_at
+from training.recommend.blended import Blend
+from training.recommend.candidates import known_at, market_at
 from training.recommend.metrics import ranking_metrics
 from training.recommend.purchases import encode
-from training.recommend.ranking import Lists
+from training.recommend.ranking import Lists, learned_ranker
 from training.recommend.reasons import customer_reasons
 from training.recommend.recommend import recommend, recommend_file
 
@@ -72,6 +73,22 @@ def test_a_product_wholly_brought_back_is_no_habit(shop: pd.DataFrame) -> None:
     rows = recommend(pd.concat([shop, back]), 8).query("customer_id == 'c00' and product_id == 'bread'")
     assert not rows["why"].str.startswith("bought o").any()
     assert "bread" not in recommend(pd.concat([shop, back]), 8, novel=True).query("customer_id == 'c00'")["product_id"].tolist()
+
+
+def test_a_product_brought_back_was_bought_before_the_lines_began(shop: pd.DataFrame) -> None:
+    new = recommend(shop, 1, novel=True).query("customer_id == 'c00'")["product_id"].item()
+    back = pd.DataFrame({"customer_id": ["c00"], "basket_id": ["r"], "product_id": [new], "ds": [shop["ds"].min()], "units": [-1.0]})
+    with_back = pd.concat([shop, back])
+    baskets = pd.DataFrame({"basket_id": ["x"], "product_id": ["milk"], "customer_id": ["c00"]})
+    assert new not in recommend(with_back, 60, novel=True).query("customer_id == 'c00'")["product_id"].tolist()
+    assert new not in recommend(with_back, 60, novel=True, baskets=baskets)["product_id"].tolist()
+
+
+def test_a_group_of_customers_who_only_brought_back_is_listed_by_what_sells(shop: pd.DataFrame) -> None:
+    past = encode(shop)
+    blend = Blend(past.products, market_at(past, 28), learned_ranker(past, novel=False), 28, past.last_day)
+    assert blend.lists(shop.head(3).assign(units=-1.0)).empty
+    assert set(blend.lists(shop.head(40))["customer_id"]) == set(shop.head(40)["customer_id"])
 
 
 def test_reasons_tell_the_habit_as_it_is(shop: pd.DataFrame, answer: pd.DataFrame) -> None:
@@ -142,12 +159,25 @@ def test_from_file_to_file(shop: pd.DataFrame, tmp_path: Path) -> None:
     ({"ds": "soon"}, "column 'ds', row 1 is 'soon'; expected a date"),
     ({"product_id": None}, "column 'product_id', row 1 is blank"),
     ({"units": -1}, "column 'units' has no value above 0"),
+    ({"customer_id": None}, "column 'customer_id' is blank in every row"),
+    ({"ds": lambda shop: shop["ds"].mask(shop.index == 1, pd.Timestamp("2042-01-01"))}, "column 'ds', row 2 is 2042-01-01"),
 ])  # fmt: skip
 def test_bad_lines_are_named(shop: pd.DataFrame, tmp_path: Path, change: dict, said: str) -> None:
     shop.assign(**change).to_csv(tmp_path / "lines.csv", index=False)
-    with pytest.raises(BadInput, match=said):
+    with pytest.raises(BadInput, match=f"^lines file {tmp_path / 'lines.csv'}: {said}"):
         recommend_file(tmp_path / "lines.csv", 4, out=tmp_path / "out.csv")
     assert not (tmp_path / "out.csv").exists()
+
+
+def test_a_basket_is_one_customers(shop: pd.DataFrame, tmp_path: Path) -> None:
+    baskets = pd.DataFrame({"basket_id": ["x", "y", "x", "x"], "product_id": "milk", "customer_id": [None, "c02", "c01", "c02"]})
+    said = "column 'customer_id', row 4 is 'c02', and an earlier row of basket 'x' says 'c01'; expected one customer a basket"
+    with pytest.raises(BadInput, match=f"^baskets: {said}"):
+        recommend(shop, 3, baskets=baskets)
+    shop.to_csv(tmp_path / "lines.csv", index=False)
+    baskets.to_csv(tmp_path / "baskets.csv", index=False)
+    with pytest.raises(BadInput, match=f"^baskets file {tmp_path / 'baskets.csv'}: {said}"):
+        recommend_file(tmp_path / "lines.csv", 3, baskets=tmp_path / "baskets.csv", out=tmp_path / "out.csv")
 
 
 @pytest.mark.parametrize("k", [0, -1, 10_000])
