@@ -16,7 +16,7 @@ from infra.errors import NotReady
 from infra.lake import Lake
 from infra.settings import Settings
 from training.demand.card import HORIZON
-from training.demand.examples import AT, FULL, example_rows, segments
+from training.demand.examples import AT, example_rows, segments
 from training.tabular import FEATURES, matrix_of
 
 if TYPE_CHECKING:
@@ -24,20 +24,21 @@ if TYPE_CHECKING:
 
 #: a week apart, so that no day is a label twice at the same horizon and every weekday is seen at each
 ORIGINS, DAYS_APART = 16, 7
+#: share of a day in stock below which its sales say too little about demand to learn from
+LEAST_IN_STOCK = 0.2
 #: days of history before an origin is worth learning from
 WARM_UP_DAYS = 56
 
 _KEYS = ("store_id", "product_id")
-#: what each example carries beside the features: `base` is the level x weekday profile's forecast in units, `factor` the units over
-#: it, `weight` the base again, by which a factor counts, `scale` the mean squared day-to-day difference of the pair's sales up to
-#: the origin (of RMSSE)
-LABELS = ("units", "base", "factor", "weight", "scale")
+#: what each example carries beside the features: `demand` is units sold per share of the day in stock, `weight` that
+#: share times the base, `base` the level x weekday profile's forecast in units, `factor` demand over it, `scale` the mean
+#: squared day-to-day difference of the pair's sales up to the origin (of RMSSE)
+LABELS = ("units", "in_stock", "demand", "base", "factor", "weight", "scale")
 
 
 def examples(spark: SparkSession, settings: Settings) -> DataFrame:
     """Rows `store_id, product_id, origin, horizon, ds, segment, *LABELS, features` (EXAMPLE_FEATURES) of the newest weekly
-    origins whose whole horizon is known; days that were closed, unknown or not wholly in stock are no labels:
-    what sold out is no evidence of low demand, nor is what sold out late one of the usual demand."""
+    origins whose whole horizon is known; days that were closed, unknown or mostly out of stock are no labels."""
     from pyspark.sql import functions as F
 
     lake = Lake(settings.lake_url)
@@ -48,7 +49,9 @@ def examples(spark: SparkSession, settings: Settings) -> DataFrame:
     features = F.array(*[F.col(name).cast("float") for name in ORIGIN_FEATURES]).alias("known")
     ahead = known.select(*_KEYS, "origin", features).withColumn("horizon", F.explode(F.array(*map(F.lit, range(1, HORIZON + 1)))))
     ahead = ahead.withColumn("ds", F.date_add("origin", F.col("horizon")))
-    label = daily.where(F.col("open") & F.col("units").isNotNull() & (F.col("in_stock") >= FULL)).select(*_KEYS, "ds", "units")
+    label = daily.where(F.col("open") & F.col("units").isNotNull() & (F.col("in_stock") >= LEAST_IN_STOCK)).select(
+        *_KEYS, "ds", "units", "in_stock"
+    )
     rows = ahead.join(label, [*_KEYS, "ds"]).join(_scales(daily), [*_KEYS, "origin"], "left")
     return rows.mapInPandas(_shaped, schema())
 
@@ -89,10 +92,14 @@ def _shaped(frames: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
 
 
 def shaped(frame: pd.DataFrame) -> pd.DataFrame:
-    """Examples of rows `store_id, product_id, origin, ds, horizon, units, scale, known` (ORIGIN_FEATURES)."""
+    """Examples of rows `store_id, product_id, origin, ds, horizon, units, in_stock, scale, known` (ORIGIN_FEATURES)."""
     origin = matrix_of(frame["known"], len(ORIGIN_FEATURES))
     rows = example_rows(origin, frame["horizon"].to_numpy())
-    units, scale = (frame[name].to_numpy(dtype=float) for name in ("units", "scale"))
-    labels = {"units": units, "base": rows.base, "factor": units / rows.base, "weight": rows.base, "scale": scale}
+    units, in_stock = frame["units"].to_numpy(dtype=float), frame["in_stock"].to_numpy(dtype=float)
+    demand = units / in_stock
+    labels = {
+        "units": units, "in_stock": in_stock, "demand": demand, "base": rows.base, "factor": demand / rows.base,
+        "weight": in_stock * rows.base, "scale": frame["scale"].to_numpy(dtype=float),
+    }  # fmt: skip
     keys = frame[[*_KEYS, "origin", "ds", "horizon"]].assign(segment=segments(origin[:, AT["adi"]], origin[:, AT["cv2"]]))
     return keys.assign(**labels, **{FEATURES: list(rows.matrix)})

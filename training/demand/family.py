@@ -19,7 +19,7 @@ from infra.tables import Table
 from training.demand.card import CARD
 from training.demand.contenders import CalibratedFitted, contenders
 from training.demand.dataset import HORIZON, examples
-from training.demand.examples import rows_of
+from training.demand.examples import FULL, rows_of
 from training.demand.model import DemandModel
 from training.evaluation import metrics
 from training.family import Card, Contender, Fitted, Fold
@@ -53,8 +53,7 @@ class DemandFamily:
     def folds(self, data: DataFrame) -> Sequence[Fold]:
         """The newest origins, a week apart, so that no day is judged twice."""
         origins = sorted(row[0] for row in data.select("origin").distinct().collect())
-        folds = rolling_folds(data, origins[-FOLDS:], HORIZON)
-        return [replace(fold, test=at_most(fold.test, JUDGED_ROWS, "store_id", "product_id")) for fold in folds]
+        return [replace(fold, test=_judged(fold.test)) for fold in rolling_folds(data, origins[-FOLDS:], HORIZON)]
 
     def contenders(self) -> Sequence[Contender]:
         """Seasonal naive, level profile, MLlib's regressors, XGBoost."""
@@ -110,6 +109,12 @@ class DemandFamily:
         keys = pd.DataFrame({"store_id": ["S1", "S1"], "product_id": ["slow", "fast"], "horizon": [7, 7]})
         values = pd.DataFrame({name: [0.1, 2.0] for name in ORIGIN_FEATURES}, dtype=float).assign(origin_day=17_000.0)
         return pd.concat([keys, values], axis=1)
+
+
+def _judged(test: DataFrame) -> DataFrame:
+    from pyspark.sql import functions as F
+
+    return at_most(test.where(F.col("in_stock") >= FULL), JUDGED_ROWS, "store_id", "product_id")
 
 
 def _wql(frame: pd.DataFrame) -> float:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from training.demand.examples import Rows, Sample, rows_of, sample_of
+from training.demand.examples import FULL, Rows, Sample, rows_of, sample_of
 from training.demand.profiles import StackedMean
 from training.tabular import FEATURES, at_most
 
@@ -38,7 +38,7 @@ class Ground:
 
     @cached_property
     def held_back(self) -> Sample:
-        """A sample of the newest origins, which no fit has seen."""
+        """A sample of days wholly in stock of the newest origins, which no fit has seen."""
         return _sample(self.train.where(self._is_newest))
 
     @cached_property
@@ -53,8 +53,10 @@ class Ground:
 
     @cached_property
     def over_stack(self) -> DataFrame:
-        """The examples to fit on with the stack's `margin`."""
-        return with_margin(self.older, self.stack)
+        """The examples to fit on with the stack's `margin`; half a day in stock is half a day's."""
+        from pyspark.sql import functions as F
+
+        return with_margin(self.older, self.stack).withColumn("margin", F.col("margin") + F.log("in_stock"))
 
     @property
     def _is_newest(self) -> Column:
@@ -84,4 +86,7 @@ def with_told(frame: DataFrame, column: str, told: Callable[[Rows], np.ndarray])
 
 
 def _sample(examples: DataFrame) -> Sample:
-    return sample_of(at_most(examples, DRIVER_ROWS).select("ds", "units", "horizon", "base", FEATURES).toPandas())
+    from pyspark.sql import functions as F
+
+    whole = at_most(examples.where(F.col("in_stock") >= FULL), DRIVER_ROWS)
+    return sample_of(whole.select("ds", "units", "horizon", "base", FEATURES).toPandas())

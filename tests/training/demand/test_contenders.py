@@ -47,7 +47,9 @@ def examples(spark: SparkSession) -> DataFrame:
     known, count = origin_features(panel, list(ORIGINS)), len(panel.keys)
     parts = []
     for at, position in enumerate(ORIGINS):
-        keys = panel.keys.assign(origin=panel.days[position].date(), scale=1.0, known=list(known[:, at]), series=np.arange(count))
+        keys = panel.keys.assign(
+            origin=panel.days[position].date(), scale=1.0, in_stock=1.0, known=list(known[:, at]), series=np.arange(count)
+        )
         for ahead in range(1, HORIZON + 1):
             day = panel.days[position + ahead].date()
             parts.append(keys.assign(ds=day, horizon=ahead, units=panel.units[:, position + ahead]))
