@@ -3,30 +3,25 @@ distribution by the same calibration on origins that its fit has not seen."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
 from typing import TYPE_CHECKING, Any, Protocol
 
-import pandas as pd
-
-from training.demand.calibration import Calibration
-from training.demand.examples import EXAMPLE_FEATURES, FULL, rows_of, spread
-from training.demand.model import BoosterMean, DemandModel, MeanPredictor
-from training.demand.profiles import ProfileMean, SeasonalNaiveMean
+from training.demand.error import calibrated, fit_error
+from training.demand.examples import EXAMPLE_FEATURES
+from training.demand.ground import Ground, with_margin, with_told
+from training.demand.model import BoosterMean, DemandModel, MeanPredictor, OffsetMean
+from training.demand.profiles import ProfileMean, SeasonalNaiveMean, StackedMean
 from training.regressors import regressors
-from training.tabular import FEATURES, TabularContender, TabularFitted, at_most
+from training.tabular import TabularContender, TabularFitted
 
 if TYPE_CHECKING:
     import optuna
     from pyspark.sql import DataFrame
 
-#: the newest origins of a training set, held back from the fit to calibrate on
-CALIBRATION_ORIGINS = 2
-#: rows that the calibration reads on the driver, sampled
-CALIBRATION_ROWS = 60_000
 #: rows that MLlib's learners are fitted on, sampled
 MLLIB_ROWS = 20_000
+_SEED = 0
 
 
 class MeanFitted(Protocol):
@@ -48,7 +43,7 @@ class MeanContender(Protocol):
 
     def space(self, trial: optuna.Trial) -> dict[str, Any]: ...
 
-    def fit(self, train: DataFrame, params: Mapping[str, Any]) -> MeanFitted: ...
+    def fit(self, ground: Ground, params: Mapping[str, Any]) -> MeanFitted: ...
 
 
 @dataclass(frozen=True)
@@ -56,6 +51,8 @@ class Calibrated:
     """A mean forecaster with quantiles around it."""
 
     mean: MeanContender
+    #: of each training set, found again by the contenders that share it
+    grounds: dict[DataFrame, Ground]
 
     @property
     def name(self) -> str:
@@ -72,14 +69,13 @@ class Calibrated:
         return self.mean.space(trial)
 
     def fit(self, train: DataFrame, params: Mapping[str, Any]) -> CalibratedFitted:
-        """Fit the mean on the older origins and the calibration on the newest ones."""
-        from pyspark.sql import functions as F
-
-        newest = _newest_origins(train, CALIBRATION_ORIGINS)
-        held_back = F.col("origin").isin(newest)
-        fitted = self.mean.fit(train.where(~held_back) if newest else train, params)
+        """Fit the mean on the older origins and the calibration on the newest ones. Which forecasts are how wild is learnt, but for
+        a baseline, which stays cheap: the series' own deviation tells."""
+        ground = self.grounds.setdefault(train, Ground(train))
+        fitted = self.mean.fit(ground, params)
         mean = fitted.portable()
-        return CalibratedFitted(fitted, DemandModel(mean, _calibration(mean, train.where(held_back))))
+        error = None if self.baseline else fit_error(mean, ground.fitted_on, _SEED)
+        return CalibratedFitted(fitted, DemandModel(mean, calibrated(mean, error, ground.held_back), error=error))
 
 
 @dataclass(frozen=True)
@@ -120,21 +116,13 @@ class Baseline:
         """Nothing to tune."""
         return {}
 
-    def fit(self, train: DataFrame, params: Mapping[str, Any]) -> Baseline:
+    def fit(self, ground: Ground, params: Mapping[str, Any]) -> Baseline:
         """Itself."""
         return self
 
     def predict(self, frame: DataFrame) -> DataFrame:
         """`frame` with `units_mean`."""
-        from pyspark.sql.types import DoubleType, StructField, StructType
-
-        rule = self.rule
-
-        def ruled(frames: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
-            for part in frames:
-                yield part.assign(units_mean=rule.predict(rows_of(part)))
-
-        return frame.mapInPandas(ruled, StructType([*frame.schema.fields, StructField("units_mean", DoubleType())]))
+        return with_told(frame, "units_mean", self.rule.predict)
 
     def portable(self) -> MeanPredictor:
         """The rule."""
@@ -143,10 +131,9 @@ class Baseline:
 
 @dataclass(frozen=True)
 class Learned:
-    """A pyspark.ml regressor of the factor over the profile (`offset` False) or, by its own offset, of units."""
+    """A pyspark.ml regressor of the factor over the profile."""
 
     tabular: TabularContender
-    offset: bool = False
     baseline: bool = False
 
     @property
@@ -158,11 +145,9 @@ class Learned:
         """The regressor's parameters."""
         return self.tabular.space(trial)
 
-    def fit(self, train: DataFrame, params: Mapping[str, Any]) -> LearnedFitted:
-        """Fit on rows in stock long enough; half a day in stock is half a day's offset or weight."""
-        from pyspark.sql import functions as F
-
-        return LearnedFitted(self.tabular.fit(train.withColumn("margin", F.log(F.col("base") * F.col("in_stock"))), params), self.offset)
+    def fit(self, ground: Ground, params: Mapping[str, Any]) -> LearnedFitted:
+        """Fit on the older origins."""
+        return LearnedFitted(self.tabular.fit(ground.older, params))
 
 
 @dataclass(frozen=True)
@@ -170,7 +155,6 @@ class LearnedFitted:
     """A fitted regressor."""
 
     tabular: TabularFitted
-    offset: bool
 
     @property
     def spark_model(self) -> Any:
@@ -186,25 +170,64 @@ class LearnedFitted:
         """`frame` with `units_mean` of a whole day in stock."""
         from pyspark.sql import functions as F
 
-        found = self.tabular.predict(frame.withColumn("margin", F.log("base")))
-        scale = F.lit(1.0) if self.offset else F.col("base")
-        return found.withColumn("units_mean", F.greatest(F.col("prediction").cast("double"), F.lit(0.0)) * scale)
+        factor = F.greatest(F.col("prediction").cast("double"), F.lit(0.0))
+        return self.tabular.predict(frame).withColumn("units_mean", factor * F.col("base"))
 
     def portable(self) -> MeanPredictor:
         """The regressor in arrays, over all EXAMPLE_FEATURES."""
-        return self.tabular.export(self.tabular)
+        return self.tabular.portable()
+
+
+@dataclass(frozen=True)
+class Boosted:
+    """A pyspark.ml regressor of units whose base margin is the logarithm of the stack of simple forecasts."""
+
+    tabular: TabularContender
+    baseline: bool = False
+
+    @property
+    def name(self) -> str:
+        """The regressor's name."""
+        return self.tabular.name
+
+    def space(self, trial: optuna.Trial) -> dict[str, Any]:
+        """The regressor's parameters."""
+        return self.tabular.space(trial)
+
+    def fit(self, ground: Ground, params: Mapping[str, Any]) -> BoostedFitted:
+        """Fit on the older origins."""
+        return BoostedFitted(self.tabular.fit(ground.over_stack, params), ground.stack)
+
+
+@dataclass(frozen=True)
+class BoostedFitted(LearnedFitted):
+    """A fitted regressor over its `stack`."""
+
+    stack: StackedMean
+
+    def predict(self, frame: DataFrame) -> DataFrame:
+        """`frame` with `units_mean` of a whole day in stock."""
+        from pyspark.sql import functions as F
+
+        found = self.tabular.predict(with_margin(frame, self.stack))
+        return found.withColumn("units_mean", F.col("prediction").cast("double"))
+
+    def portable(self) -> MeanPredictor:
+        """The stack and the regressor over it, in arrays."""
+        return OffsetMean(self.stack, self.tabular.portable())
 
 
 def contenders() -> Sequence[Calibrated]:
     """Baselines first."""
     baselines: list[MeanContender] = [Baseline("seasonal_naive", SeasonalNaiveMean()), Baseline("level_profile", ProfileMean())]
-    return [Calibrated(mean) for mean in [*baselines, *learners()]]
+    grounds: dict[DataFrame, Ground] = {}
+    return [Calibrated(mean, grounds) for mean in [*baselines, *learners()]]
 
 
-def learners() -> Sequence[Learned]:
+def learners() -> Sequence[Learned | Boosted]:
     """The field's regressors with their search spaces."""
     xgboost = TabularContender("xgboost", EXAMPLE_FEATURES, "units", _xgboost, _xgboost_space, _booster, shares=(1.0,), fills=False)
-    return (*map(Learned, regressors(EXAMPLE_FEATURES, MLLIB_ROWS)), Learned(xgboost, offset=True))
+    return (*map(Learned, regressors(EXAMPLE_FEATURES, MLLIB_ROWS)), Boosted(xgboost))
 
 
 def _xgboost(params: Mapping[str, Any]) -> Any:
@@ -242,18 +265,3 @@ def _xgboost_space(trial: optuna.Trial) -> dict[str, Any]:
 
 def _booster(fitted: TabularFitted) -> Any:
     return BoosterMean(fitted.stage.get_booster())
-
-
-def _newest_origins(train: DataFrame, count: int) -> list[date]:
-    days = sorted(row[0] for row in train.select("origin").distinct().collect())
-    return days[-count:] if len(days) > count else []
-
-
-def _calibration(mean: MeanPredictor, held_back: DataFrame) -> Calibration:
-    """Learned from a bounded sample of whole days in stock, which every trial on the same fold finds again."""
-    from pyspark.sql import functions as F
-
-    drawn = at_most(held_back.where(F.col("in_stock") >= FULL), CALIBRATION_ROWS)
-    frame = drawn.select("ds", "units", "horizon", "base", FEATURES).persist().toPandas()
-    rows = rows_of(frame)
-    return Calibration.fit(mean.predict(rows), frame["units"].to_numpy(), spread(rows), frame["horizon"].to_numpy())

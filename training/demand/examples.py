@@ -68,6 +68,21 @@ class Rows:
         return Rows((*self.names, *more), np.column_stack([self.matrix, added]), self.base, self.ds)
 
 
+@dataclass(frozen=True)
+class Sample:
+    """m examples with their label `units` (m,), the `horizon` in periods and the share of the day in stock, each (m,)."""
+
+    rows: Rows
+    units: np.ndarray
+    horizon: np.ndarray
+    in_stock: np.ndarray
+
+    def thinned(self, most: int) -> Sample:
+        """About `most` of the examples, evenly taken."""
+        at = np.arange(0, len(self.units), max(len(self.units) // most, 1))
+        return Sample(self.rows.take(at), self.units[at], self.horizon[at], self.in_stock[at])
+
+
 def example_rows(origin: np.ndarray, horizon: np.ndarray, step: int = 1) -> Rows:
     """The model's rows of m pairs of an origin's features, (m, len(ORIGIN_FEATURES)), and a horizon in periods, (m,)."""
     days = _EPOCH + pd.to_timedelta((origin[:, AT["origin_day"]] + horizon * step).astype(np.int64), unit="D")
@@ -104,3 +119,9 @@ def rows_of(examples: pd.DataFrame) -> Rows:
     """The rows of examples in pandas: their `features`, `base` and `ds`."""
     days = pd.DatetimeIndex(pd.to_datetime(examples["ds"]))
     return Rows(EXAMPLE_FEATURES, matrix_of(examples[FEATURES], len(EXAMPLE_FEATURES)), examples["base"].to_numpy(dtype=float), days)
+
+
+def sample_of(examples: pd.DataFrame) -> Sample:
+    """The sample of examples of whole days in stock in pandas: their `features`, `base`, `ds`, `units` and `horizon`."""
+    units, horizon = examples["units"].to_numpy(dtype=float), examples["horizon"].to_numpy()
+    return Sample(rows_of(examples), units, horizon, np.ones(len(units)))

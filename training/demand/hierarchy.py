@@ -18,8 +18,8 @@ from feature_repo.panel import KEYS, Panel, with_groups
 from infra.errors import BadInput
 from training.demand.calibration import Calibration
 from training.demand.covariates import Covariates
+from training.demand.error import level_shift
 from training.demand.forecaster import Forecaster
-from training.demand.learning import level_shift
 from training.files import words_of
 
 TOTAL = "total"

@@ -15,11 +15,11 @@ import pandas as pd
 from feature_repo.demand_features import origin_features, periods
 from feature_repo.panel import Panel
 from training.demand.balance import BalancedMean, StockedMean
-from training.demand.calibration import Calibration
 from training.demand.covariates import Covariates
-from training.demand.examples import AT, EXAMPLE_FEATURES, FLOOR, FULL, Rows, example_rows, spread
+from training.demand.error import FEWEST, calibrated, fit_error
+from training.demand.examples import AT, EXAMPLE_FEATURES, FULL, Rows, Sample, example_rows
 from training.demand.latent import LatentDemand
-from training.demand.model import BoosterMean, DemandModel, MeanPredictor, MixedMean, OffsetMean, relative_error
+from training.demand.model import BoosterMean, DemandModel, MeanPredictor, MixedMean, OffsetMean
 from training.demand.profiles import ProfileMean, StackedMean
 
 if TYPE_CHECKING:
@@ -31,8 +31,6 @@ Progress = Callable[[int, int, str], None]
 EXAMPLES, JUDGED = 800_000, 400_000
 #: examples from which latent demand is learnt, and the least share of a day in stock that says anything of it
 LATENT, _LEAST_SEEN = 400_000, 1e-3
-#: below this many examples nothing is learnt that the profile does not know
-_FEWEST = 300
 #: origins between which the examples are spread, and horizons taken of each
 _ORIGINS, _HORIZONS = 120, 3
 #: boosting: the learning rate, the rounds at most and at least, those without gain after which it stops, and how many more
@@ -46,30 +44,13 @@ _SIMPLE = 0.4
 _WATCHED = 60_000
 #: the Tweedie variance powers that compete: near Poisson for counts, nearer to gamma for sales that vary by their size
 _POWERS = (1.1, 1.6)
-#: series-periods held out, and examples the error is learnt on
-_HELD_ROWS, _ERROR_ROWS = 15_000, 200_000
+#: series-periods held out
+_HELD_ROWS = 15_000
 #: a season seen once cannot be told from a trend: below this history, what says which month it is says nothing
 _SEASONS_DAYS = 728
 _SEASONAL = {"age_days", "week_sin", "week_cos", "month", "days_to_christmas"}
 _OF_SEASON = [at for at, name in enumerate(EXAMPLE_FEATURES) if name in _SEASONAL or name.endswith("year_ago_trend")]
 _DOW = [AT[f"dow_{d}"] for d in range(7)]
-
-
-@dataclass(frozen=True)
-class Sample:
-    """m examples with their label `units` (m,), the `horizon`, the number of the `series` and the share of the day in stock,
-    each (m,)."""
-
-    rows: Rows
-    units: np.ndarray
-    horizon: np.ndarray
-    series: np.ndarray
-    in_stock: np.ndarray
-
-    def thinned(self, most: int) -> Sample:
-        """About `most` of the examples, evenly taken."""
-        at = np.arange(0, len(self.units), max(len(self.units) // most, 1))
-        return Sample(self.rows.take(at), self.units[at], self.horizon[at], self.series[at], self.in_stock[at])
 
 
 @dataclass(frozen=True)
@@ -98,10 +79,8 @@ def learn(covariates: Covariates, horizon: int, seed: int = 0, progress: Progres
     blend = _blended(fit_members(earlier, seed, judged=judged), judged)
     sold_out = bool(((covariates.panel.exposure > 0) & (covariates.panel.exposure < FULL)).any())
     trial: MeanPredictor = StockedMean.fit(blend, earlier.rows, earlier.units) if sold_out else blend
-    mean = trial.predict(judged.rows)
-    error = _fit_error(trial, earlier, seed)
-    wild = spread(judged.rows) if error is None else relative_error(error, judged.rows, mean)
-    calibration = Calibration.fit(mean * level_shift(mean, judged.units), judged.units, wild, judged.horizon)
+    error = fit_error(trial, earlier, seed)
+    calibration = calibrated(trial, error, judged, refitted=True)
     say(2, 4, "examples up to the end")
     final = trial
     if len(blend.parts) > 1:
@@ -126,12 +105,6 @@ def _held_out(panel: Panel, horizon: int) -> int:
     length = panel.units.shape[1]
     wanted = max(horizon + periods(21, panel.step), _HELD_ROWS // max(len(panel.keys), 1))
     return min(wanted, max(length // 4, min(horizon, length // 3)))
-
-
-def level_shift(mean: np.ndarray, actual: np.ndarray) -> float:
-    """By how much all actuals together lay beside all forecasts of the held-out end: what was peculiar to that month, which
-    the quantiles of the next one must not repeat."""
-    return float(np.clip(actual.sum() / mean.sum(), 0.7, 1.4)) if len(mean) and mean.sum() > 0 else 1.0
 
 
 def rows_at(covariates: Covariates, panel: Panel, series: np.ndarray, position: int, horizon: np.ndarray) -> Rows:
@@ -171,7 +144,7 @@ def fit_members(sample: Sample, seed: int, *, judged: Sample | None = None, like
     """The plain profile, the stack of simple forecasts, and a booster over the stack for each of _POWERS (XGBoost, Tweedie
     deviance), its sums balanced; the profile alone when there is too little to learn from. The boosters stop where `judged`
     gets no better, or take the rounds of `like`."""
-    if len(sample.units) < _FEWEST or not (sample.units > 0).any():
+    if len(sample.units) < FEWEST or not (sample.units > 0).any():
         return [ProfileMean()]
     stack = StackedMean.fit(sample.rows, sample.units)
     data = _matrix(sample, stack)
@@ -222,24 +195,6 @@ def _boosted(
     return found[: found.best_iteration + 1]
 
 
-def _fit_error(trial: MeanPredictor, sample: Sample, seed: int) -> BoosterMean | None:
-    """The booster of |units - mean| with the mean as its offset; None where the mean is the plain profile."""
-    import xgboost
-
-    if len(sample.units) < _FEWEST or not (sample.units > 0).any():
-        return None
-    part = sample.thinned(_ERROR_ROWS)
-    mean = np.maximum(trial.predict(part.rows), FLOOR)
-    wrong = np.abs(part.units - mean)
-    data = xgboost.QuantileDMatrix(part.rows.matrix, label=wrong, base_margin=np.log(mean), max_bin=64, nthread=1)
-    leaf = max(len(wrong) / 2000, 10) * float(wrong.mean())
-    parameters = {
-        "objective": "reg:tweedie", "tweedie_variance_power": 1.5, "max_depth": 6, "eta": 0.1, "subsample": 0.5, "colsample_bynode": 0.5,
-        "min_child_weight": leaf, "reg_lambda": leaf / 5, "tree_method": "hist", "max_bin": 64, "seed": seed, "nthread": 1,
-    }  # fmt: skip
-    return BoosterMean(xgboost.train(parameters, data, 40))
-
-
 def _blended(parts: Sequence[MeanPredictor], judged: Sample) -> MixedMean:
     """The boosters in equal parts, with the share of each simple member, in tenths, that gives the least sum of
     (y - f)^2 / base on the judged examples. One month says little about the next: simple members get at most _SIMPLE."""
@@ -272,18 +227,17 @@ def _part(
     units, seen = panel.units[each, target], panel.in_stock[each, target]
     # what sold out is no evidence of low demand, nor is what sold out late one of the usual demand
     usable = ~np.isnan(units) & (seen >= least)
-    return Sample(rows.take(usable), units[usable].astype(np.float64), horizon.ravel()[usable], each[usable], seen[usable])
+    return Sample(rows.take(usable), units[usable].astype(np.float64), horizon.ravel()[usable], seen[usable])
 
 
 def _joined(parts: list[Sample], covariates: Covariates, position: int) -> Sample:
     if not parts:
         nothing = np.empty((0, 1), dtype=np.int64)
         empty = rows_at(covariates, covariates.panel.upto(position), np.empty(0, dtype=np.int64), position, nothing)
-        nobody = np.empty(0, dtype=np.int64)
-        return Sample(empty, np.empty(0), nobody, nobody, np.empty(0))
+        return Sample(empty, np.empty(0), np.empty(0, dtype=np.int64), np.empty(0))
     rows = [part.rows for part in parts]
     matrix, base = np.concatenate([r.matrix for r in rows]), np.concatenate([r.base for r in rows])
     joined = Rows(rows[0].names, matrix, base, pd.DatetimeIndex(np.concatenate([r.ds.to_numpy() for r in rows])))
-    columns = ("units", "horizon", "series", "in_stock")
-    units, horizon, series, in_stock = (np.concatenate([getattr(part, name) for part in parts]) for name in columns)
-    return Sample(joined, units, horizon, series, in_stock)
+    columns = ("units", "horizon", "in_stock")
+    units, horizon, in_stock = (np.concatenate([getattr(part, name) for part in parts]) for name in columns)
+    return Sample(joined, units, horizon, in_stock)
