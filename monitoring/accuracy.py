@@ -4,6 +4,7 @@ them and what arrived since, and gives rows `segment, metric, value, n` (ACCURAC
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import date
 
 import numpy as np
 import pandas as pd
@@ -21,14 +22,15 @@ _SPEEDS = (-np.inf, 0.1, 1.0, np.inf)
 _SPEED_NAMES = ("under 0.1 a day", "0.1 to 1 a day", "over 1 a day")
 #: share of a unit's cost that a year on the shelf costs
 HOLDING_RATE_A_YEAR = 0.25
+_PAIR = ["store_id", "product_id"]
 
 
 def forecast_accuracy(forecasts: pd.DataFrame, actuals: pd.DataFrame) -> pd.DataFrame:
     """wape, bias, wql and the coverage of each quantile of FORECASTS rows against DEMAND_DAILY rows, for all, by horizon
     and by speed. Days that were closed, unknown or not fully in stock say nothing about demand and are left out; their
     share is the metric `censored`."""
-    arrived = actuals[["store_id", "product_id", "ds", "units", "open", "in_stock"]].rename(columns={"units": "actual"})
-    both = forecasts.merge(arrived, on=["store_id", "product_id", "ds"], how="inner")
+    arrived = actuals[[*_PAIR, "ds", "units", "open", "in_stock"]].rename(columns={"units": "actual"})
+    both = forecasts.merge(arrived, on=[*_PAIR, "ds"], how="inner")
     both = both[both["actual"].notna() & both["open"].astype(bool)]
     if both.empty:
         return _table([])
@@ -39,20 +41,21 @@ def forecast_accuracy(forecasts: pd.DataFrame, actuals: pd.DataFrame) -> pd.Data
     return _table(rows)
 
 
-def order_accuracy(orders: pd.DataFrame, days: pd.DataFrame, products: pd.DataFrame) -> pd.DataFrame:
-    """What followed the ORDERS of one day: `days` are the pairs' later days (units, in_stock, price, on_hand_close),
-    `products` their unit_cost. `cost_per_pair_day` is money: stock at closing at 25 % of its cost a year, plus the margin on
-    the units that the empty hours would have sold at the pace of the others."""
-    known = days.merge(orders[["store_id", "product_id"]], on=["store_id", "product_id"]).merge(products, on="product_id", how="left")
-    known = known[known["in_stock"].notna()]
+def order_accuracy(orders: pd.DataFrame, days: pd.DataFrame, products: pd.DataFrame, origin: date) -> pd.DataFrame:
+    """What followed the ORDERS of `origin`: `days` are the pairs' days (ds, units, in_stock, price, on_hand_close), those after
+    `origin` are judged, `products` their unit_cost. `cost_per_pair_day` is money: stock at closing at 25 % of its cost a year, plus
+    the margin on the units that the empty hours would have sold at the pair's pace, in units a day in stock over all of `days`."""
+    known = days.merge(orders[_PAIR], on=_PAIR).merge(products, on="product_id", how="left")
+    known = known[known["in_stock"].notna()].sort_values("ds")
+    # days that were empty throughout say nothing of either: the days before them do
+    known["price"] = known.groupby(_PAIR)["price"].ffill().fillna(0.0)
+    pace = known.groupby(_PAIR)["units"].transform("sum") / known.groupby(_PAIR)["in_stock"].transform("sum").clip(lower=1.0)
+    known = known.assign(lost=pace * (1 - known["in_stock"]))[known["ds"] > origin]
     if known.empty:
         return _table([])
-    share = known["in_stock"].clip(0.05, 1.0)
-    lost = known["units"].fillna(0) * (1 / share - 1)
-    price = known["price"].fillna(0.0)
-    unit_cost = known["unit_cost"].fillna(price * 0.7)
+    unit_cost = known["unit_cost"].fillna(known["price"] * 0.7)
     held = known["on_hand_close"].fillna(0).clip(lower=0) * unit_cost * HOLDING_RATE_A_YEAR / 365
-    missed = lost * (price - unit_cost).clip(lower=0)
+    missed = known["lost"] * (known["price"] - unit_cost).clip(lower=0)
     n = len(known)
     return _table([
         ("all", "cost_per_pair_day", float((held + missed).mean()), n), ("all", "holding_cost", float(held.mean()), n),
@@ -65,8 +68,7 @@ def slow_mover_accuracy(decisions: pd.DataFrame, sold: pd.DataFrame) -> pd.DataF
     the mean probability and the share that did not sell; `sold` has the pairs that sold in the horizon, once each."""
     if decisions.empty:
         return _table([])
-    keys = ["store_id", "product_id"]
-    outcome = decisions.merge(sold[keys].drop_duplicates().assign(sold=1.0), on=keys, how="left")["sold"].isna().to_numpy(dtype=float)
+    outcome = decisions.merge(sold[_PAIR].drop_duplicates().assign(sold=1.0), on=_PAIR, how="left")["sold"].isna().to_numpy(dtype=float)
     probability, n = decisions["probability"].to_numpy(), len(decisions)
     gap = float((probability - outcome).mean())
     return _table([

@@ -27,6 +27,8 @@ LOOK_BACK_DAYS = 35
 ORIGINS_AT_MOST = 8
 RECOMMENDATION_DAYS = 28
 ORDER_DAYS = 14
+#: days before an order that also tell the pace at which a pair sells: after it the shelf may have been empty throughout
+PACE_DAYS = 28
 #: families whose live accuracy is the metric that they are promoted on
 LIKE_TRAINED = ("demand", "slow_mover", "recommend")
 _PAIR = ["store_id", "product_id"]
@@ -99,10 +101,12 @@ def _orders(lake: Lake, span: Span) -> tuple[pd.DataFrame, str]:
     for origin in _origins(lake, ORDERS, span, wait_days=ORDER_DAYS):
         frame = lake.read_pandas(ORDERS, filters=[("as_of", "=", origin)])
         until = origin + timedelta(days=ORDER_DAYS)
-        days = _between(lake, DEMAND_DAILY, origin, until, [*_PAIR, "ds", "units", "in_stock", "price"])
+        before = origin - timedelta(days=PACE_DAYS)
+        days = _between(lake, DEMAND_DAILY, before, until, [*_PAIR, "ds", "units", "in_stock", "price"])
         stock = _between(lake, STOCK_DAILY, origin, until, [*_PAIR, "ds", "on_hand_close"])
         days = days.merge(stock, on=[*_PAIR, "ds"], how="left")
-        parts += [(origin, str(version), order_accuracy(part, days, products)) for version, part in frame.groupby("model_version")]
+        versions = frame.groupby("model_version")
+        parts += [(origin, str(version), order_accuracy(part, days, products, origin)) for version, part in versions]
     return _labelled(parts), f"orders are judged {ORDER_DAYS} days after they were proposed, and none is that old."
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, timedelta
 
 import numpy as np
 import pandas as pd
@@ -64,15 +64,27 @@ def test_nothing_sold_has_no_relative_error_and_no_actual_no_row() -> None:
 def test_the_cost_of_orders_is_holding_and_the_margin_lost() -> None:
     orders = pd.DataFrame({"store_id": ["S1", "S1"], "product_id": ["P0", "P1"]})
     days = pd.DataFrame({
-        "store_id": "S1", "product_id": ["P0", "P1", "P2"], "units": [4.0, 3.0, 9.0], "in_stock": [1.0, 0.5, 1.0],
-        "price": [10.0, 10.0, 10.0], "on_hand_close": [73.0, 0.0, 1e6],
+        "store_id": "S1", "product_id": ["P0", "P1", "P1", "P2"], "ds": [DAY, DAY - timedelta(days=1), DAY, DAY],
+        "units": [4.0, 6.0, 3.0, 9.0], "in_stock": [1.0, 1.0, 0.5, 1.0], "price": 10.0, "on_hand_close": [73.0, 99.0, 0.0, 1e6],
     })  # fmt: skip
     products = pd.DataFrame({"product_id": ["P0", "P1", "P2"], "unit_cost": [4.0, 6.0, 1.0]})
-    found = _of(order_accuracy(orders, days, products))
+    found = _of(order_accuracy(orders, days, products, DAY - timedelta(days=1)))
     assert found["holding_cost"] == pytest.approx(73 * 4 * 0.25 / 365 / 2)
-    assert found["shortage_cost"] == pytest.approx(3 * (10 - 6) / 2)  # half a day sold 3, the other half would have
+    assert found["shortage_cost"] == pytest.approx(3 * (10 - 6) / 2)  # a day and a half sold 9: the empty half would have sold 3
     assert found["cost_per_pair_day"] == pytest.approx(found["holding_cost"] + found["shortage_cost"])
     assert found["out_of_stock"] == 0.5
+
+
+def test_a_shelf_that_stays_empty_costs_what_it_sold_before() -> None:
+    orders = pd.DataFrame({"store_id": ["S1"], "product_id": ["P0"]})
+    products = pd.DataFrame({"product_id": ["P0"], "unit_cost": [6.0]})
+    full = [(DAY - timedelta(days=back), 4.0, 1.0, 10.0) for back in range(14)]
+    empty = [(DAY + timedelta(days=on), 0.0, 0.0, None) for on in range(1, 15)]
+    days = pd.DataFrame([*empty, *full], columns=["ds", "units", "in_stock", "price"]).assign(
+        store_id="S1", product_id="P0", on_hand_close=0.0
+    )
+    table = order_accuracy(orders, days, products, DAY)
+    assert _of(table)["shortage_cost"] == pytest.approx(4 * (10 - 6)) and set(table["n"]) == {14}
 
 
 def test_what_slow_movers_and_recommendations_were_judged_by_before_is_what_they_are_judged_by_live() -> None:
