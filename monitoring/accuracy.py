@@ -1,9 +1,10 @@
 """How good the decisions were, once what they were about has happened. Each function takes decisions as the tables hold
-them and what arrived since, and gives rows `segment, metric, value, n` (ACCURACY without the run's columns)."""
+them and what arrived since, and gives rows `segment, metric, value, n` (ACCURACY without the run's columns) and `weight`, by which
+values of several origins are one: units sold where the value is an error relative to them, else `n`."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import date
 
 import numpy as np
@@ -14,12 +15,14 @@ from training.recommend.metrics import ranking_metrics
 from training.recommend.model import DEFAULT_K
 from training.tables import QUANTILES
 
-COLUMNS = ["segment", "metric", "value", "n"]
+COLUMNS = ["segment", "metric", "value", "n", "weight"]
 #: share of open hours with stock from which a day's sales are the demand
 IN_STOCK = 0.999
 #: segments by the units a day that were forecast: known before the actual is, so they select nothing
 _SPEEDS = (-np.inf, 0.1, 1.0, np.inf)
 _SPEED_NAMES = ("under 0.1 a day", "0.1 to 1 a day", "over 1 a day")
+#: metrics that are errors over sales: few days of few sales must not weigh as much as many
+_RELATIVE = ("wape", "bias", "wql")
 #: share of a unit's cost that a year on the shelf costs
 HOLDING_RATE_A_YEAR = 0.25
 _PAIR = ["store_id", "product_id"]
@@ -35,10 +38,20 @@ def forecast_accuracy(forecasts: pd.DataFrame, actuals: pd.DataFrame) -> pd.Data
     if both.empty:
         return _table([])
     judged = both[both["in_stock"].fillna(1.0) >= IN_STOCK]
-    rows = [("all", "censored", 1 - len(judged) / len(both), len(both))]
+    rows, weights = [("all", "censored", 1 - len(judged) / len(both), len(both))], [float(len(both))]
     for segment, part in _segments(judged):
-        rows += [(segment, metric, value, len(part)) for metric, value in _forecast_metrics(part).items()]
-    return _table(rows)
+        sold = float(part["actual"].abs().sum())
+        for metric, value in _forecast_metrics(part).items():
+            rows.append((segment, metric, value, len(part)))
+            weights.append(sold if metric in _RELATIVE else len(part))
+    return _table(rows, weights)
+
+
+def pooled(accuracy: pd.DataFrame) -> pd.DataFrame:
+    """Rows `segment, metric, value, n` over all origins of `accuracy`: an error relative to sales as of all their days together."""
+    parts = accuracy.assign(value=accuracy["value"] * accuracy["weight"])
+    sums = parts.groupby(["segment", "metric"], sort=False)[["value", "n", "weight"]].sum().reset_index()
+    return sums.assign(value=sums["value"] / sums["weight"]).drop(columns="weight")
 
 
 def order_accuracy(orders: pd.DataFrame, days: pd.DataFrame, products: pd.DataFrame, origin: date) -> pd.DataFrame:
@@ -106,6 +119,7 @@ def _forecast_metrics(part: pd.DataFrame) -> dict[str, float]:
     return {"wape": wape(actual, mean), "bias": bias(actual, mean), "wql": wql(actual, quantiles, list(QUANTILES.values())), **covered}
 
 
-def _table(rows: list[tuple[str, str, float, int]]) -> pd.DataFrame:
-    frame = pd.DataFrame(rows, columns=COLUMNS)
+def _table(rows: list[tuple[str, str, float, int]], weights: Sequence[float] | None = None) -> pd.DataFrame:
+    frame = pd.DataFrame(rows, columns=COLUMNS[:-1])
+    frame["weight"] = frame["n"] if weights is None else weights
     return frame[np.isfinite(frame["value"].astype("float64"))].reset_index(drop=True)

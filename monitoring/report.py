@@ -17,6 +17,7 @@ from infra.lake import Lake
 from infra.publish import publish
 from infra.registry import CHAMPION, PREVIOUS, Registry
 from infra.settings import Settings
+from monitoring.accuracy import pooled
 from monitoring.drift import FEWEST_ROWS, SILENT, ColumnDrift, compare, prepared, silenced
 from monitoring.page import FamilyView, headline, html
 from monitoring.policy import Reading, decide
@@ -147,10 +148,9 @@ def _reading(
 
 
 def _live(accuracy: pd.DataFrame, metric: str, version: str) -> tuple[float | None, int]:
-    """The version's live metric over everything, weighted by actuals, and how many there are."""
-    own = accuracy[(accuracy["segment"] == "all") & (accuracy["metric"] == metric) & (accuracy["model_version"] == version)]
-    n = int(own["n"].sum()) if len(own) else 0
-    return (float((own["value"] * own["n"]).sum() / n), n) if n else (None, 0)
+    """The version's live metric over everything, and how many actuals it is of."""
+    found = pooled(accuracy[(accuracy["segment"] == "all") & (accuracy["metric"] == metric) & (accuracy["model_version"] == version)])
+    return (float(found["value"].item()), int(found["n"].item())) if len(found) else (None, 0)
 
 
 def past_readings(policy: pd.DataFrame) -> list[Reading]:

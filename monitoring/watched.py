@@ -14,7 +14,7 @@ from feature_repo.purchases import PURCHASES
 from feature_repo.tables import DEMAND_DAILY, GOLD, PAIR_ACTIVITY
 from infra.lake import Lake
 from infra.tables import Table
-from monitoring.accuracy import forecast_accuracy, order_accuracy, recommendation_accuracy, slow_mover_accuracy
+from monitoring.accuracy import COLUMNS, forecast_accuracy, order_accuracy, recommendation_accuracy, slow_mover_accuracy
 from monitoring.drift import SAMPLE_ROWS
 from monitoring.windows import picked_days
 from training.family import Card
@@ -80,7 +80,7 @@ def live_metric(card: Card) -> str | None:
 
 
 def judged(lake: Lake, family: str, span: Span) -> tuple[pd.DataFrame, str]:
-    """ACCURACY rows of a family without the run's columns, and a sentence where there are none yet."""
+    """Rows of monitoring.accuracy of a family with `origin` and `model_version`, and a sentence where there are none yet."""
     judge = {"demand": _forecasts, "stock": _orders, "slow_mover": _slow_movers, "recommend": _recommendations}.get(family)
     if judge is None:
         return _labelled([]), "nobody has said yet which alerts were right, so their accuracy is unknown."
@@ -155,6 +155,6 @@ def _of_day(lake: Lake, table: Table, columns: Sequence[str], day: date, rows: i
 
 
 def _labelled(parts: Iterable[tuple[date, str, pd.DataFrame]]) -> pd.DataFrame:
-    empty = pd.DataFrame(columns=["origin", "model_version", "segment", "metric", "value", "n"])
+    empty = pd.DataFrame(columns=["origin", "model_version", *COLUMNS])
     frames = [frame.assign(origin=origin, model_version=version) for origin, version, frame in parts if len(frame)]
     return pd.concat(frames, ignore_index=True)[list(empty.columns)] if frames else empty

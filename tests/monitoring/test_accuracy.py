@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from monitoring.accuracy import forecast_accuracy, order_accuracy, recommendation_accuracy, slow_mover_accuracy
+from monitoring.accuracy import forecast_accuracy, order_accuracy, pooled, recommendation_accuracy, slow_mover_accuracy
 from training.tables import QUANTILES
 
 DAY = date(2024, 3, 4)
@@ -46,6 +46,14 @@ def test_days_that_say_nothing_about_demand_are_left_out() -> None:
     assert found["wape"] == 0.0
     assert found["censored"] == pytest.approx(1 / 3)
     assert table.loc[(table["segment"] == "all") & (table["metric"] == "wape"), "n"].item() == 2
+
+
+def test_a_day_of_few_sales_weighs_little_in_errors_relative_to_sales() -> None:
+    few, many = (_forecasts([4.0] * 2), _actuals([1.0] * 2)), (_forecasts([100.0] * 2), _actuals([90.0, 110.0]))
+    found = _of(pooled(pd.concat([forecast_accuracy(*few), forecast_accuracy(*many)])))
+    assert found["wape"] == pytest.approx((6 + 20) / 202) and found["bias"] == pytest.approx(6 / 202)
+    together = forecast_accuracy(*[pd.concat([old.assign(store_id="S2"), new]) for old, new in zip(few, many, strict=True)])
+    assert found == pytest.approx(_of(together))
 
 
 def test_segments_are_by_horizon_and_by_the_speed_that_was_forecast() -> None:
