@@ -160,7 +160,7 @@ class Registry:
         told.sort(key=lambda pair: (_number(pair[0]), pair[1].at, pair[0]))
         # what the next move found as champion, or who is it now, says whether a move's aliases followed
         found = [*(move.from_version for _, move in told[1:]), _aliases(model).get(CHAMPION)]
-        return [(key, replace(move, done=move.to_version == then)) for (key, move), then in zip(told, found, strict=True)]
+        return [(key, replace(move, done=move.to_version == then)) for (key, move), then in zip(told, found, strict=False)]
 
     def numbers(self, family: str, version: str) -> dict[str, float]:
         """The judged numbers that were registered with a version."""
