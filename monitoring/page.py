@@ -117,7 +117,7 @@ def _drift_part(view: FamilyView) -> str:
     compared = f"{shown(view.windows.current)} against {season}, {shown(view.windows.reference)}"
     chart = bars([(d.column, d.statistic, d.threshold) for d in ranked[:12]])
     note = "Bars: distance of each column; the dashed line is its limit, which chance does not reach at this sample size."
-    return f"<p>{escape(compared)}: {escape(said)}.{link}</p>{chart}<p class='small'>{note} Rows a sample: {ranked[0].n}.</p>"
+    return f"<p>{escape(compared)}: {escape(said)}.{link}</p>{chart}<p class='small'>{note} Rows a sample: {max(d.n for d in ranked)}.</p>"
 
 
 def _accuracy_part(view: FamilyView) -> str:

@@ -12,6 +12,7 @@ import pandas as pd
 from data_ingest.tables import PRODUCTS, SALES_DAILY, STOCK_DAILY, STORE_DAYS
 from feature_repo.purchases import PURCHASES
 from feature_repo.tables import DEMAND_DAILY, GOLD, PAIR_ACTIVITY
+from infra.errors import NotReady
 from infra.lake import Lake
 from infra.tables import Table
 from monitoring.accuracy import COLUMNS, forecast_accuracy, order_accuracy, recommendation_accuracy, slow_mover_accuracy
@@ -44,8 +45,10 @@ class Span:
 
 def known_span(lake: Lake) -> Span:
     """The lake's business days, from the days of its stores; raises NotReady before the first ingest."""
-    days = lake.read_pandas(STORE_DAYS, ["ds"])["ds"]
-    return Span(min(days), max(days))
+    days = lake.days(STORE_DAYS)
+    if not days:
+        raise NotReady("the lake knows no business day yet: run `shelfcast ingest` first.")
+    return Span(days[0], days[-1])
 
 
 def tables_of(columns: Sequence[str]) -> list[tuple[Table, list[str]]]:
@@ -137,12 +140,8 @@ def _recommendations(lake: Lake, span: Span) -> tuple[pd.DataFrame, str]:
 
 def _origins(lake: Lake, table: Table, span: Span, wait_days: int) -> list[date]:
     """The newest origins whose actuals have arrived, oldest first."""
-    if not lake.exists(table):
-        return []
     ripe = span.last - timedelta(days=wait_days)
-    oldest = ripe - timedelta(days=LOOK_BACK_DAYS)
-    found = lake.read_pandas(table, [table.day], [(table.day, ">=", oldest), (table.day, "<=", ripe)])[table.day].unique()
-    return sorted(found)[-ORIGINS_AT_MOST:]
+    return lake.days(table, since=ripe - timedelta(days=LOOK_BACK_DAYS), until=ripe, newest=ORIGINS_AT_MOST)
 
 
 def _between(lake: Lake, table: Table, after: date, until: date, columns: list[str]) -> pd.DataFrame:
