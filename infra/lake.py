@@ -106,8 +106,9 @@ class Lake:
         import pyarrow.compute as pc
         import pyarrow.dataset as ds
 
-        months = sorted(months_of(self.files(table)), reverse=True)
-        rows = self._delta(table).to_pyarrow_dataset() if months else None
+        if not self.exists(table):
+            return []
+        months, rows = sorted(months_of(self.files(table)), reverse=True), self._delta(table).to_pyarrow_dataset()
         between = (ds.field(table.day) >= (since or date.min)) & (ds.field(table.day) <= (until or date.max))
         found: set[date] = set()
         for month in months:
