@@ -34,15 +34,20 @@ def read_or_empty(spark: SparkSession, lake: Lake, table: Table) -> DataFrame:
 
 def last_whole_day(store_days: DataFrame, stores: pd.DataFrame, now: datetime) -> date | None:
     """The last day that the stores' calendars know and that is over in every store, None when there is none: a day that still
-    sells would pass for a bad one. A day is over at the store's `close_hour` of local time, at midnight where none is known;
-    `now` has a time zone."""
+    sells would pass for a bad one."""
     from pyspark.sql import functions as F
 
     first, last = store_days.agg(F.min("ds"), F.max("ds")).collect()[0]
+    ended = last_day_over(stores, now)
+    return min(last, ended) if last and ended >= first else None
+
+
+def last_day_over(stores: pd.DataFrame, now: datetime) -> date:
+    """The last day that is over in each of `stores` (utc_offset_hours, close_hour), in UTC where there are none. A day is over at
+    the store's `close_hour` of local time, at midnight where none is known; `now` has a time zone."""
     offsets, closes = stores["utc_offset_hours"].fillna(0.0), stores["close_hour"].fillna(24).astype(float)
     over = now.astimezone(UTC) + pd.to_timedelta(offsets - closes, unit="h")
-    ended: date = min((moment.date() for moment in over), default=now.astimezone(UTC).date() - timedelta(days=1))
-    return min(last, ended) if last and ended >= first else None
+    return min((moment.date() for moment in over), default=now.astimezone(UTC).date() - timedelta(days=1))
 
 
 def calendar(tables: Mapping[str, DataFrame], until: date, since: date | None = None) -> DataFrame:

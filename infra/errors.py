@@ -49,6 +49,12 @@ def without_credentials(text: str) -> str:
     return _CREDENTIALS.sub("//", text)
 
 
+def one_line(error: Exception) -> str:
+    """What an error says, to be told in a sentence: in one line of at most 300 characters, without credentials."""
+    said = without_credentials(" ".join(str(error).split()))
+    return said if len(said) <= 300 else f"{said[:297]}..."
+
+
 #: what file systems say when they take nothing more, in the words of Python, Java and ClickHouse
 _FULL = {"no space left on device": "is full: free some space", "disk quota exceeded": "is over its quota: free some space"}
 _REFUSALS = _FULL | {

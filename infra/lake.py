@@ -100,6 +100,24 @@ class Lake:
         """The last batch that the table has of those appended under `app_id`; None where it has none (needs no JVM)."""
         return self._delta(table).transaction_version(app_id) if self.exists(table) else None
 
+    def days(self, table: Table, *, since: date | None = None, until: date | None = None, newest: int | None = None) -> list[date]:
+        """The days from `since` to `until` that the table has rows of, oldest first; the `newest` of them alone are found without
+        what lies months before them. None where it was never written (needs no JVM)."""
+        import pyarrow.compute as pc
+        import pyarrow.dataset as ds
+
+        if not self.exists(table):
+            return []
+        months, rows = sorted(months_of(self.files(table)), reverse=True), self._delta(table).to_pyarrow_dataset()
+        between = (ds.field(table.day) >= (since or date.min)) & (ds.field(table.day) <= (until or date.max))
+        found: set[date] = set()
+        for month in months:
+            if newest and len(found) >= newest:
+                break
+            for batch in rows.to_batches(columns=[table.day], filter=(ds.field(MONTH) == month) & between):
+                found.update(pc.unique(batch.column(0)).to_pylist())
+        return sorted(found)[-(newest or 0) :]
+
     def arrow(self, table: Table, month: str | None = None) -> Iterator[pa.RecordBatch]:
         """The table's rows, of one `month` (YYYY-MM) or all, in bounded batches (needs no JVM)."""
         import pyarrow.dataset as ds

@@ -16,7 +16,7 @@ import shutil
 import tempfile
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -28,6 +28,7 @@ from infra.tracking import connect
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities.model_registry import RegisteredModel
 
 CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
 ALIASES = (CHAMPION, CHALLENGER, PREVIOUS)
@@ -127,10 +128,13 @@ class Registry:
         return challenger
 
     def rollback(self, family: str, who: str, why: str) -> Move:
-        """Make `previous` champion again; the two change places. One that was interrupted is completed, and no further one made."""
+        """Make `previous` champion again; the two change places. A move that was interrupted is completed first, since half of it
+        may be done; where that was a rollback, no further one is made."""
         past = self._recorded(family)
-        if past and past[-1][1].action == "rollback" and not past[-1][1].done:
-            return self._settle(*past[-1])
+        if past and not past[-1][1].done:
+            settled = self._settle(*past[-1])
+            if settled.action == "rollback":
+                return settled
         target = self.version(family, PREVIOUS)
         if target is None:
             raise NotReady(f"{family} has no previous champion to go back to.")
@@ -142,7 +146,8 @@ class Registry:
 
     def champion_on(self, family: str, day: date) -> str | None:
         """The version that was champion at the end of a day (UTC), or None."""
-        past = [move.to_version for move in self.history(family) if datetime.fromisoformat(move.at).date() <= day]
+        moves = [move for move in self.history(family) if move.done]
+        past = [move.to_version for move in moves if datetime.fromisoformat(move.at).date() <= day]
         return past[-1] if past else None
 
     def _recorded(self, family: str) -> list[tuple[str, Move]]:
@@ -153,9 +158,9 @@ class Registry:
         told = [(key, Move(**json.loads(value))) for key, value in model.tags.items() if key.startswith(_MOVE_TAG)]
         # by number; of those that were made at once and so have the same, by time
         told.sort(key=lambda pair: (_number(pair[0]), pair[1].at, pair[0]))
-        if told and told[-1][1].to_version != _aliases(model).get(CHAMPION):
-            told[-1] = (told[-1][0], replace(told[-1][1], done=False))
-        return told
+        # what the next move found as champion, or who is it now, says whether a move's aliases followed
+        found = [*(move.from_version for _, move in told[1:]), _aliases(model).get(CHAMPION)]
+        return [(key, replace(move, done=move.to_version == then)) for (key, move), then in zip(told, found, strict=False)]
 
     def numbers(self, family: str, version: str) -> dict[str, float]:
         """The judged numbers that were registered with a version."""
@@ -169,9 +174,7 @@ class Registry:
     def models(self) -> list[dict[str, Any]]:
         """Every family with its aliases, newest version and that version's numbers."""
         out = []
-        for model in self.client.search_registered_models():
-            if not model.name.startswith(_PREFIX):
-                continue
+        for model in self._ours():
             family = model.name.removeprefix(_PREFIX)
             versions = [str(v.version) for v in self.client.search_model_versions(f"name = '{model.name}'")]
             champion = _aliases(model).get(CHAMPION)
@@ -181,14 +184,23 @@ class Registry:
             })  # fmt: skip
         return sorted(out, key=lambda row: row["family"])
 
+    def _ours(self) -> Iterator[RegisteredModel]:
+        """The registered models of our families, page by page: a shared server may have hundreds of others before them by name."""
+        page: str | None = None
+        while page != "":
+            found = self.client.search_registered_models(f"name LIKE '{_PREFIX}%'", page_token=page)
+            yield from found
+            page = found.token or ""
+
     def folder(self, family: str, version: str) -> Path:
-        """The portable model's files, fetched once into `<home>/models/<registry>/<family>/<version>`: another registry's version
-        of the same number is another model. A kill leaves no half folder."""
+        """The portable model's files, fetched once into `<home>/models/<registry>/<family>/<version>-<run>`: another registry's
+        version of the same number is another model, and so is one of the same registry that was made anew. A kill leaves no half
+        folder."""
         whose = hashlib.sha256(self.settings.tracking_url.encode()).hexdigest()[:8]
-        target = self.settings.home / "models" / whose / family / version
+        found = self._require_version(family, version)
+        target = self.settings.home / "models" / whose / family / f"{version}-{found.run_id}"
         if target.is_dir():
             return target
-        found = self._require_version(family, version)
         target.parent.mkdir(parents=True, exist_ok=True)
         _sweep(target.parent)
         # taken away again whatever happens: who polls a registry whose files cannot be fetched would fill the disk

@@ -28,8 +28,8 @@ POOLED = "(other)"
 MISSING = " is missing"
 
 
-#: the method of a column of which no row came any more
-SILENT = "no rows"
+#: the method of a column of which hardly a row came any more
+SILENT = "too few rows"
 
 
 @dataclass(frozen=True)
@@ -48,9 +48,9 @@ class ColumnDrift:
         return self.statistic >= self.threshold
 
 
-def silenced(column: str) -> ColumnDrift:
-    """The verdict on a column of a table that had rows and has none now: as far apart as can be."""
-    return ColumnDrift(column, SILENT, 1.0, 1.0, 0)
+def silenced(column: str, rows: int) -> ColumnDrift:
+    """The verdict on a column of a table that had enough rows and has too few `rows` now: as far apart as can be."""
+    return ColumnDrift(column, SILENT, 1.0, 1.0, rows)
 
 
 def prepared(reference: pd.DataFrame, current: pd.DataFrame, columns: list[str]) -> tuple[pd.DataFrame, pd.DataFrame]:

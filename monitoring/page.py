@@ -9,6 +9,7 @@ from html import escape
 
 import pandas as pd
 
+from monitoring.accuracy import pooled
 from monitoring.charts import bars, curves, lines
 from monitoring.drift import ColumnDrift
 from monitoring.policy import ALERT, NOTHING, RETRAIN, ROLLBACK, Decision, Reading
@@ -116,31 +117,25 @@ def _drift_part(view: FamilyView) -> str:
     compared = f"{shown(view.windows.current)} against {season}, {shown(view.windows.reference)}"
     chart = bars([(d.column, d.statistic, d.threshold) for d in ranked[:12]])
     note = "Bars: distance of each column; the dashed line is its limit, which chance does not reach at this sample size."
-    return f"<p>{escape(compared)}: {escape(said)}.{link}</p>{chart}<p class='small'>{note} Rows a sample: {ranked[0].n}.</p>"
+    return f"<p>{escape(compared)}: {escape(said)}.{link}</p>{chart}<p class='small'>{note} Rows a sample: {max(d.n for d in ranked)}.</p>"
 
 
 def _accuracy_part(view: FamilyView) -> str:
     judged = _judged_table(view)
     if view.accuracy.empty:
         return f"<p>{escape(view.waiting.capitalize())}</p>{judged}"
-    pooled = _pooled(view.accuracy)
+    found = pooled(view.accuracy)
     rows = "".join(
         f'<tr><td>{escape(str(segment))}</td><td>{escape(str(metric))}</td><td class="n">{value:.4g}</td><td class="n">{n}</td></tr>'
-        for segment, metric, value, n in pooled.itertuples(index=False)
+        for segment, metric, value, n in found.itertuples(index=False)
         if not str(segment).startswith("horizon") and not str(metric).startswith("coverage")
     )
     table = f"<table><tr><th>segment</th><th>metric</th><th>live value</th><th>actuals</th></tr>{rows}</table>"
-    return table + _by_horizon(pooled) + _calibration(pooled) + _trend(view) + judged
+    return table + _by_horizon(found) + _calibration(found) + _trend(view) + judged
 
 
-def _pooled(accuracy: pd.DataFrame) -> pd.DataFrame:
-    weighted = accuracy.assign(total=accuracy["value"] * accuracy["n"])
-    sums = weighted.groupby(["segment", "metric"], sort=False)[["total", "n"]].sum().reset_index()
-    return pd.DataFrame({"segment": sums["segment"], "metric": sums["metric"], "value": sums["total"] / sums["n"], "n": sums["n"]})
-
-
-def _by_horizon(pooled: pd.DataFrame) -> str:
-    part = pooled[pooled["segment"].str.startswith("horizon") & pooled["metric"].isin(["wape", "wql"])]
+def _by_horizon(accuracy: pd.DataFrame) -> str:
+    part = accuracy[accuracy["segment"].str.startswith("horizon") & accuracy["metric"].isin(["wape", "wql"])]
     wide = part.assign(horizon=part["segment"].str.removeprefix("horizon ").astype(int)).pivot_table(
         index="horizon", columns="metric", values="value"
     )
@@ -149,8 +144,8 @@ def _by_horizon(pooled: pd.DataFrame) -> str:
     )
 
 
-def _calibration(pooled: pd.DataFrame) -> str:
-    found = pooled[pooled["segment"] == "all"].set_index("metric")["value"]
+def _calibration(accuracy: pd.DataFrame) -> str:
+    found = accuracy[accuracy["segment"] == "all"].set_index("metric")["value"]
     names = [name for name in QUANTILES if f"coverage_{name}" in found.index]
     if not names:
         return ""

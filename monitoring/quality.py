@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
+from feature_repo.demand_daily import last_day_over
 from infra.doctor import Check
 from infra.errors import NotReady
 from infra.settings import Settings
@@ -16,7 +17,7 @@ STOCK_DAYS = 7
 
 @dataclass(frozen=True)
 class Bounds:
-    """`accepted`: least share of each topic's lines; `silent_stores`: most stores from which the newest day is missing;
+    """`accepted`: least share of each topic's lines; `silent_stores`: most stores from which the newest whole day is missing;
     `impossible_stock`: largest share of days of pairs, of the newest STOCK_DAYS, on which the books contradict the shelf."""
 
     accepted: float = 0.95
@@ -24,14 +25,14 @@ class Bounds:
     impossible_stock: float = 0.05
 
 
-def quality(settings: Settings, bounds: Bounds | None = None) -> list[Check]:
-    """The checks of the newest landings and days, each with where to look when it does not hold. Raises NotReady before the
-    first ingest."""
+def quality(settings: Settings, bounds: Bounds | None = None, now: datetime | None = None) -> list[Check]:
+    """The checks of the newest landings and days, each with where to look when it does not hold. A day that still runs at `now`
+    (default: the clock) tells nothing of who is silent. Raises NotReady before the first ingest."""
     warehouse, bounds = Warehouse(settings.warehouse_url), bounds or Bounds()
     warehouse.bootstrap()
     return [
         *_accepted(warehouse, bounds.accepted),
-        _silent(warehouse, bounds.silent_stores),
+        _silent(warehouse, bounds.silent_stores, now or datetime.now(UTC)),
         _impossible(warehouse, bounds.impossible_stock),
     ]
 
@@ -52,12 +53,18 @@ def _accepted(warehouse: Warehouse, least: float) -> list[Check]:
     ]
 
 
-def _silent(warehouse: Warehouse, most: int) -> Check:
-    missing = warehouse.named("quality_missing_feeds")
-    newest = warehouse.query("SELECT max(ds) AS day FROM store_days")["day"].iloc[0]
-    silent = [] if missing.empty else missing.loc[missing["last_missing"] == newest, "store_id"].tolist()
+def _silent(warehouse: Warehouse, most: int, now: datetime) -> Check:
+    # no rows come without columns
+    stores = warehouse.query("SELECT utc_offset_hours, close_hour FROM stores").reindex(columns=["utc_offset_hours", "close_hour"])
+    over = {"over": last_day_over(stores, now)}
+    known = warehouse.query("SELECT max(ds) AS day, count() AS n FROM store_days WHERE ds <= {over:Date}", over)
+    if not known["n"].iloc[0]:
+        return _judged("stores heard", True, "no day is over in every store yet")
+    newest = known["day"].iloc[0].date()
+    missing = warehouse.query("SELECT store_id FROM store_days WHERE ds = {day:Date} AND status = 'feed_missing'", {"day": newest})
+    silent = [] if missing.empty else sorted(missing["store_id"])
     named = f": {', '.join(silent[:5])}{', ...' if len(silent) > 5 else ''}" if silent else ""
-    found = f"{len(silent)} stores told nothing of {newest:%Y-%m-%d}{named}; expected at most {most}"
+    found = f"{len(silent)} stores told nothing of {newest}{named}; expected at most {most}"
     return _judged("stores heard", len(silent) <= most, found, "shelfcast query quality_missing_feeds")
 
 

@@ -12,11 +12,12 @@ import pandas as pd
 
 from feature_repo.tables import STOCK_FEATURES
 from infra.alone import alone
-from infra.errors import NothingToDo
+from infra.errors import BadInput, NothingToDo, NotReady, one_line
 from infra.lake import Lake
 from infra.publish import publish
 from infra.registry import CHAMPION, PREVIOUS, Registry
 from infra.settings import Settings
+from monitoring.accuracy import pooled
 from monitoring.drift import FEWEST_ROWS, SILENT, ColumnDrift, compare, prepared, silenced
 from monitoring.page import FamilyView, headline, html
 from monitoring.policy import Reading, decide
@@ -72,8 +73,8 @@ def report(
     rows = _keep(settings, spark or session(settings), span.last, views)
     say(steps - 1, steps, "report: page")
     served = served_sentences(settings.home / "predictions", datetime.now(UTC).date())
-    service = _service(settings, registry, champions, span.last)
-    page = _write(folder / "index.html", html(span.last, views, served, service))
+    service, away = _service(settings, registry, champions, span.last)
+    page = _write(folder / "index.html", html(span.last, views, [*served, *filter(None, [away])], service))
     if len(service):
         _write(folder / "service_curve.csv", service.to_csv(index=False))
     say(steps, steps, "report: done")
@@ -83,13 +84,23 @@ def report(
     )  # fmt: skip
 
 
-def _service(settings: Settings, registry: Registry, champions: Sequence[tuple[Card, dict[str, Any]]], day: date) -> pd.DataFrame:
-    """What more service would cost in stock by the champion that orders; no rows where there is none, or nothing to order."""
+def _service(
+    settings: Settings, registry: Registry, champions: Sequence[tuple[Card, dict[str, Any]]], day: date
+) -> tuple[pd.DataFrame, str]:
+    """What more service would cost in stock by the champion that orders, and a sentence where its files are out of reach; neither
+    where there is none, or nothing to order."""
+    from mlflow.exceptions import MlflowException
+
     lake = Lake(settings.lake_url)
-    ordering = [row["aliases"][CHAMPION] for card, row in champions if card.name == ORDERING]
-    if not ordering or not lake.exists(STOCK_FEATURES):
-        return pd.DataFrame()
-    return service_curve(lake, registry.folder(ORDERING, str(ordering[0])), day, settings.seed)
+    ordering = [str(row["aliases"][CHAMPION]) for card, row in champions if card.name == ORDERING]
+    days = lake.days(STOCK_FEATURES, until=day, newest=1)
+    if not ordering or not days:
+        return pd.DataFrame(), ""
+    try:
+        champion = registry.folder(ORDERING, ordering[0])
+    except (NotReady, BadInput, MlflowException, OSError) as error:
+        return pd.DataFrame(), f"What service would cost is not told: {ORDERING} version {ordering[0]} is out of reach ({one_line(error)})."
+    return service_curve(lake, champion, days[0], settings.seed), ""
 
 
 def family_drift(lake: Lake, card: Card, span: Span, seed: int) -> tuple[Windows | None, list[ColumnDrift], pd.DataFrame, pd.DataFrame]:
@@ -99,7 +110,7 @@ def family_drift(lake: Lake, card: Card, span: Span, seed: int) -> tuple[Windows
     if compared is None or not sources:
         return compared, [], pd.DataFrame(), pd.DataFrame()
     pairs = [[sample(lake, table, names, window, seed) for window in (compared.reference, compared.current)] for table, names in sources]
-    silent = [silenced(name) for before, now in pairs if len(before) >= FEWEST_ROWS and now.empty for name in now.columns]
+    silent = [silenced(name, len(now)) for before, now in pairs if len(before) >= FEWEST_ROWS > len(now) for name in now.columns]
     # a table that tells of too little says nothing of the others
     told = [pair for pair in pairs if min(map(len, pair)) >= FEWEST_ROWS]
     if not told:
@@ -147,10 +158,9 @@ def _reading(
 
 
 def _live(accuracy: pd.DataFrame, metric: str, version: str) -> tuple[float | None, int]:
-    """The version's live metric over everything, weighted by actuals, and how many there are."""
-    own = accuracy[(accuracy["segment"] == "all") & (accuracy["metric"] == metric) & (accuracy["model_version"] == version)]
-    n = int(own["n"].sum()) if len(own) else 0
-    return (float((own["value"] * own["n"]).sum() / n), n) if n else (None, 0)
+    """The version's live metric over everything, and how many actuals it is of."""
+    found = pooled(accuracy[(accuracy["segment"] == "all") & (accuracy["metric"] == metric) & (accuracy["model_version"] == version)])
+    return (float(found["value"].item()), int(found["n"].item())) if len(found) else (None, 0)
 
 
 def past_readings(policy: pd.DataFrame) -> list[Reading]:

@@ -161,10 +161,10 @@ def _off_shelf(lake: Lake) -> list[Section]:
 def _newest(lake: Lake, table: Table, columns: list[str], days: int = 1) -> pd.DataFrame:
     """The rows of the table's newest `days` days; none where its family has not decided yet."""
     wanted = list(dict.fromkeys([*columns, table.day]))
-    seen = sorted(set(lake.read_pandas(table, [table.day])[table.day])) if lake.exists(table) else []
+    seen = lake.days(table, newest=days)
     if not seen:
         return table.arrow_schema().empty_table().to_pandas()[wanted]
-    return lake.read_pandas(table, wanted, [(table.day, ">=", seen[-days:][0])])
+    return lake.read_pandas(table, wanted, [(table.day, ">=", seen[0])])
 
 
 def _named(product_id: Any, names: dict[Any, Any]) -> str:

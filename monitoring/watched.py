@@ -12,9 +12,10 @@ import pandas as pd
 from data_ingest.tables import PRODUCTS, SALES_DAILY, STOCK_DAILY, STORE_DAYS
 from feature_repo.purchases import PURCHASES
 from feature_repo.tables import DEMAND_DAILY, GOLD, PAIR_ACTIVITY
+from infra.errors import NotReady
 from infra.lake import Lake
 from infra.tables import Table
-from monitoring.accuracy import forecast_accuracy, order_accuracy, recommendation_accuracy, slow_mover_accuracy
+from monitoring.accuracy import COLUMNS, forecast_accuracy, order_accuracy, recommendation_accuracy, slow_mover_accuracy
 from monitoring.drift import SAMPLE_ROWS
 from monitoring.windows import picked_days
 from training.family import Card
@@ -27,6 +28,8 @@ LOOK_BACK_DAYS = 35
 ORIGINS_AT_MOST = 8
 RECOMMENDATION_DAYS = 28
 ORDER_DAYS = 14
+#: days before an order that also tell the pace at which a pair sells: after it the shelf may have been empty throughout
+PACE_DAYS = 28
 #: families whose live accuracy is the metric that they are promoted on
 LIKE_TRAINED = ("demand", "slow_mover", "recommend")
 _PAIR = ["store_id", "product_id"]
@@ -42,8 +45,10 @@ class Span:
 
 def known_span(lake: Lake) -> Span:
     """The lake's business days, from the days of its stores; raises NotReady before the first ingest."""
-    days = lake.read_pandas(STORE_DAYS, ["ds"])["ds"]
-    return Span(min(days), max(days))
+    days = lake.days(STORE_DAYS)
+    if not days:
+        raise NotReady("the lake knows no business day yet: run `shelfcast ingest` first.")
+    return Span(days[0], days[-1])
 
 
 def tables_of(columns: Sequence[str]) -> list[tuple[Table, list[str]]]:
@@ -78,7 +83,7 @@ def live_metric(card: Card) -> str | None:
 
 
 def judged(lake: Lake, family: str, span: Span) -> tuple[pd.DataFrame, str]:
-    """ACCURACY rows of a family without the run's columns, and a sentence where there are none yet."""
+    """Rows of monitoring.accuracy of a family with `origin` and `model_version`, and a sentence where there are none yet."""
     judge = {"demand": _forecasts, "stock": _orders, "slow_mover": _slow_movers, "recommend": _recommendations}.get(family)
     if judge is None:
         return _labelled([]), "nobody has said yet which alerts were right, so their accuracy is unknown."
@@ -99,10 +104,12 @@ def _orders(lake: Lake, span: Span) -> tuple[pd.DataFrame, str]:
     for origin in _origins(lake, ORDERS, span, wait_days=ORDER_DAYS):
         frame = lake.read_pandas(ORDERS, filters=[("as_of", "=", origin)])
         until = origin + timedelta(days=ORDER_DAYS)
-        days = _between(lake, DEMAND_DAILY, origin, until, [*_PAIR, "ds", "units", "in_stock", "price"])
+        before = origin - timedelta(days=PACE_DAYS)
+        days = _between(lake, DEMAND_DAILY, before, until, [*_PAIR, "ds", "units", "in_stock", "price"])
         stock = _between(lake, STOCK_DAILY, origin, until, [*_PAIR, "ds", "on_hand_close"])
         days = days.merge(stock, on=[*_PAIR, "ds"], how="left")
-        parts += [(origin, str(version), order_accuracy(part, days, products)) for version, part in frame.groupby("model_version")]
+        versions = frame.groupby("model_version")
+        parts += [(origin, str(version), order_accuracy(part, days, products, origin)) for version, part in versions]
     return _labelled(parts), f"orders are judged {ORDER_DAYS} days after they were proposed, and none is that old."
 
 
@@ -133,12 +140,8 @@ def _recommendations(lake: Lake, span: Span) -> tuple[pd.DataFrame, str]:
 
 def _origins(lake: Lake, table: Table, span: Span, wait_days: int) -> list[date]:
     """The newest origins whose actuals have arrived, oldest first."""
-    if not lake.exists(table):
-        return []
     ripe = span.last - timedelta(days=wait_days)
-    oldest = ripe - timedelta(days=LOOK_BACK_DAYS)
-    found = lake.read_pandas(table, [table.day], [(table.day, ">=", oldest), (table.day, "<=", ripe)])[table.day].unique()
-    return sorted(found)[-ORIGINS_AT_MOST:]
+    return lake.days(table, since=ripe - timedelta(days=LOOK_BACK_DAYS), until=ripe, newest=ORIGINS_AT_MOST)
 
 
 def _between(lake: Lake, table: Table, after: date, until: date, columns: list[str]) -> pd.DataFrame:
@@ -151,6 +154,6 @@ def _of_day(lake: Lake, table: Table, columns: Sequence[str], day: date, rows: i
 
 
 def _labelled(parts: Iterable[tuple[date, str, pd.DataFrame]]) -> pd.DataFrame:
-    empty = pd.DataFrame(columns=["origin", "model_version", "segment", "metric", "value", "n"])
+    empty = pd.DataFrame(columns=["origin", "model_version", *COLUMNS])
     frames = [frame.assign(origin=origin, model_version=version) for origin, version, frame in parts if len(frame)]
     return pd.concat(frames, ignore_index=True)[list(empty.columns)] if frames else empty

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import math
+import time
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any
 
 from anyio import CapacityLimiter, to_thread
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse
+from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from infra.errors import NotReady
@@ -21,7 +23,7 @@ from training.family import Card
 ITEMS_AT_MOST = 10_000
 BYTES_AT_MOST = 16 * 2**20
 _METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
-#: requests that are answered at the same time; the others wait in line
+#: requests that are answered at the same time, of all families; the others wait in line
 _TOGETHER = 8
 
 
@@ -42,9 +44,24 @@ class Refusal(Exception):
         self.status = status
 
 
-def http_app(cards: Mapping[str, Card], desk: Callable[[], Desk]) -> Starlette:
-    """Routes for every card; `desk` is asked at the first request, since the service makes it when it starts."""
+def http_app(cards: Mapping[str, Card], desk: Callable[[], Desk], timeout_seconds: float) -> Starlette:
+    """Routes for every card; `desk` is asked at the first request, since the service makes it when it starts. After
+    `timeout_seconds` nobody waits for an answer any more."""
     told = document(cards.values(), ITEMS_AT_MOST)
+    # made at the first request: it belongs to the event loop
+    line = cache(lambda: CapacityLimiter(_TOGETHER))
+
+    def endpoint(family: str) -> Callable[[Request], Any]:
+        async def post(request: Request) -> Response:
+            until = time.monotonic() + timeout_seconds
+            try:
+                return await to_thread.run_sync(_answered, desk(), family, await _body(request), until, limiter=line())
+            except Refusal as refusal:
+                return JSONResponse({"error": str(refusal)}, status_code=refusal.status)
+            except NotReady as missing:
+                return JSONResponse({"error": str(missing)}, status_code=503)
+
+        return post
 
     async def models(request: Request) -> JSONResponse:
         return JSONResponse(desk().models())
@@ -52,7 +69,7 @@ def http_app(cards: Mapping[str, Card], desk: Callable[[], Desk]) -> Starlette:
     async def openapi(request: Request) -> JSONResponse:
         return JSONResponse(told)
 
-    routes = [Route(card.endpoint, _endpoint(name, desk), methods=["POST"]) for name, card in cards.items()]
+    routes = [Route(card.endpoint, endpoint(name), methods=["POST"]) for name, card in cards.items()]
 
     async def index(request: Request) -> HTMLResponse:
         return HTMLResponse(
@@ -71,20 +88,16 @@ def http_app(cards: Mapping[str, Card], desk: Callable[[], Desk]) -> Starlette:
     return Starlette(routes=[*routes, Route("/{path:path}", not_here, methods=_METHODS)])
 
 
-def _endpoint(family: str, desk: Callable[[], Desk]) -> Callable[[Request], Any]:
-    limiter: list[CapacityLimiter] = []
+def _answered(desk: Desk, family: str, body: bytes, until: float) -> Response:
+    """The response to a body, parsed and rendered in the caller's thread, an item at a time: in one piece a long list would hold
+    up whoever else asks."""
+    told = desk.answer(family, items_of(body), until)
+    items = ",".join(map(_json, told["items"]))
+    return Response(f'{{"model_version":{_json(told["model_version"])},"items":[{items}]}}', media_type="application/json")
 
-    async def post(request: Request) -> JSONResponse:
-        try:
-            items = items_of(await _body(request))
-            limiter[:] = limiter or [CapacityLimiter(_TOGETHER)]
-            return JSONResponse(await to_thread.run_sync(desk().answer, family, items, limiter=limiter[0]))
-        except Refusal as refusal:
-            return JSONResponse({"error": str(refusal)}, status_code=refusal.status)
-        except NotReady as missing:
-            return JSONResponse({"error": str(missing)}, status_code=503)
 
-    return post
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
 async def _body(request: Request) -> bytes:

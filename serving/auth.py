@@ -30,7 +30,8 @@ def is_loopback(host: str) -> bool:
 
 class BearerTokens:
     """ASGI middleware: 401 without a known token; with no tokens set, 403 to whoever is not on this machine. The name
-    asked for must then be this machine's too, so that no web page can reach in through its visitor's browser."""
+    asked for and the page that asks, where a browser tells of one, must then be this machine's too, so that no web page can
+    reach in through its visitor's browser."""
 
     def __init__(self, app: ASGIApp, tokens: tuple[bytes, ...] = ()) -> None:
         self.app = app
@@ -50,16 +51,22 @@ class BearerTokens:
             if kind.lower() == b"bearer" and any(known):
                 return None
             return _refused(401, "this service needs a token: send `Authorization: Bearer <token>`.", {"WWW-Authenticate": "Bearer"})
-        if is_loopback((scope.get("client") or ("localhost", 0))[0]) and is_loopback(_named_host(headers)):
+        here = is_loopback((scope.get("client") or ("localhost", 0))[0]) and _here(headers.get(b"host", b"localhost"))
+        if here and not _from_elsewhere(headers):
             return None
         return _refused(403, "without SHELFCAST_SERVE_TOKENS this service answers only requests from this machine.", {})
 
 
-def _named_host(headers: dict[bytes, bytes]) -> str:
-    host = headers.get(b"host", b"localhost").decode("latin-1")
-    if host.startswith("["):
-        return host[1:].partition("]")[0]
-    return host.partition(":")[0]
+def _here(address: bytes) -> bool:
+    """Whether `host:port` names this machine."""
+    host = address.decode("latin-1")
+    return is_loopback(host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0])
+
+
+def _from_elsewhere(headers: dict[bytes, bytes]) -> bool:
+    """Whether a browser asks on behalf of a page of another site."""
+    origin = headers.get(b"origin")
+    return (origin is not None and not _here(origin.partition(b"://")[2])) or headers.get(b"sec-fetch-site") == b"cross-site"
 
 
 def _refused(status: int, sentence: str, headers: dict[str, Any]) -> JSONResponse:

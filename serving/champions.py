@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 import pandas as pd
 
-from infra.errors import without_credentials
+from infra.errors import one_line
 from infra.registry import CHALLENGER, CHAMPION, PREVIOUS
 from serving.contract import kind_of
 from serving.metrics import Metrics
@@ -105,7 +105,7 @@ class Champions:
                 self.seats[name] = self._with_predecessor(seat)
             self.problem, self.ready = "", True
         except Exception as error:  # the registry may fail in any way: say so and keep serving
-            problem = f"the registry is out of reach: {type(error).__name__}: {_one_line(error)}"
+            problem = f"the registry is out of reach: {type(error).__name__}: {one_line(error)}"
             if problem != self.problem:
                 log.warning(problem)
             self.problem = problem
@@ -117,7 +117,6 @@ class Champions:
 
     def _seated(self, seat: Seat, alias: str, version: str | None) -> Seat:
         current: Loaded | None = getattr(seat, alias)
-        refused = seat.refused.get(alias)
         if version == (current.version if current else None):
             return self._without_refusal(seat, alias)
         if version is None:
@@ -127,25 +126,30 @@ class Champions:
             if current:
                 self._metrics.gone(seat.card.name, alias, current.version)
             return self._without_refusal(replace(seat, challenger=None), alias)
-        if refused and refused.version == version and time.monotonic() < refused.until:
+        if _waits(seat, alias, version):
             return seat
         return self._try(seat, alias, version)
 
     def _with_predecessor(self, seat: Seat) -> Seat:
-        """A family whose champion is refused is served by the champion before it, as where that had been in memory."""
+        """A family whose champion is refused is served by the champion before it, as where that had been in memory; one that is
+        refused as well is tried again as a champion is."""
         refused = seat.refused.get(CHAMPION)
         if seat.champion is not None or refused is None:
-            return seat
+            return self._without_refusal(seat, PREVIOUS)
         version = self._versions.version(seat.card.name, PREVIOUS)
-        found = seat if version is None or version == refused.version else self._try(seat, CHAMPION, version)
-        return replace(found, refused=seat.refused) if found.champion else seat
+        if version in (None, refused.version) or _waits(seat, PREVIOUS, version):
+            return seat
+        found = self._try(seat, CHAMPION, version)
+        if found.champion:
+            return self._without_refusal(replace(found, refused=seat.refused), PREVIOUS)
+        return replace(seat, refused={**seat.refused, PREVIOUS: found.refused[CHAMPION]})
 
     def _try(self, seat: Seat, alias: str, version: str) -> Seat:
         name = seat.card.name
         try:
             loaded = self._load(seat.card, version)
         except Exception as error:  # whatever is wrong with a version, the service must outlive it
-            why = f"{type(error).__name__}: {_one_line(error)}"
+            why = f"{type(error).__name__}: {one_line(error)}"
             log.warning("%s version %s was refused as %s: %s", name, version, alias, why)
             self._metrics.refused(name, version)
             refusal = Refused(version, why, time.monotonic() + RETRY_SECONDS)
@@ -193,14 +197,15 @@ def described(seat: Seat) -> dict[str, Any]:
     }
 
 
+def _waits(seat: Seat, alias: str, version: str | None) -> bool:
+    """Whether a version was refused as `alias` a moment ago."""
+    refused = seat.refused.get(alias)
+    return refused is not None and refused.version == version and time.monotonic() < refused.until
+
+
 def _told(loaded: Loaded | None) -> dict[str, str] | None:
     return {"version": loaded.version, "loaded_at": loaded.loaded_at} if loaded else None
 
 
 def _placed(seat: Seat, alias: str, loaded: Loaded) -> Seat:
     return replace(seat, champion=loaded) if alias == CHAMPION else replace(seat, challenger=loaded)
-
-
-def _one_line(error: Exception) -> str:
-    said = without_credentials(" ".join(str(error).split()))
-    return said if len(said) <= 300 else f"{said[:297]}..."

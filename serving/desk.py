@@ -4,6 +4,7 @@ a challenger shadows."""
 from __future__ import annotations
 
 import logging
+import math
 import time
 import uuid
 from collections.abc import Mapping
@@ -14,7 +15,7 @@ from typing import Any
 import pandas as pd
 
 from infra.errors import NotReady
-from infra.registry import Registry
+from infra.registry import CHAMPION, PREVIOUS, Registry
 from infra.settings import Settings
 from serving.champions import Champions, Loaded, Seat, described
 from serving.events import PredictionLog, prediction_events
@@ -48,14 +49,17 @@ class Desk:
         self.shadow.stop()
         self.log.stop()
 
-    def answer(self, family: str, items: list[Any]) -> dict[str, Any]:
-        """The response body of a request; raises NotReady when the family has no champion or features cannot be read."""
+    def answer(self, family: str, items: list[Any], until: float = math.inf) -> dict[str, Any]:
+        """The response body of a request; raises NotReady when the family has no champion or features cannot be read, and past
+        the monotonic second `until`: what nobody received must not be told as answered."""
         started = time.perf_counter()
         seat = self.champions.seats[family]
         try:
             if seat.champion is None:
                 raise NotReady(_without_champion(seat, self.champions.problem))
+            _require_waiting(until)
             answers, frame = self._ask(seat, seat.champion, items)
+            _require_waiting(until)
         except NotReady:
             self.metrics.unanswered(family, len(items))
             raise
@@ -138,11 +142,18 @@ def in_time(features: pd.DataFrame, age_days: float, now: datetime) -> pd.DataFr
     return features.assign(found=features["found"] & (features["known_at"] >= oldest))
 
 
+def _require_waiting(until: float) -> None:
+    if time.monotonic() > until:
+        raise NotReady("nobody waits for this answer any more.")
+
+
 def _without_champion(seat: Seat, problem: str) -> str:
     name = seat.card.name
     if problem:
         return f"{name} has no model in memory, and {problem}."
-    refused = seat.refused.get("champion")
+    refused = [seat.refused[alias] for alias in (CHAMPION, PREVIOUS) if alias in seat.refused]
     if refused:
-        return f"{name}'s champion, version {refused.version}, was refused ({refused.why}): run `shelfcast rollback {name}`."
+        told = ", and before it ".join(f"version {each.version}, was refused ({each.why})" for each in refused)
+        mend = f"see to the cause, or run `shelfcast train {name}`, then `shelfcast promote {name} --why ...`"
+        return f"{name}'s champion, {told}: {mend}."
     return f"{name} has no champion yet: run `shelfcast train {name}` and `shelfcast promote {name}` first."

@@ -59,8 +59,9 @@ def _post(card: Card, items_at_most: int) -> dict[str, Any]:
 
 
 _FAILURES = {
-    "400": "the body is not JSON", "401": "no known token", "413": "too many bytes or items",
-    "422": "the body is not {\"items\": [...]}", "503": "no champion yet, or the online features are out of reach",
+    "400": "the body is not JSON", "401": "no known token", "403": "no tokens are set, and the caller is not this machine",
+    "413": "too many bytes or items", "422": "the body is not {\"items\": [...]}", "429": "too many requests at once",
+    "503": "no champion yet, or the online features are out of reach", "504": "it took too long",
 }  # fmt: skip
 
 

@@ -162,6 +162,8 @@ def test_what_is_watched_is_there_and_is_told_by_the_service(services) -> None:
     alerts, board = root / "prometheus" / "alerts.yml", root / "grafana" / "dashboards" / "service.json"
     rules = [rule for group in yaml.safe_load(alerts.read_text())["groups"] for rule in group["rules"]]
     assert all(rule["annotations"]["summary"] and rule["labels"]["severity"] in ("page", "ticket") for rule in rules)
+    (old,) = [rule["expr"] for rule in rules if rule["alert"] == "FeaturesOld"]
+    assert "increase(shelfcast_items_total" in old, "the features' gauge moves with an answer only"
     panels = json.loads(board.read_text())["panels"]
     asked = [rule["expr"] for rule in rules] + [target["expr"] for panel in panels for target in panel["targets"]]
     registry = CollectorRegistry()

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from datetime import date, datetime
+from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from data_ingest.tables import INGESTED
@@ -15,6 +18,7 @@ from infra.publish import publish
 from infra.settings import load_settings
 from infra.tables import Table, columns
 from infra.warehouse import Warehouse
+from tests.infra.filled import lay
 from training.tables import SLOW_MOVERS
 
 T = Table("t", "silver", columns(("k", "string"), ("ds", "date"), ("x", "double")), ("k", "ds"), "ds")
@@ -73,9 +77,19 @@ def test_a_table_that_was_never_written_says_what_to_run(spark, settings) -> Non
         Lake(settings.lake_url).read_pandas(T)
 
 
-def test_publishing_copies_what_changed_and_survives_a_lost_warehouse(spark, settings) -> None:
-    import shutil
+def test_days_are_told_by_bounds_and_the_newest_without_the_months_before(settings) -> None:
+    lake = Lake(settings.lake_url)
+    assert lake.days(SLOW_MOVERS) == []
+    days = [date(2024, 1, 30), JAN, FEB, FEB]
+    lay(lake, SLOW_MOVERS, pd.DataFrame({"origin": days, "product_id": list("abcd")}))
+    assert lake.days(SLOW_MOVERS) == [date(2024, 1, 30), JAN, FEB]
+    assert lake.days(SLOW_MOVERS, since=JAN, until=JAN) == [JAN]
+    assert lake.days(SLOW_MOVERS, until=JAN, newest=1) == [JAN]
+    shutil.rmtree(Path(lake.path(SLOW_MOVERS).removeprefix("file://")) / "month=2024-01")
+    assert lake.days(SLOW_MOVERS, newest=1) == [FEB]
 
+
+def test_publishing_copies_what_changed_and_survives_a_lost_warehouse(spark, settings) -> None:
     lake, warehouse = Lake(settings.lake_url), Warehouse(settings.warehouse_url)
     names = "origin date, store_id string, product_id string, probability double, action string, why string, model_version string"
 

@@ -8,13 +8,13 @@ from datetime import date
 import pandas as pd
 import pyarrow as pa
 import pytest
-from deltalake import write_deltalake
 
 from infra import publish as module
 from infra.lake import Lake
 from infra.publish import _blocks, publish
 from infra.tables import Table, columns
 from infra.warehouse import Warehouse
+from tests.infra.filled import lay
 from training.tables import SLOW_MOVERS
 
 T = Table("t", "silver", columns(("k", "string"), ("x", "double")), ("k",))
@@ -45,10 +45,7 @@ def test_many_small_batches_cost_no_more_each_than_few() -> None:
 @pytest.mark.parametrize("loss", ["TRUNCATE TABLE slow_movers", "DROP TABLE slow_movers"])
 def test_a_table_that_was_lost_alone_is_filled_anew(settings, loss) -> None:
     row = (date(2024, 1, 31), "s", "p", 0.5, "keep", None, "1")
-    known = pd.DataFrame([row], columns=SLOW_MOVERS.names).assign(month="2024-01")
-    schema = SLOW_MOVERS.arrow_schema().append(pa.field("month", pa.string()))
-    place = Lake(settings.lake_url).path(SLOW_MOVERS).removeprefix("file://")
-    write_deltalake(place, pa.Table.from_pandas(known, schema=schema, preserve_index=False), partition_by=["month"])
+    lay(Lake(settings.lake_url), SLOW_MOVERS, pd.DataFrame([row], columns=SLOW_MOVERS.names))
     warehouse = Warehouse(settings.warehouse_url)
     assert [publish(settings, SLOW_MOVERS) for _ in range(2)] == [1, 0]
     with warehouse.client() as client:

@@ -76,9 +76,21 @@ def test_a_move_that_was_killed_half_way_is_completed_and_recorded_once(two_vers
         with pytest.raises(KeyboardInterrupt):
             registry.promote("demand", "2", "ben", "second")
     assert (registry.version("demand", CHAMPION), registry.history("demand")[-1].done) == ("1", False)
+    assert registry.champion_on("demand", datetime.now(UTC).date()) == "1"
     registry.promote("demand", "2", "ben", "second")
     assert (registry.version("demand", CHAMPION), registry.version("demand", PREVIOUS)) == ("2", "1")
     assert [m.done for m in registry.history("demand")] == [True, True]
+
+
+def killed_before_the_champion_moves(patch: pytest.MonkeyPatch) -> None:
+    moved = MlflowClient.set_registered_model_alias
+
+    def killed(client: MlflowClient, name: str, alias: str, version: str) -> None:
+        if alias == CHAMPION:
+            raise KeyboardInterrupt
+        moved(client, name, alias, version)
+
+    patch.setattr(MlflowClient, "set_registered_model_alias", killed)
 
 
 def test_a_rollback_that_was_killed_half_way_is_completed_and_does_not_go_forth_again(
@@ -87,20 +99,55 @@ def test_a_rollback_that_was_killed_half_way_is_completed_and_does_not_go_forth_
     registry = two_versions
     for version in ("1", "2"):
         registry.promote("demand", version, "ann", "in turn")
-    moved = MlflowClient.set_registered_model_alias
-
-    def killed(client: MlflowClient, name: str, alias: str, version: str) -> None:
-        if alias == CHAMPION:
-            raise KeyboardInterrupt
-        moved(client, name, alias, version)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(MlflowClient, "set_registered_model_alias", killed)
-        with pytest.raises(KeyboardInterrupt):
-            registry.rollback("demand", "ben", "complaints")
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        killed_before_the_champion_moves(patch)
+        registry.rollback("demand", "ben", "complaints")
     registry.rollback("demand", "ben", "complaints")
     assert (registry.version("demand", CHAMPION), registry.version("demand", PREVIOUS)) == ("1", "2")
     assert [move.action for move in registry.history("demand")] == ["promote", "promote", "rollback"]
+
+
+def test_a_rollback_after_a_promotion_that_was_killed_half_way_goes_back_to_who_served(
+    two_versions: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry, third = two_versions, registered(two_versions.settings, tmp_path, 3.0)
+    for version in ("1", "2"):
+        registry.promote("demand", version, "ann", "in turn")
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        killed_before_the_champion_moves(patch)
+        registry.promote("demand", third, "ben", "better")
+    registry.rollback("demand", "ann", "not better")
+    assert (registry.version("demand", CHAMPION), registry.version("demand", PREVIOUS)) == ("2", third)
+    told = [(move.from_version, move.to_version, move.done) for move in registry.history("demand")]
+    assert told == [(None, "1", True), ("1", "2", True), ("2", third, True), (third, "2", True)]
+
+
+def test_a_move_that_never_came_to_serve_stays_not_done_when_another_follows(
+    two_versions: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry = two_versions
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        killed_before_the_champion_moves(patch)
+        registry.promote("demand", "2", "ben", "never served")
+    registry.promote("demand", "1", "ann", "instead")
+    assert [(move.to_version, move.done) for move in registry.history("demand")] == [("2", False), ("1", True)]
+
+
+def test_models_are_found_behind_any_number_of_others(settings: Settings) -> None:
+    registry = Registry(settings)
+    for name in (*(f"another-{at}" for at in range(101)), "shelfcast-demand"):
+        registry.client.create_registered_model(name)
+    assert [row["family"] for row in registry.models()] == ["demand"]
+
+
+def test_a_registry_made_anew_behind_the_same_address_is_not_answered_from_the_old_ones_files(
+    two_versions: Registry, tmp_path: Path
+) -> None:
+    old = two_versions.folder("demand", "1")
+    two_versions.client.delete_registered_model("shelfcast-demand")
+    assert registered(two_versions.settings, tmp_path, 9.0) == "1"
+    assert two_versions.folder("demand", "1") != old
+    assert load_portable(two_versions.folder("demand", "1")).predict(pd.DataFrame({"x": [1]}))["units"].tolist() == [9.0]
 
 
 def test_two_who_write_their_record_before_either_moves_an_alias_end_at_the_same_champion(
@@ -151,7 +198,7 @@ def test_a_model_whose_files_cannot_be_fetched_leaves_nothing_behind(two_version
     for _ in range(3):
         with pytest.raises(Exception, match="artifacts"):
             two_versions.folder("demand", "2")
-    assert [path.name for path in killed.parent.iterdir()] == ["1"]
+    assert list(killed.parent.iterdir()) == [two_versions.folder("demand", "1")]
 
 
 def test_another_registry_on_the_same_home_has_models_of_its_own(two_versions: Registry, tmp_path: Path) -> None:
@@ -181,14 +228,14 @@ def test_what_cannot_be_moved_is_refused_in_one_sentence(two_versions: Registry)
     assert two_versions.history("demand")[0].why == "ü" * 2000
 
 
-def test_a_version_is_fetched_once_and_answers_without_the_server(two_versions: Registry, tmp_path: Path) -> None:
+def test_a_version_is_fetched_once_and_answers_without_its_files_on_the_server(two_versions: Registry, tmp_path: Path) -> None:
     import mlflow
 
     mlflow.set_tracking_uri(f"sqlite:///{tmp_path}/another.db")  # what the process is set to must not matter
     folder = two_versions.folder("demand", "2")
     assert folder == two_versions.folder("demand", "2")
     assert load_portable(folder).predict(pd.DataFrame({"x": [1, 2]}))["units"].tolist() == [2.0, 2.0]
-    assert [path.name for path in folder.parent.iterdir()] == ["2"]
+    assert list(folder.parent.iterdir()) == [folder]
 
 
 def test_a_version_is_recorded_as_the_registry_writes_it(two_versions: Registry) -> None:

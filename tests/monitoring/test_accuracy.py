@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, timedelta
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from monitoring.accuracy import forecast_accuracy, order_accuracy, recommendation_accuracy, slow_mover_accuracy
+from monitoring.accuracy import forecast_accuracy, order_accuracy, pooled, recommendation_accuracy, slow_mover_accuracy
 from training.tables import QUANTILES
 
 DAY = date(2024, 3, 4)
@@ -48,6 +48,14 @@ def test_days_that_say_nothing_about_demand_are_left_out() -> None:
     assert table.loc[(table["segment"] == "all") & (table["metric"] == "wape"), "n"].item() == 2
 
 
+def test_a_day_of_few_sales_weighs_little_in_errors_relative_to_sales() -> None:
+    few, many = (_forecasts([4.0] * 2), _actuals([1.0] * 2)), (_forecasts([100.0] * 2), _actuals([90.0, 110.0]))
+    found = _of(pooled(pd.concat([forecast_accuracy(*few), forecast_accuracy(*many)])))
+    assert found["wape"] == pytest.approx((6 + 20) / 202) and found["bias"] == pytest.approx(6 / 202)
+    together = forecast_accuracy(*[pd.concat([old.assign(store_id="S2"), new]) for old, new in zip(few, many, strict=True)])
+    assert found == pytest.approx(_of(together))
+
+
 def test_segments_are_by_horizon_and_by_the_speed_that_was_forecast() -> None:
     table = forecast_accuracy(_forecasts([0.05, 0.5, 5.0]), _actuals([1.0, 1.0, 5.0]))
     assert set(table["segment"]) == {"all", "horizon 1", "under 0.1 a day", "0.1 to 1 a day", "over 1 a day"}
@@ -64,15 +72,27 @@ def test_nothing_sold_has_no_relative_error_and_no_actual_no_row() -> None:
 def test_the_cost_of_orders_is_holding_and_the_margin_lost() -> None:
     orders = pd.DataFrame({"store_id": ["S1", "S1"], "product_id": ["P0", "P1"]})
     days = pd.DataFrame({
-        "store_id": "S1", "product_id": ["P0", "P1", "P2"], "units": [4.0, 3.0, 9.0], "in_stock": [1.0, 0.5, 1.0],
-        "price": [10.0, 10.0, 10.0], "on_hand_close": [73.0, 0.0, 1e6],
+        "store_id": "S1", "product_id": ["P0", "P1", "P1", "P2"], "ds": [DAY, DAY - timedelta(days=1), DAY, DAY],
+        "units": [4.0, 6.0, 3.0, 9.0], "in_stock": [1.0, 1.0, 0.5, 1.0], "price": 10.0, "on_hand_close": [73.0, 99.0, 0.0, 1e6],
     })  # fmt: skip
     products = pd.DataFrame({"product_id": ["P0", "P1", "P2"], "unit_cost": [4.0, 6.0, 1.0]})
-    found = _of(order_accuracy(orders, days, products))
+    found = _of(order_accuracy(orders, days, products, DAY - timedelta(days=1)))
     assert found["holding_cost"] == pytest.approx(73 * 4 * 0.25 / 365 / 2)
-    assert found["shortage_cost"] == pytest.approx(3 * (10 - 6) / 2)  # half a day sold 3, the other half would have
+    assert found["shortage_cost"] == pytest.approx(3 * (10 - 6) / 2)  # a day and a half sold 9: the empty half would have sold 3
     assert found["cost_per_pair_day"] == pytest.approx(found["holding_cost"] + found["shortage_cost"])
     assert found["out_of_stock"] == 0.5
+
+
+def test_a_shelf_that_stays_empty_costs_what_it_sold_before() -> None:
+    orders = pd.DataFrame({"store_id": ["S1"], "product_id": ["P0"]})
+    products = pd.DataFrame({"product_id": ["P0"], "unit_cost": [6.0]})
+    full = [(DAY - timedelta(days=back), 4.0, 1.0, 10.0) for back in range(14)]
+    empty = [(DAY + timedelta(days=on), 0.0, 0.0, None) for on in range(1, 15)]
+    days = pd.DataFrame([*empty, *full], columns=["ds", "units", "in_stock", "price"]).assign(
+        store_id="S1", product_id="P0", on_hand_close=0.0
+    )
+    table = order_accuracy(orders, days, products, DAY)
+    assert _of(table)["shortage_cost"] == pytest.approx(4 * (10 - 6)) and set(table["n"]) == {14}
 
 
 def test_what_slow_movers_and_recommendations_were_judged_by_before_is_what_they_are_judged_by_live() -> None:

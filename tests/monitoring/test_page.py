@@ -35,7 +35,15 @@ def test_the_headline_says_what_is_not_in_order(views: list[FamilyView], said: s
 
 def test_the_page_is_escaped_self_contained_and_names_the_next_step() -> None:
     drift = [ColumnDrift("price<script>", "wasserstein", 0.5, 0.1, 2000), ColumnDrift("units", "wasserstein", 0.02, 0.1, 2000)]
-    accuracy = pd.DataFrame({"segment": ["all", "horizon 1", "horizon 2"], "metric": "wape", "value": [0.5, 0.4, 0.6], "n": [20, 10, 10]})
+    accuracy = pd.DataFrame(
+        {
+            "segment": ["all", "horizon 1", "horizon 2"],
+            "metric": "wape",
+            "value": [0.5, 0.4, 0.6],
+            "n": [20, 10, 10],
+            "weight": [2.0, 1.0, 1.0],
+        }
+    )
     view = _view(
         "demand", RETRAIN, windows=windows(DAY, date(2024, 1, 1)), drift=drift, accuracy=accuracy, numbers={"wql": 0.4, "baseline_wql": 0.5}
     )

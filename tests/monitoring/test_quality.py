@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 import pandas as pd
 import pytest
 
-from data_ingest.tables import INGESTED, SALES_DAILY, STOCK_DAILY, STORE_DAYS
+from data_ingest.tables import INGESTED, SALES_DAILY, STOCK_DAILY, STORE_DAYS, STORES
 from infra.errors import NotReady
 from infra.settings import Settings
 from infra.tables import Table
@@ -68,3 +68,13 @@ def test_each_check_fails_by_itself_and_says_what_it_found(settings: Settings) -
     assert "94 of 100 lines" in checks["accepted sales"].found and "2024-05-09: s1" in checks["stores heard"].found
     assert "on 2 of 7 days of pairs up to 2024-05-10" in checks["stock possible"].found
     assert all(each.ok for each in quality(settings, Bounds(accepted=0.9, silent_stores=1, impossible_stock=0.3)))
+
+
+def test_a_day_that_still_runs_tells_nothing_of_who_is_silent(settings: Settings) -> None:
+    landed(settings, ("sales", None, 10, 9))
+    put(settings, STORES, *[(store, -5.0, 8, 22) for store in ("s1", "s2")])
+    words = {8: ("feed_missing", "open"), 9: ("open", "feed_missing")}
+    put(settings, STORE_DAYS, *[(f"s{at + 1}", date(2024, 5, day), word) for day, both in words.items() for at, word in enumerate(both)])
+    for hour, said in ((2, "2024-05-08: s1"), (3, "2024-05-09: s2")):
+        heard = {each.name: each for each in quality(settings, now=datetime(2024, 5, 10, hour, tzinfo=UTC))}["stores heard"]
+        assert said in heard.found

@@ -4,6 +4,7 @@ day replaces the first."""
 from __future__ import annotations
 
 import re
+import shutil
 from dataclasses import replace
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
@@ -13,7 +14,7 @@ import pandas as pd
 import pytest
 
 from data_ingest.tables import STORE_DAYS
-from feature_repo.tables import DEMAND_DAILY, STOCK_FEATURES
+from feature_repo.tables import DEMAND_DAILY, DEMAND_FEATURES, STOCK_FEATURES
 from infra.alone import alone
 from infra.errors import NothingToDo, NotReady
 from infra.lake import Lake
@@ -22,11 +23,14 @@ from infra.settings import Settings
 from infra.tables import Table
 from infra.upkeep_verbs import works
 from infra.warehouse import Warehouse
-from monitoring.report import _keep, past_readings, report
+from monitoring.report import _keep, _service, family_drift, past_readings, report
 from monitoring.tables import ACCURACY, DRIFT, MONITORING, POLICY
+from monitoring.watched import Span
 from serving.events import line_of, prediction_events, write_batch
+from tests.infra.filled import lay
 from tests.serving.tiny import Times, register
-from training.family import Card
+from training.family import Card, load_card
+from training.stock.model import StockModel
 from training.tables import FORECASTS, QUANTILES
 
 if TYPE_CHECKING:
@@ -162,16 +166,34 @@ def test_without_a_champion_the_sentence_says_which_step_is_missing(settings: Se
         report(settings, spark, cards=CARDS)
 
 
-def test_a_table_that_fell_silent_is_told_and_hides_no_other(watched: Settings, spark: SparkSession) -> None:
-    lake = Lake(watched.lake_url)
-    plain = dict.fromkeys(STOCK_FEATURES.names)
-    rows = [{**plain, "store_id": "S1", "product_id": f"P{p}", "ds": day, "on_hand": 5.0} for p in range(10) for day in DAYS[:-35]]
-    lake.overwrite(spark.createDataFrame(rows, STOCK_FEATURES.spark_schema()), STOCK_FEATURES)
+@pytest.mark.parametrize("left", [0, 1])
+def test_a_table_that_fell_silent_is_told_and_hides_no_other(settings: Settings, left: int) -> None:
+    lake, span = Lake(settings.lake_url), Span(DAYS[0], LAST)
+    lay(lake, DEMAND_DAILY, _panel())
+    pairs = {day: 10 if day < LAST - timedelta(days=34) else left for day in DAYS}
+    rows = [("S1", f"P{p}", day, 5.0) for day, count in pairs.items() for p in range(count)]
+    lay(lake, STOCK_FEATURES, pd.DataFrame(rows, columns=["store_id", "product_id", "ds", "on_hand"]))
     card = replace(CARDS["demand"], drift_columns=("price", "units", "on_hand"))
-    found = report(watched, spark, cards={"demand": card})
-    assert found.drifted == {"demand": ["price", "on_hand"]}
-    told = lake.read_pandas(DRIFT).set_index("column_name")["method"]
-    assert told["on_hand"] == "no rows" and told["price"] == "wasserstein"
+    _, verdicts, _, _ = family_drift(lake, card, span, settings.seed)
+    told = {verdict.column: verdict for verdict in verdicts}
+    assert [name for name, verdict in told.items() if verdict.drifted] == ["price", "on_hand"]
+    assert (told["on_hand"].method, told["on_hand"].n, told["price"].method) == ("too few rows", 28 * left, "wasserstein")
+
+
+def test_what_service_costs_is_of_the_newest_whole_day_and_a_model_out_of_reach_is_one_sentence(settings: Settings) -> None:
+    lake, registry, card = Lake(settings.lake_url), Registry(settings), load_card("stock")
+    version = register(settings, "stock", StockModel(), settings.home / "work")
+    pairs = pd.DataFrame({"store_id": "S1", "product_id": ["P1", "P2"], "ds": LAST - timedelta(days=1)})
+    lay(lake, STOCK_FEATURES, pairs.assign(on_hand=5.0, on_order=0.0))
+    lay(lake, DEMAND_FEATURES, pairs.assign(level=3.0))
+    registry.promote("stock", version, "tester", "test")
+    champions = [(card, row) for row in registry.models()]
+    curve, away = _service(settings, registry, champions, LAST)
+    assert set(curve["group"]) == {"all"} and not away
+    shutil.rmtree(registry.folder("stock", version))
+    shutil.rmtree(settings.home / "artifacts")
+    curve, away = _service(settings, registry, champions, LAST)
+    assert curve.empty and "stock version 1 is out of reach (" in away
 
 
 def test_report_and_upkeep_never_write_a_table_at_the_same_time(settings: Settings, spark: SparkSession, monkeypatch) -> None:

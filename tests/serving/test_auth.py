@@ -16,13 +16,13 @@ from serving.auth import BearerTokens, is_loopback, tokens_of
 from serving.service import check_reach
 
 
-def _status(client: tuple[str, int], host: str, tokens: str = "", path: str = "/v1/models", authorization: str = "") -> int:
+def _status(client: tuple[str, int], host: str, tokens: str = "", path: str = "/v1/models", **headers: str) -> int:
     async def asked() -> int:
         app = Starlette(routes=[Route("/{path:path}", lambda request: PlainTextResponse("in"))])
         transport = httpx.ASGITransport(app=BearerTokens(app, tokens_of(tokens)), client=client)
-        headers = {"Authorization": authorization.encode()} if authorization else {}
         async with httpx.AsyncClient(transport=transport, base_url=f"http://{host}") as http:
-            return (await http.get(path, headers=headers)).status_code
+            told = {name.replace("_", "-"): value.encode() for name, value in headers.items()}
+            return (await http.get(path, headers=told)).status_code
 
     return asyncio.run(asked())
 
@@ -33,6 +33,15 @@ def test_without_tokens_only_this_machine_is_answered() -> None:
     assert _status(("10.0.0.7", 1), "localhost:3000") == 403
     assert _status(("127.0.0.1", 1), "shop.example") == 403, "a web page must not reach in by a name of its own"
     assert _status(("10.0.0.7", 1), "10.0.0.1", path="/healthz") == 200
+
+
+def test_without_tokens_no_page_of_another_site_asks_through_a_browser() -> None:
+    here = ("127.0.0.1", 1), "localhost:3000"
+    assert _status(*here, origin="http://localhost:8080", sec_fetch_site="same-site") == 200
+    for origin in ("https://shop.example", "null", "http://127.0.0.1.shop.example", "http://[not", ""):
+        assert _status(*here, origin=origin) == 403
+    assert _status(*here, sec_fetch_site="cross-site") == 403
+    assert _status(*here, tokens="a", authorization="Bearer a", origin="https://shop.example") == 200
 
 
 def test_with_tokens_anyone_with_one_is_answered() -> None:

@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry
 
 from serving import champions
 from serving.champions import Champions, described
+from serving.desk import _without_champion
 from serving.metrics import Metrics
 from tests.serving.tiny import SUM, Times
 from training.portable import save_portable
@@ -125,6 +126,22 @@ def test_a_start_with_a_broken_champion_is_served_by_the_one_before(folders: Fol
     folders.aliases["champion"] = "2"
     following.poll()
     assert following.seats["sum"].champion.version == "2"
+
+
+def test_a_predecessor_that_is_refused_too_is_told_and_tried_again_only_after_a_while(
+    folders: Folders, following: Champions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folders.aliases.update(champion="9", previous="8")
+    fetched, folder = [], folders.folder
+    monkeypatch.setattr(folders, "folder", lambda family, version: fetched.append(version) or folder(family, version))
+    for _ in range(3):
+        following.poll()
+    assert fetched == ["9", "8"]
+    said = _without_champion(following.seats["sum"], "")
+    assert "version 9, was refused (" in said and "before it version 8, was refused (" in said and "`shelfcast promote sum --why" in said
+    folders.aliases["champion"] = "2"
+    following.poll()
+    assert (following.seats["sum"].champion.version, following.seats["sum"].refused) == ("2", {})
 
 
 def test_it_is_ready_when_the_registry_was_read_once(folders: Folders, following: Champions) -> None:

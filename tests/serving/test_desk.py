@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -16,7 +18,9 @@ from serving.desk import Desk, in_time
 from serving.events import PredictionLog
 from serving.metrics import Metrics
 from serving.shadow import Shadow
-from tests.serving.tiny import CARDS, read_levels
+from tests.serving.test_champions import Folders
+from tests.serving.tiny import CARDS, LOOKUP, Steps, read_levels
+from training.portable import save_portable
 
 
 @pytest.mark.parametrize("there", [True, False])
@@ -35,6 +39,26 @@ def test_online_features_are_opened_at_the_start_where_they_are_there(settings: 
     desk.start(poll_seconds=3600)
     desk.stop()
     assert opened == ["levels", "stock_v1"]
+
+
+def test_an_answer_that_came_too_late_is_no_prediction(settings: Settings, tmp_path: Path) -> None:
+    def read(service: str, keys: pd.DataFrame) -> pd.DataFrame:
+        time.sleep(slow)
+        return read_levels(service, keys)
+
+    metrics = Metrics(CollectorRegistry())
+    log = PredictionLog(settings.home / "predictions", dropped=metrics.dropped)
+    save_portable(Steps(), tmp_path / "1")
+    champions = Champions(Folders(tmp_path, {"champion": "1"}), {"lookup": LOOKUP}, metrics)
+    desk, slow = Desk(champions, read, log, metrics, Shadow(0.0)), 0.0
+    desk.start(poll_seconds=3600)
+    items = [{"store_id": "S1", "product_id": "P1", "steps": 1}]
+    assert desk.answer("lookup", items, time.monotonic() + 60)["items"][0]["ok"]
+    slow = 0.5
+    with pytest.raises(NotReady, match="nobody waits"):
+        desk.answer("lookup", items, time.monotonic() + 0.4)
+    desk.stop()
+    assert sum(len(file.read_text().splitlines()) for file in (settings.home / "predictions").rglob("*.jsonl")) == 1
 
 
 @pytest.mark.parametrize(("age_days", "found"), [(0.0, [True, True, False]), (2.0, [True, True, False]), (1.0, [True, False, False])])

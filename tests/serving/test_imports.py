@@ -36,7 +36,7 @@ cards = {**CARDS, **{name: load_card(name) for name in family_names()}}
 build(settings, cards, lambda: desk)
 desk = make_desk(settings, cards, online_reader(settings))
 desk.champions.poll()
-told = asyncio.run(ask(http_app(cards, lambda: desk), "/v1/sum"))
+told = asyncio.run(ask(http_app(cards, lambda: desk, 60), "/v1/sum"))
 import feature_repo.online
 print(json.dumps({"offline": [name for name in sys.modules if name.endswith("offline_stores.spark")], "told": told}))
 """

@@ -276,3 +276,19 @@ def test_the_service_ends_when_its_verb_is_told_to(tmp_path: Path) -> None:
         process.wait(60)
         with pytest.raises(httpx.ConnectError):
             client.get("/readyz")
+
+
+def test_a_service_that_was_killed_is_no_success_of_its_verb(tmp_path: Path) -> None:
+    environment = {**os.environ, "SHELFCAST_HOME": str(tmp_path)}
+    with subprocess.Popen([sys.executable, "-m", "infra.cli", "serve"], cwd=ROOT, env=environment) as process:
+        children, deadline = Path(f"/proc/{process.pid}/task/{process.pid}/children"), time.monotonic() + 120
+        while not (answering := children.read_text().split()):
+            assert process.poll() is None and time.monotonic() < deadline
+            time.sleep(0.05)
+        os.kill(int(answering[0]), signal.SIGKILL)
+        assert process.wait(60) == 128 + signal.SIGKILL
+
+
+def test_a_registry_out_of_reach_is_not_waited_for_unless_the_environment_says_so(settings: Settings) -> None:
+    told = child_environment(settings, {"MLFLOW_HTTP_REQUEST_TIMEOUT": "300"})
+    assert (told["MLFLOW_HTTP_REQUEST_MAX_RETRIES"], told["MLFLOW_HTTP_REQUEST_TIMEOUT"]) == ("1", "300")
