@@ -12,9 +12,10 @@ SELLS_ELSEWHERE = 3
 
 
 def decide(frame: pd.DataFrame, horizon_days: int) -> pd.DataFrame:
-    """Columns `action, why` for rows of `probability, recency, age, gap, sales_91, units_91` and, where known, `product_others`
-    (sale days in other stores), `on_hand` (units), `unit_cost`, `price` (money a unit), `never` (true: without any sale in the
-    `recency` days that are known), `shut` (true: its store was closed as long as the horizon is)."""
+    """Columns `action, why` for rows of `probability, recency, gap, sales_91, units_91` and, where known, `age` (days since the first
+    sale), `product_others` (sale days in other stores), `off_shelf` (days out of stock up to now), `on_hand` (units), `unit_cost`,
+    `price` (money a unit), `never` (true: without any sale in the `recency` days that are known), `shut` (true: its store was closed
+    as long as the horizon is)."""
     stock = _column(frame, "on_hand")
     expected = _expected_units(frame, horizon_days)
     action = _actions(frame, stock, expected, horizon_days)
@@ -29,7 +30,7 @@ def _column(frame: pd.DataFrame, name: str) -> np.ndarray:
 def _expected_units(frame: pd.DataFrame, horizon_days: int) -> np.ndarray:
     """Units expected in the horizon: a sale happens with 1 - probability, and then at the pace of the last 91 days, or of those since
     the first, 28 at least, where these are fewer."""
-    days = np.clip(np.nan_to_num(frame["age"].to_numpy(dtype=float), nan=91.0) + 1, 28.0, 91.0)
+    days = np.clip(np.nan_to_num(_column(frame, "age"), nan=91.0) + 1, 28.0, 91.0)
     pace = np.maximum(frame["units_91"].to_numpy(dtype=float) / days * horizon_days, 1.0)
     return (1 - frame["probability"].to_numpy(dtype=float)) * pace
 
@@ -58,6 +59,8 @@ def _why(row, stock: float, expected: float, horizon_days: int) -> str:
         said += f", store closed for {horizon_days} days or more"
     if row.gap == row.gap:
         said += f" (usually every {row.gap:.0f})"
+    if getattr(row, "off_shelf", 0.0) > 0:
+        said += f", then out of stock for {row.off_shelf:.0f} days"
     said += f", {row.sales_91:.0f} sale days in 91; {100 * row.probability:.0f} % chance of none in {horizon_days} days"
     if not np.isnan(stock):
         said += f"; {stock:g} on hand against {expected:.2g} expected"

@@ -47,7 +47,8 @@ def examples(book: Ledger, horizon: int) -> Examples:
     origins = list(range(last, max(_BEHIND // book.step, 1) - 1, -apart))[:_ORIGINS]
     rows, labels, whens, total = [], [], [], 0
     for at in origins:
-        living = alive(book, at)
+        # of what was mostly out of stock nobody knows whether it would have sold
+        living = alive(book, at) & book.offered(at, at + horizon)
         frame = features(book, at, horizon)[living]
         rows.append(frame)
         labels.append(silent(book, at, horizon)[living])

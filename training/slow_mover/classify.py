@@ -18,8 +18,9 @@ LONGEST_HORIZON = 400
 
 _HISTORY = {
     "required": {"product_id": "text", "ds": "date", "units": "number"},
-    "optional": {"store_id": "text", "price": "number", "revenue": "number"},
+    "optional": {"store_id": "text", "price": "number", "revenue": "number", "in_stock": "number"},
     "key": ("store_id", "product_id", "ds"), "nonnegative": ("units", "price", "revenue"),
+    "between": {"in_stock": (0, 1)},
 }  # fmt: skip
 _ITEMS = {
     "required": {"product_id": "text"},
@@ -33,7 +34,8 @@ def slow_movers(history: pd.DataFrame, items: pd.DataFrame | None, origin: objec
     `origin`, most likely first. The unit is the store-product pair when the history has several stores, else the product.
 
     A unit gets a row when it sold within 365 days up to `origin`, or when `items` names it; rows after `origin` change
-    nothing. History: `product_id, ds, units` and where known `store_id, price, revenue`; a day without a row sold nothing.
+    nothing. History: `product_id, ds, units` and where known `store_id, price, revenue, in_stock` (0..1); a day without a row sold
+    nothing, and one with `in_stock` 0 says nothing. Days after the last row are not known.
     Items, where known: `store_id, category, on_hand, unit_cost, price`. Raises BadInput."""
     rows = check_frame(history, where="the history", **_HISTORY)  # type: ignore[arg-type]
     named = None if items is None else check_frame(items, where="the items", **_ITEMS)  # type: ignore[arg-type]
@@ -69,6 +71,7 @@ def _classify(history: pd.DataFrame, items: pd.DataFrame | None, origin: object,
     blend = fit_blend(examples(book, periods), periods, float(periods * step))
     rows = pd.concat([book.keys, features(book, book.periods - 1, periods)], axis=1)
     rows["probability"] = blend.probability(rows[_feature_names(rows)])
+    rows["off_shelf"] = (book.periods - 1 - book.shown(book.periods - 1)) * float(step)
     wanted = _wanted(rows, book, items, keys)
     if not wanted.any():
         raise BadInput(f"{where}: nothing in it sold within 365 days up to --origin {day:%Y-%m-%d}; its last day is {_last_day(history)}")

@@ -212,3 +212,27 @@ def test_a_slip_is_told_with_its_own_row(history: pd.DataFrame) -> None:
     rows = pd.DataFrame({"product_id": "P1", "ds": days, "units": 1.0})
     with pytest.raises(BadInput, match="row 3 is 2024-02-01"):
         slow_movers(rows, None, "2024-03-10", 56)
+
+
+def test_what_is_out_of_stock_is_not_what_does_not_sell(history: pd.DataFrame) -> None:
+    days = pd.date_range(FIRST, _ORIGIN)
+    daily = pd.DataFrame({"product_id": "DAILY", "ds": days, "units": 4.0, "revenue": 8.0, "in_stock": 1.0})
+    gone = daily["ds"] > _ORIGIN - pd.Timedelta(days=70)
+    rows = pd.concat([history.assign(in_stock=1.0), daily.assign(units=daily["units"].mask(gone, 0.0), in_stock=(~gone).astype(float))])
+    items = pd.DataFrame({"product_id": ["DAILY"], "on_hand": [0.0]})
+    said = slow_movers(rows, items, _ORIGIN, 56).set_index("product_id").loc["DAILY"]
+    assert said["probability"] < 0.05 and said["action"] == "keep" and "then out of stock for 70 days, 91 sale days in 91" in said["why"]
+    untold = slow_movers(rows.drop(columns="in_stock"), items, _ORIGIN, 56).set_index("product_id").loc["DAILY"]
+    assert untold["probability"] > 0.5 and untold["action"] == "delist"
+
+
+def test_silence_of_what_is_out_of_stock_teaches_nothing() -> None:
+    days, rng = pd.date_range(FIRST, periods=360), np.random.default_rng(8)
+    rows = pd.DataFrame([(f"P{i}", day, float(rng.poisson(0.4))) for i in range(80) for day in days], columns=["product_id", "ds", "units"])
+    # from its own day on half of them are out of stock, until a week before the end
+    begin = rows["product_id"].map({f"P{i}": FIRST + pd.Timedelta(days=120 + i) for i in range(40)})
+    gone = begin.notna() & (rows["ds"] >= begin) & (rows["ds"] < days[-7])
+    rows = rows.assign(in_stock=(~gone).astype(float), units=rows["units"].mask(gone, 0.0))
+    told = slow_movers(rows, None, days[-1], 28)["probability"].max()
+    untold = slow_movers(rows.drop(columns="in_stock"), None, days[-1], 28)["probability"].max()
+    assert told < 0.1 and untold > 0.9
