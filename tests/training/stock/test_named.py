@@ -74,6 +74,14 @@ def test_what_spoils_before_the_next_order_pays_for_its_waste() -> None:
     assert found.order[0] == classics.fresh_poisson(0.1, 2.0, 1.5, 5.0)[0]
 
 
+@pytest.mark.parametrize("policy", range(len(POLICIES)), ids=POLICIES)
+def test_what_a_unit_is_charged_under_a_budget_lowers_the_level(policy: int) -> None:
+    free, charged = (
+        decision_of(demand(4.0, 4), shelf(0), terms(lead=2, shortage=3.0, policy=policy), 1.0, charge) for charge in (0.0, 1.0)
+    )
+    assert 0 < charged.target[0] < free.target[0]
+
+
 COUNT, PERIODS = 60, 260
 
 
