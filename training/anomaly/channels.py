@@ -44,7 +44,10 @@ class Judged:
 
 def panel_of(history: pd.DataFrame) -> Panel:
     """The panel of a history, from its first row on. Whether it is of days or weeks is read from its first days with rows, and
-    whether zeros are written from those up to each of them, so that no later row can change an earlier score."""
+    whether zeros are written from those up to each of them, so that no later row can change an earlier score. A price stands for the
+    revenue where that is not told."""
+    if "price" in history and "revenue" not in history:
+        history = history.assign(revenue=history["price"] * history["units"])
     known = [name for name in EXTRA if name in history]
     panel = from_frame(history, known=known, writes_zeros=True, step=_step(history["ds"]), longest=None)
     zero_gaps(panel.units, ~_zeros_written(history, panel.keys["store_id"], panel.days))

@@ -27,8 +27,8 @@ _CHECKS = {
 def detect(history: pd.DataFrame, since: object = None) -> pd.DataFrame:
     """Rows `store_id, product_id, ds, score, alert, kind, why`, one for every series and day of the history from `since`
     on (default: all). `score` is -log10 of how often so strange a day is seen, comparable across series; nothing after
-    a day changes its score. History: `store_id, product_id, ds, units`, and where known `revenue, lines, baskets, returns`
-    and `in_stock` (0..1). Raises BadInput naming the column and row that cannot be used."""
+    a day changes its score. History: `store_id, product_id, ds, units`, and where known `revenue` (or `price`), `lines, baskets,
+    returns` and `in_stock` (0..1). Raises BadInput naming the column and row that cannot be used."""
     return _detect(check_frame(history, where="the history", **_CHECKS), since, "the history")  # type: ignore[arg-type]
 
 

@@ -11,15 +11,15 @@ WATCH, MARK_DOWN, CLEAR = 0.2, 0.5, 0.8
 SELLS_ELSEWHERE = 3
 
 
-def decide(frame: pd.DataFrame, horizon_days: int) -> pd.DataFrame:
+def decide(frame: pd.DataFrame, horizon_days: int, step: int = 1) -> pd.DataFrame:
     """Columns `action, why` for rows of `probability, recency, gap, sales_91, units_91` and, where known, `age` (days since the first
     sale), `product_others` (sale days in other stores), `off_shelf` (days out of stock up to now), `on_hand` (units), `unit_cost`,
     `price` (money a unit), `never` (true: without any sale in the `recency` days that are known), `shut` (true: its store was closed
-    as long as the horizon is)."""
+    as long as the horizon is). With `step` 7 sale days are weeks with a sale."""
     stock = _column(frame, "on_hand")
     expected = _expected_units(frame, horizon_days)
     action = _actions(frame, stock, expected, horizon_days)
-    why = [_why(row, stock[i], expected[i], horizon_days) for i, row in enumerate(frame.itertuples(index=False))]
+    why = [_why(row, stock[i], expected[i], horizon_days, step) for i, row in enumerate(frame.itertuples(index=False))]
     return pd.DataFrame({"action": action, "why": why}, index=frame.index)
 
 
@@ -52,7 +52,8 @@ def _actions(frame: pd.DataFrame, stock: np.ndarray, expected: np.ndarray, horiz
     )  # fmt: skip
 
 
-def _why(row, stock: float, expected: float, horizon_days: int) -> str:
+def _why(row, stock: float, expected: float, horizon_days: int, step: int) -> str:
+    periods = "days" if step == 1 else "weeks"
     never = getattr(row, "never", False) is True
     said = f"never sold in {row.recency:.0f} days" if never else f"last sold {row.recency:.0f} days before"
     if getattr(row, "shut", False) is True:
@@ -61,7 +62,7 @@ def _why(row, stock: float, expected: float, horizon_days: int) -> str:
         said += f" (usually every {row.gap:.0f})"
     if getattr(row, "off_shelf", 0.0) > 0:
         said += f", then out of stock for {row.off_shelf:.0f} days"
-    said += f", {row.sales_91:.0f} sale days in 91; {100 * row.probability:.0f} % chance of none in {horizon_days} days"
+    said += f", {row.sales_91:.0f} sale {periods} in {91 // step}; {100 * row.probability:.0f} % chance of none in {horizon_days} days"
     if not np.isnan(stock):
         said += f"; {stock:g} on hand against {expected:.2g} expected"
         cost = getattr(row, "unit_cost", np.nan)
@@ -71,5 +72,5 @@ def _why(row, stock: float, expected: float, horizon_days: int) -> str:
         if cost == cost and price == price and price > 0:
             said += f", price {price:.2f} leaves room for {max(100 * (1 - cost / price), 0):.0f} % off"
     if np.nan_to_num(getattr(row, "product_others", np.nan)) >= SELLS_ELSEWHERE:
-        said += f"; sold on {row.product_others:.0f} store-days elsewhere in 28"
+        said += f"; sold on {row.product_others:.0f} store-{periods} elsewhere in {28 // step}"
     return said

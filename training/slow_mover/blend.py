@@ -130,7 +130,7 @@ class Blend:
 
 def fit_blend(known: Examples, horizon: int, horizon_days: float) -> Blend:
     """Weights from the newest labelled origins under experts that knew only labels complete by then; experts refitted on
-    all. With too little to learn from, the closed form with its default numbers, or fitted ones, answers."""
+    all. With too little to learn from, the closed form with its default numbers answers."""
     if not len(known.label) or not known.learnable:
         return Blend(None, np.empty(0), 0.0, BetaGeometric(), horizon_days)
     newest = known.origin.max()

@@ -76,7 +76,7 @@ def _classify(history: pd.DataFrame, items: pd.DataFrame | None, origin: object,
     if not wanted.any():
         raise BadInput(f"{where}: nothing in it sold within 365 days up to --origin {day:%Y-%m-%d}; its last day is {_last_day(history)}")
     rows = _with_items(rows[wanted], items, keys, book, blend, history)
-    said = decide(rows, periods * step)
+    said = decide(rows, periods * step, step)
     out = pd.concat([rows[keys], rows["probability"].round(6), said], axis=1)
     return out.sort_values(["probability", *keys], ascending=[False] + [True] * len(keys)).reset_index(drop=True)
 

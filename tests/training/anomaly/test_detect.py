@@ -250,3 +250,12 @@ def test_a_day_of_the_last_week_is_asked_about_with_its_week() -> None:
     assert detect(weeks, "2024-05-15")["ds"].tolist() == [pd.Timestamp("2024-05-13")]
     with pytest.raises(BadInput, match="expected a date up to the last day of the history, 2024-05-19"):
         detect(weeks, "2024-05-20")
+
+
+def test_a_price_stands_for_the_revenue() -> None:
+    rows = world(4, 80)
+    rows = rows.assign(price=(rows["revenue"] / rows["units"]).groupby([rows["store_id"], rows["product_id"]]).transform("mean"))
+    wrong = at(rows, 60, "S0", "P0")
+    rows.loc[wrong, ["units", "price"]] = [5.0, rows.loc[wrong, "price"].item() * 10]
+    found = detect(rows[["store_id", "product_id", "ds", "units", "price"]])
+    assert found.loc[at(found, 60, "S0", "P0"), "kind"].tolist() == ["price"]
