@@ -64,6 +64,7 @@ def test_a_kill_before_the_swap_leaves_the_table_as_it_was(warehouse, monkeypatc
 
 
 def test_two_at_a_time_never_mix_their_rows(warehouse) -> None:
+    warehouse.bootstrap()
     with warehouse.client() as client, Swap(client, SLOW_MOVERS) as one, Swap(client, SLOW_MOVERS) as other:
         one.fill([arrow_rows(SLOW_MOVERS, movers((D1, "a", 0.1)))])
         other.fill([arrow_rows(SLOW_MOVERS, movers((D1, "b", 0.2), (D2, "b", 0.2)))])
