@@ -179,20 +179,8 @@ class LearnedFitted:
 
 
 @dataclass(frozen=True)
-class Boosted:
+class Boosted(Learned):
     """A pyspark.ml regressor of units whose base margin is the logarithm of the stack of simple forecasts."""
-
-    tabular: TabularContender
-    baseline: bool = False
-
-    @property
-    def name(self) -> str:
-        """The regressor's name."""
-        return self.tabular.name
-
-    def space(self, trial: optuna.Trial) -> dict[str, Any]:
-        """The regressor's parameters."""
-        return self.tabular.space(trial)
 
     def fit(self, ground: Ground, params: Mapping[str, Any]) -> BoostedFitted:
         """Fit on the older origins."""
@@ -224,7 +212,7 @@ def contenders() -> Sequence[Calibrated]:
     return [Calibrated(mean, grounds) for mean in [*baselines, *learners()]]
 
 
-def learners() -> Sequence[Learned | Boosted]:
+def learners() -> Sequence[Learned]:
     """The field's regressors with their search spaces."""
     xgboost = TabularContender("xgboost", EXAMPLE_FEATURES, "units", _xgboost, _xgboost_space, _booster, shares=(1.0,), fills=False)
     return (*map(Learned, regressors(EXAMPLE_FEATURES, MLLIB_ROWS)), Boosted(xgboost))

@@ -16,7 +16,8 @@ ALIVE_DAYS = 365
 class Ledger:
     """Sales of n units over T periods of `step` days from `first` on. `sale_days`, `units` are (n, T + 1) running totals;
     `day`, `squares`, `longest` list each unit's sale days (from `start[i]` on), the running sum of squared gaps and the
-    longest gap so far; `groups` are running totals of sale days of related units (their number, members' code, totals)."""
+    longest gap so far, in periods on offer; `groups` are running totals of sale days of related units (their number, members'
+    code, totals)."""
 
     keys: pd.DataFrame
     first: pd.Timestamp
@@ -79,12 +80,13 @@ def ledger(history: pd.DataFrame, keys: list[str], origin: pd.Timestamp, step: i
     cells[0, codes, at + 1] = 1
     np.add.at(cells[1], (codes, at + 1), sold["units"].to_numpy())
     totals = cells.cumsum(axis=2)
-    gap = np.diff(at, prepend=0) * np.r_[False, codes[1:] == codes[:-1]] if len(at) else at
+    absent = _absent(known, keys, names, (known["ds"] - first).dt.days // step, periods) if "in_stock" in known else None
+    clock = at if absent is None else at - absent[codes, at + 1]
+    gap = np.diff(clock, prepend=0) * np.r_[False, codes[1:] == codes[:-1]] if len(at) else at
     by = pd.Series(gap).groupby(codes)
     price = _price(sold)
     squares = pd.Series(gap.astype(float) ** 2).groupby(codes).cumsum().to_numpy()
     start, groups = np.searchsorted(codes, np.arange(len(names))), _groups(names, totals[0], category)
-    absent = _absent(known, keys, names, (known["ds"] - first).dt.days // step, periods) if "in_stock" in known else None
     return Ledger(names, first, step, totals[0], totals[1], start, at, squares, by.cummax().to_numpy(), price, groups, absent)
 
 

@@ -30,6 +30,18 @@ def test_features_do_not_depend_on_later_days() -> None:
     pd.testing.assert_frame_equal(features(_book(40), 40, 28), features(_book(99), 40, 28))
 
 
+def test_days_out_of_stock_are_days_that_did_not_pass() -> None:
+    sold, gone = [0, 10, 30, 95], range(40, 80)
+    rows = pd.DataFrame({"product_id": "A", "ds": _DAYS[sorted([*sold, *gone])]})
+    rows["units"] = rows["ds"].isin(_DAYS[sold]).astype(float)
+    told = features(ledger(rows.assign(in_stock=rows["units"]), ["product_id"], _DAYS[99], 1), 99, 28)
+    # the same sales without the forty days
+    short = pd.DataFrame({"product_id": "A", "ds": _DAYS[[0, 10, 30, 55]], "units": 1.0})
+    expected = features(ledger(short, ["product_id"], _DAYS[59], 1), 59, 28)
+    own = ["recency", "age", "sales", "gap", "gap_cv", "late", "late_longest"]
+    pd.testing.assert_frame_equal(told[own], expected[own])
+
+
 def test_a_row_without_units_is_no_sale() -> None:
     book = _book()
     assert features(book, 99, 28)["recency"].tolist() == [4, 94]

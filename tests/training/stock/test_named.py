@@ -13,7 +13,7 @@ from scipy.stats import nbinom, poisson
 
 from infra.errors import BadInput
 from tests.training.stock.test_plan import items, order, sales, stock
-from tests.training.stock.test_policies import demand, shelf, terms
+from tests.training.stock.test_policies import demand, left_over, shelf, terms
 from training.stock import classics, plan
 from training.stock.named import (
     MARGINAL,
@@ -55,15 +55,8 @@ def test_spread_and_lead_times_widen_the_base_stock() -> None:
 @settings(max_examples=30, deadline=None)
 def test_the_newsvendor_covers_what_is_needed_beyond_the_stock_that_is_left(mean: float, on_hand: int, receipt: int) -> None:
     found = decision_of(demand(mean, 3), shelf(on_hand, 0, receipt), terms(lead=2, shortage=3.0, policy=NEWSVENDOR), 1.0)
-    chance, stock_ = poisson.pmf(np.arange(60), mean), {on_hand: 1.0}
-    for arriving in (0, receipt):
-        left: dict[int, float] = {}
-        for units, weight in stock_.items():
-            for wanted, share in enumerate(chance):
-                rest = max(units + arriving - wanted, 0)
-                left[rest] = left.get(rest, 0.0) + weight * share
-        stock_ = left
-    met = [sum(weight * poisson.cdf(units + order, mean) for units, weight in stock_.items()) for order in range(40)]
+    left = left_over(on_hand, (0, receipt), poisson.pmf(np.arange(60), mean))
+    met = [sum(weight * poisson.cdf(units + order, mean) for units, weight in left.items()) for order in range(40)]
     order = int(found.order[0])
     assert met[order] >= 3.0 / 3.2 - 1e-6 and (order == 0 or met[order - 1] < 3.0 / 3.2 + 1e-6)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -41,20 +42,26 @@ def test_without_lead_time_it_is_the_discrete_newsvendor(mean: float, shortage: 
     assert got in (poisson.ppf(ratio - 1e-6, mean), poisson.ppf(ratio + 1e-6, mean))
 
 
-@given(mean=st.floats(0.3, 6.0), on_hand=st.integers(0, 12), receipt=st.integers(0, 8))
-@example(mean=0.3046875, on_hand=4, receipt=8)  # more comes than the grid holds
-@settings(max_examples=30, deadline=None)
-def test_lost_sales_through_the_lead_time_by_brute_force(mean: float, on_hand: int, receipt: int) -> None:
-    got = decision_of(demand(mean, 3, 0.3), shelf(on_hand, 0, receipt), terms(lead=2), 1.0)
-    chance = nbinom.pmf(np.arange(60), 1 / 0.3, 1 / (1 + 0.3 * mean))
+def left_over(on_hand: int, receipts: Sequence[int], chance: np.ndarray) -> dict[int, float]:
+    """Chances of what is left after a period a receipt, in which unserved demand, of `chance` by units, is lost: by brute force."""
     stock: dict[int, float] = {on_hand: 1.0}
-    for arriving in (0, receipt):
+    for arriving in receipts:
         left: dict[int, float] = {}
         for units, weight in stock.items():
             for wanted, share in enumerate(chance):
                 rest = max(units + arriving - wanted, 0)
                 left[rest] = left.get(rest, 0.0) + weight * share
         stock = left
+    return stock
+
+
+@given(mean=st.floats(0.3, 6.0), on_hand=st.integers(0, 12), receipt=st.integers(0, 8))
+@example(mean=0.3046875, on_hand=4, receipt=8)  # more comes than the grid holds
+@settings(max_examples=30, deadline=None)
+def test_lost_sales_through_the_lead_time_by_brute_force(mean: float, on_hand: int, receipt: int) -> None:
+    got = decision_of(demand(mean, 3, 0.3), shelf(on_hand, 0, receipt), terms(lead=2), 1.0)
+    chance = nbinom.pmf(np.arange(60), 1 / 0.3, 1 / (1 + 0.3 * mean))
+    stock = left_over(on_hand, (0, receipt), chance)
 
     def cost(order: int) -> float:
         return sum(
